@@ -1,0 +1,432 @@
+"""What the marts must hold, computed a second time, straight from the files.
+
+This is the tests' witness: it shares no line with the models. It reads files in the form of the
+source contract (CSV, gzipped or not, or Parquet; empty means null), and works in plain Python with
+exact decimals, one rule per function, so that a reader can check each rule against the
+documentation.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from pathlib import Path
+
+import polars as pl
+
+Row = dict[str, object]
+Raw = Mapping[str, str | None]
+
+KEYS = {
+    "users": "user_id",
+    "orders": "order_id",
+    "order_items": "order_item_id",
+    "user_sessions": "session_id",
+    "events": "event_id",
+}
+REVENUE = frozenset(
+    (
+        "completed",
+        "complete",
+        "delivered",
+        "shipped",
+        "processing",
+        "paid",
+        "placed",
+        "approved",
+        "invoiced",
+        "preparing",
+        "closed",
+    )
+)
+REFUND = frozenset(("returned", "refunded"))
+USER_ATTRIBUTES = (
+    "email",
+    "first_name",
+    "last_name",
+    "phone",
+    "birth_date",
+    "country",
+    "subscription_tier",
+)
+
+BEGINNING_OF_TIME = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
+END_OF_TIME = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
+
+# Sixty digits: a product of two accepted numbers is exact, and a quotient is so long that cutting
+# it cannot turn it into a tie.
+EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
+CENT = Decimal("0.01")
+TEN_THOUSANDTH = Decimal("0.0001")
+ABSURD = Decimal(10) ** 12
+
+
+# --- Reading ----------------------------------------------------------------------------------
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """Read one file with every column as text.
+
+    Args:
+        path: a CSV file, gzipped or not, or a Parquet file.
+
+    Returns:
+        The rows in the file's order; empty and missing cells are null.
+    """
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path).cast(pl.String)
+    return pl.read_csv(path, infer_schema_length=0)
+
+
+def read_folder(folder: Path) -> dict[str, pl.DataFrame]:
+    """Read the tables that the oracle needs from a folder.
+
+    Args:
+        folder: holds `<table>.csv.gz`, `<table>.csv` or `<table>.parquet`; a missing file is a
+            table without rows.
+
+    Returns:
+        One frame per table that is there.
+    """
+    tables = {}
+    for table in KEYS:
+        for suffix in (".csv.gz", ".csv", ".parquet"):
+            path = folder / f"{table}{suffix}"
+            if path.exists():
+                tables[table] = read_table(path)
+                break
+    return tables
+
+
+def latest(loads: Sequence[Mapping[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:
+    """Lay loads on top of each other: the last row of each key stands, as after an upsert.
+
+    Args:
+        loads: the tables of each load, in the order of loading.
+
+    Returns:
+        The tables as they are at the source after the last load.
+    """
+    result = {}
+    for table, key in KEYS.items():
+        frames = [load[table] for load in loads if table in load]
+        if frames:
+            stacked = pl.concat(frames, how="diagonal")
+            result[table] = stacked.unique(subset=key, keep="last", maintain_order=True)
+    return result
+
+
+def clean(text: str | None) -> str | None:
+    """Trim text; nothing left means null."""
+    return (text.strip() or None) if text is not None else None
+
+
+def parse_moment(text: str | None) -> dt.datetime | None:
+    """Parse a timestamp; no offset means UTC, and infinity is no moment at all."""
+    text = clean(text)
+    if text is None or text.lstrip("+-").lower() in ("infinity", "inf"):
+        return None
+    moment = dt.datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+
+
+def parse_number(text: str | None) -> Decimal | None:
+    """Parse a number; one that is not finite or absurdly large is no number."""
+    text = clean(text)
+    if text is None:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(f"not a number: {text!r}") from error
+    return number if number.is_finite() and abs(number) < ABSURD else None
+
+
+def end_of_day(day: dt.date) -> dt.datetime:
+    """The last microsecond of a UTC day, which is what `as_of: <date>` means."""
+    return dt.datetime.combine(day, dt.time.max, tzinfo=dt.UTC)
+
+
+def _live(tables: Mapping[str, pl.DataFrame], table: str) -> Iterable[Raw]:
+    """The rows of a table that live in the source and have a key."""
+    if table not in tables:
+        return
+    for row in tables[table].iter_rows(named=True):
+        if clean(row.get("_deleted_at")) is None and clean(row[KEYS[table]]) is not None:
+            yield row
+
+
+# --- Orders -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order with a date, its amount taken from its lines."""
+
+    user_id: str | None
+    status: str | None
+    ordered_at: dt.datetime
+    amount: Decimal
+
+    @property
+    def is_revenue(self) -> bool:
+        return self.status in REVENUE
+
+    @property
+    def is_refund(self) -> bool:
+        return self.status in REFUND
+
+
+def line_amount(quantity: str | None, price: str | None) -> Decimal:
+    """quantity x price, rounded half away from zero to four decimals; 0 when unusable."""
+    factors = parse_number(quantity), parse_number(price)
+    if None in factors:
+        return Decimal(0)
+    return EXACT.multiply(*factors).quantize(TEN_THOUSANDTH, context=EXACT)
+
+
+def orders(tables: Mapping[str, pl.DataFrame]) -> list[Order]:
+    """Every live order that has a date."""
+    amounts: dict[str | None, Decimal] = {}
+    for line in _live(tables, "order_items"):
+        order_id = clean(line["order_id"])
+        amount = line_amount(line["quantity"], line["price_at_purchase"])
+        amounts[order_id] = amounts.get(order_id, Decimal(0)) + amount
+    found = []
+    for row in _live(tables, "orders"):
+        ordered_at = parse_moment(row["order_date"])
+        if ordered_at is None:
+            continue
+        status = clean(row["order_status"])
+        found.append(
+            Order(
+                user_id=clean(row["user_id"]),
+                status=status.lower() if status else None,
+                ordered_at=ordered_at,
+                amount=amounts.get(clean(row["order_id"]), Decimal(0)),
+            )
+        )
+    return found
+
+
+def average(total: Decimal, count: int) -> Decimal:
+    """total / count, rounded half away from zero to two decimals; 0 when there is nothing."""
+    if count == 0:
+        return Decimal("0.00")
+    return EXACT.divide(total, Decimal(count)).quantize(CENT, context=EXACT)
+
+
+def daily_revenue(tables: Mapping[str, pl.DataFrame]) -> list[Row]:
+    """One row per UTC day with a revenue order or a refund; `as_of` plays no part."""
+    days: dict[dt.date, list[Order]] = {}
+    for order in orders(tables):
+        if order.is_revenue or order.is_refund:
+            days.setdefault(order.ordered_at.date(), []).append(order)
+    rows: list[Row] = []
+    for day, of_day in sorted(days.items()):
+        count = sum(order.is_revenue for order in of_day)
+        revenue = sum((order.amount for order in of_day if order.is_revenue), Decimal(0))
+        refunds = sum((abs(order.amount) for order in of_day if order.is_refund), Decimal(0))
+        rows.append(
+            {
+                "revenue_date": day,
+                "orders": count,
+                "revenue": revenue,
+                "refunds": refunds,
+                "avg_order_value": average(revenue, count),
+            }
+        )
+    return rows
+
+
+# --- Users ------------------------------------------------------------------------------------
+
+
+def segment(
+    total_spent: Decimal,
+    signed_up_at: dt.datetime | None,
+    last_activity_at: dt.datetime | None,
+    as_of: dt.datetime,
+) -> str:
+    """The business segment: the first rule that fits; days are differences of UTC dates."""
+    if total_spent > 1000:
+        return "High Value"
+    if signed_up_at is not None and (as_of.date() - signed_up_at.date()).days < 30:
+        return "New"
+    if last_activity_at is not None and (as_of.date() - last_activity_at.date()).days > 60:
+        return "At Risk"
+    return "Regular"
+
+
+def user_analytics(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list[Row]:
+    """One row per live user, taking nothing from after the end of the day `as_of`."""
+    moment = end_of_day(as_of)
+    created = {
+        clean(row["user_id"]): parse_moment(row["created_at"]) for row in _live(tables, "users")
+    }
+
+    bought: dict[str | None, list[Order]] = {}
+    for order in orders(tables):
+        if order.ordered_at <= moment:
+            bought.setdefault(order.user_id, []).append(order)
+
+    starts: dict[str | None, list[dt.datetime]] = {}
+    lengths: dict[str | None, list[dt.timedelta]] = {}
+    for row in _live(tables, "user_sessions"):
+        start, end = parse_moment(row["session_start"]), parse_moment(row["session_end"])
+        if start is None or start > moment:
+            continue
+        starts.setdefault(clean(row["user_id"]), []).append(start)
+        if end is not None and end >= start:
+            lengths.setdefault(clean(row["user_id"]), []).append(end - start)
+
+    events: dict[str | None, list[dt.datetime]] = {}
+    for row in _live(tables, "events"):
+        happened_at = parse_moment(row["event_timestamp"])
+        if happened_at is not None and happened_at <= moment:
+            events.setdefault(clean(row["user_id"]), []).append(happened_at)
+
+    rows: list[Row] = []
+    for user_id, created_at in created.items():
+        revenue = [order for order in bought.get(user_id, ()) if order.is_revenue]
+        refunds = [order for order in bought.get(user_id, ()) if order.is_refund]
+        ordered = [order.ordered_at for order in revenue]
+        total_spent = sum((order.amount for order in revenue), Decimal(0))
+        activity = [*ordered, *starts.get(user_id, ()), *events.get(user_id, ())]
+        last_activity_at = max(activity) if activity else created_at
+        rows.append(
+            {
+                "user_id": user_id,
+                "total_orders": len(revenue),
+                "total_spent": total_spent,
+                "avg_order_value": average(total_spent, len(revenue)),
+                "refunded_orders": len(refunds),
+                "refunded_amount": sum((abs(order.amount) for order in refunds), Decimal(0)),
+                "first_ordered_at": min(ordered, default=None),
+                "last_ordered_at": max(ordered, default=None),
+                "total_sessions": len(starts.get(user_id, ())),
+                "avg_session_duration_seconds": average_seconds(lengths.get(user_id, [])),
+                "total_events": len(events.get(user_id, ())),
+                "last_activity_at": last_activity_at,
+                "user_segment": segment(total_spent, created_at, last_activity_at, moment),
+                "customer_lifetime_value": EXACT.multiply(total_spent, Decimal("1.2")).quantize(
+                    CENT, context=EXACT
+                ),
+            }
+        )
+    return rows
+
+
+def average_seconds(lengths: Sequence[dt.timedelta]) -> Decimal | None:
+    """The mean length in seconds with two decimals; null when there is none."""
+    if not lengths:
+        return None
+    microseconds = sum(lengths, dt.timedelta()) // dt.timedelta(microseconds=1)
+    return average(Decimal(microseconds).scaleb(-6), len(lengths))
+
+
+def user_segments(analytics: Iterable[Row]) -> list[Row]:
+    """The segment of every user."""
+    return [{"user_id": row["user_id"], "user_segment": row["user_segment"]} for row in analytics]
+
+
+def user_clv(analytics: Iterable[Row]) -> list[Row]:
+    """The two lifetime values that need no model."""
+    return [
+        {
+            "user_id": row["user_id"],
+            "historic_value": row["total_spent"],
+            "simple_value": row["customer_lifetime_value"],
+        }
+        for row in analytics
+    ]
+
+
+# --- The history of users ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What one load said about a user, if it said something new."""
+
+    attributes: Row
+    claimed_at: dt.datetime
+    loaded_at: dt.datetime
+
+
+def version_attributes(row: Raw) -> Row:
+    """The tracked attributes of a user row, cleaned."""
+    attributes: Row = {name: clean(row[name]) for name in USER_ATTRIBUTES}
+    if attributes["email"] is not None:
+        attributes["email"] = attributes["email"].lower()
+    if attributes["birth_date"] is not None:
+        attributes["birth_date"] = dt.date.fromisoformat(attributes["birth_date"])
+    attributes["is_deleted"] = clean(row.get("_deleted_at")) is not None
+    return attributes
+
+
+def claimed_start(row: Raw, loaded_at: dt.datetime) -> dt.datetime:
+    """The moment from which a row says it is valid, never later than it was seen."""
+    column = "_deleted_at" if clean(row.get("_deleted_at")) is not None else "updated_at"
+    return min(parse_moment(row[column]) or loaded_at, loaded_at)
+
+
+def version_starts(versions: Sequence[Version]) -> list[dt.datetime]:
+    """When each version begins, given one user's versions in the order of arrival.
+
+    A version whose claim is not later than all claims before it is believed from its load only; and
+    a start never lies before the start of a version that arrived earlier.
+    """
+    starts: list[dt.datetime] = []
+    latest_claim = None
+    for version in versions:
+        is_later = latest_claim is None or version.claimed_at > latest_claim
+        start = version.claimed_at if is_later else version.loaded_at
+        starts.append(max(start, starts[-1]) if starts else start)
+        latest_claim = version.claimed_at if is_later else latest_claim
+    return starts
+
+
+def user_history(loads: Iterable[tuple[dt.datetime, pl.DataFrame]]) -> list[Row]:
+    """The SCD2 history of users after a number of loads, each followed by a build.
+
+    Args:
+        loads: the stamp of each load and its rows of `users` (with `_deleted_at` where a user was
+            deleted), in the order of loading.
+
+    Returns:
+        One row per version that lasts, in the order of user and time.
+    """
+    arrived: dict[str, list[Version]] = {}
+    for loaded_at, users in loads:
+        for row in users.iter_rows(named=True):
+            user_id = clean(row["user_id"])
+            if user_id is None:
+                continue
+            version = Version(version_attributes(row), claimed_start(row, loaded_at), loaded_at)
+            versions = arrived.setdefault(user_id, [])
+            if not versions or versions[-1].attributes != version.attributes:
+                versions.append(version)
+
+    history: list[Row] = []
+    for user_id, versions in sorted(arrived.items()):
+        starts = version_starts(versions)
+        ends = [*starts[1:], END_OF_TIME]
+        lasting = [
+            (start, end, version)
+            for start, end, version in zip(starts, ends, versions, strict=True)
+            if start < end
+        ]
+        for position, (start, end, version) in enumerate(lasting):
+            history.append(
+                {
+                    "user_id": user_id,
+                    "effective_date": BEGINNING_OF_TIME if position == 0 else start,
+                    "expiry_date": end,
+                    "is_current": position == len(lasting) - 1,
+                    **version.attributes,
+                }
+            )
+    return history
