@@ -1,0 +1,10 @@
+{#- The rows (of those that row_condition leaves) for which a condition is false; null is not false. -#}
+{%- macro rows_that_break(model, condition, row_condition=none) %}
+select expression
+from (
+    select {{ condition }} as expression
+    from {{ model }}
+    {% if row_condition %}where {{ row_condition }}{% endif %}
+) as checked
+where not expression
+{%- endmacro -%}
