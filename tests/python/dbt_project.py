@@ -1,0 +1,167 @@
+"""Running dbt inside the tests' own process, against the database of a test.
+
+A second invocation in one process is worth having: importing dbt and parsing the project cost more
+than many a build. So the parsed project is kept per database (its name is part of every node) and
+per variable that parsing reads, and each run gets a copy of its own, because dbt changes what it is
+given.
+"""
+
+from __future__ import annotations
+
+import atexit
+import datetime as dt
+import functools
+import json
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dbt.cli.main import dbtRunner
+from dbt.contracts.results import NodeStatus, RunResult
+
+ROOT = Path(__file__).resolve().parents[2]
+FAILED = (NodeStatus.Error, NodeStatus.Fail, NodeStatus.RuntimeErr, NodeStatus.PartialSuccess)
+
+# Read while a node runs, never while the project is parsed; so a new value needs no new parse.
+RUNTIME_VARIABLES = frozenset(("as_of",))
+
+
+class DbtFailed(AssertionError):
+    """dbt did not succeed; the message names the nodes that failed and what they said."""
+
+
+@functools.cache
+def _scratch() -> Path:
+    """The folder for everything that dbt writes in this process."""
+    folder = tempfile.mkdtemp(prefix="dbt-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a while, with no other PG* variable beside them.
+
+    Args:
+        variables: what to set.
+    """
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith("PG"):
+            del os.environ[name]
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _invoke(arguments: Sequence[str], project: Path, manifest: Any = None) -> Any:
+    """Run one dbt command and return dbtRunner's answer; raise when dbt itself broke down."""
+    answer = dbtRunner(manifest=manifest).invoke(
+        [
+            *("--log-level", "none", "--log-path", str(_scratch() / "logs")),
+            *("--no-use-colors", "--no-send-anonymous-usage-stats", "--no-write-json"),
+            *arguments,
+            *("--project-dir", str(project), "--profiles-dir", str(project)),
+            *("--target-path", str(_scratch() / "target")),
+        ]
+    )
+    if answer.exception is not None:
+        raise DbtFailed(f"dbt {arguments[0]}: {answer.exception}") from answer.exception
+    return answer
+
+
+@functools.cache
+def _parsed(environment_items: tuple, variables: str, project: Path) -> bytes:
+    """The parsed project, as bytes that every run makes its own copy of."""
+    with environment(dict(environment_items)):
+        return pickle.dumps(_invoke(["parse", "--vars", variables], project).result)
+
+
+def _failures(results: Sequence[RunResult]) -> list[str]:
+    """One line per node that failed, with what it said."""
+    return [
+        f"{result.node.unique_id} [{result.status}] {(result.message or '').strip()}"
+        for result in results
+        if result.status in FAILED
+    ]
+
+
+def run(
+    database: Any,
+    command: str,
+    *select: str,
+    as_of: str | dt.date | dt.datetime | None = None,
+    full_refresh: bool = False,
+    variables: Mapping[str, Any] | None = None,
+    options: Sequence[str] = (),
+    threads: int = 4,
+    project: Path = ROOT,
+) -> list[RunResult]:
+    """Run a dbt command that visits nodes: build, run, test, seed, snapshot, compile.
+
+    Args:
+        database: offers `environment`, the PG* variables that lead to it.
+        command: the dbt command.
+        select: what to select, everything when empty.
+        as_of: the variable of this name; a date means its end, in UTC.
+        full_refresh: build incremental models anew.
+        variables: further variables of the project.
+        options: further options of the command, such as `("--exclude", "tag:slow")`.
+        threads: how many nodes run at once.
+        project: the folder of the dbt project.
+
+    Returns:
+        The result of every node, warnings among them.
+
+    Raises:
+        DbtFailed: a node or dbt itself failed.
+    """
+    given = dict(variables or {})
+    parse_variables = json.dumps(
+        {name: value for name, value in given.items() if name not in RUNTIME_VARIABLES},
+        sort_keys=True,
+    )
+    if as_of is not None:
+        given["as_of"] = str(as_of)
+    parsed = _parsed(tuple(sorted(database.environment.items())), parse_variables, project)
+    arguments = [command, "--vars", json.dumps(given), "--threads", str(threads), *options]
+    if select:
+        arguments += ["--select", *select]
+    if full_refresh:
+        arguments.append("--full-refresh")
+    with environment(database.environment):
+        # Our own bytes of a moment ago, never a stranger's.
+        answer = _invoke(arguments, project, pickle.loads(parsed))  # noqa: S301
+    results = list(answer.result.results) if answer.result else []
+    failures = _failures(results)
+    if failures or not answer.success:
+        listed = "\n  ".join(failures) or "no node says why"
+        raise DbtFailed(
+            f"dbt {command}: {len(failures)} of {len(results)} nodes failed:\n  {listed}"
+        )
+    return results
+
+
+def build(database: Any, *select: str, **options: Any) -> list[RunResult]:
+    """`dbt build`: seeds, models, snapshots and tests in their order.
+
+    Args:
+        database: offers `environment`.
+        select: what to select, everything when empty.
+        options: the keyword arguments of `run`.
+
+    Returns:
+        The result of every node.
+
+    Raises:
+        DbtFailed: a node or dbt itself failed.
+    """
+    return run(database, "build", *select, **options)
