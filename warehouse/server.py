@@ -319,7 +319,9 @@ class Server:
         """A psycopg connection to a database of this server, in autocommit mode."""
         import psycopg
 
-        return psycopg.connect(**self.parameters(database), autocommit=True, **more)
+        # Variables for a server of the user's own must not bend the way to this one.
+        own = {"hostaddr": "", "password": "", "options": "-c timezone=UTC"}
+        return psycopg.connect(**self.parameters(database), **own, autocommit=True, **more)
 
     # --- Folders, locks, leftovers
 
@@ -416,7 +418,7 @@ class Server:
         self.log.touch(mode=0o600)
         os.chown(self.log, account.pw_uid, account.pw_gid)
         for path in (self.data, self.socket, self.bin):
-            _let_pass(path, account.pw_uid)
+            _let_pass(path, account.pw_uid, quiet=self.home)
         if self._run("postgres", "--version").returncode != 0:
             # A strict umask kept the programs, which are public, from everybody but root.
             for path in (self.bin.parent, *self.bin.parent.rglob("*")):
@@ -627,24 +629,29 @@ def _make_system_account() -> Any:
     return _system_account()
 
 
-def _let_pass(path: Path, uid: int) -> None:
+def _let_pass(path: Path, uid: int, quiet: Path) -> None:
     """Let one user pass through the folders above `path`, without letting anybody see what is in them.
 
     It adds an access control entry for that user where a folder is closed to others (a home folder,
-    a temporary one); the folder's rights for everybody else stay as they are.
+    a temporary one), and says so, except for the folder `quiet`; the rights of everybody else stay.
     """
     for folder in path.resolve().parents:
         mode = folder.stat()
         if mode.st_mode & 0o001 or mode.st_uid == uid:
             continue
         try:
-            _add_access_entry(folder, uid)
+            added = _add_access_entry(folder, uid)
         except (OSError, AttributeError):
             return  # no such entries on this file system; the caller finds out whether it matters
+        if added and folder != quiet.resolve():
+            print(f"The user {SYSTEM_USER}, which runs PostgreSQL, may now pass {folder}.", file=sys.stderr)
 
 
-def _add_access_entry(folder: Path, uid: int) -> None:
-    """Give one user the right `--x` on a folder by a POSIX access control entry (Linux)."""
+def _add_access_entry(folder: Path, uid: int) -> bool:
+    """Give one user the right `--x` on a folder by a POSIX access control entry (Linux).
+
+    False when the user has it already. Raises OSError where the file system knows no such entries.
+    """
     name = "system.posix_acl_access"
     owner, user, group_owner, group, mask, other = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
     nobody = 0xFFFFFFFF
@@ -658,7 +665,7 @@ def _add_access_entry(folder: Path, uid: int) -> None:
             (other, bits & 7, nobody),
         ]
     if (user, 1, uid) in entries:
-        return
+        return False
     kept = [entry for entry in entries if entry[0] != mask and entry[::2] != (user, uid)]
     kept.append((user, 1, uid))
     shared = 0
@@ -669,4 +676,4 @@ def _add_access_entry(folder: Path, uid: int) -> None:
         struct.pack("<HHI", *entry) for entry in sorted(kept, key=lambda entry: entry[::2])
     )
     os.setxattr(folder, name, packed)
-    print(f"The user {SYSTEM_USER}, which runs PostgreSQL, may now pass {folder}.", file=sys.stderr)
+    return True
