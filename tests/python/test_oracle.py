@@ -173,6 +173,7 @@ def test_user_analytics() -> None:
             "4,a,2024-02-04 10:00:00+00,2024-02-04 09:00:00+00",
             "5,a,2024-04-01 00:00:00+00,2024-04-01 09:00:00+00",
             "6,a,,2024-02-04 09:00:00+00",
+            "7,a,2024-03-31 23:59:59.999999+00,",
         ),
         "events": frame(
             "event_id,user_id,event_timestamp",
@@ -180,6 +181,7 @@ def test_user_analytics() -> None:
             "2,a,2024-04-01 00:00:00+00",
             "3,,2024-03-01 00:00:00+00",
             "4,a,",
+            "5,a,2024-03-31 23:59:59.999999+00",
         ),
     }
 
@@ -195,9 +197,9 @@ def test_user_analytics() -> None:
         "refunded_amount": Decimal("1.5"),
         "first_ordered_at": at("2024-02-01 10:00:00"),
         "last_ordered_at": at("2024-03-31 23:59:59.999999"),
-        "total_sessions": 4,
+        "total_sessions": 5,
         "avg_session_duration_seconds": Decimal("1.50"),  # 3.005 / 2 = 1.5025
-        "total_events": 1,
+        "total_events": 2,
         "last_activity_at": at("2024-03-31 23:59:59.999999"),
         "user_segment": "Regular",
         "customer_lifetime_value": Decimal("3.60"),
@@ -322,6 +324,18 @@ def test_a_version_overtaken_by_the_next_is_left_out() -> None:
     ) == [
         ("1900-01-01", "2024-01-20", False, False, "free"),
         ("2024-01-20", "9999-12-31", True, False, "pro"),
+    ]
+
+
+def test_a_claim_must_be_later_than_all_before_it() -> None:
+    assert history_of(
+        ("2024-01-10", user("free", "2024-01-05")),
+        ("2024-01-20", user("plus", "2024-01-01")),
+        ("2024-01-30", user("pro", "2024-01-03")),  # later than the last claim, not than the first
+    ) == [
+        ("1900-01-01", "2024-01-20", False, False, "free"),
+        ("2024-01-20", "2024-01-30", False, False, "plus"),
+        ("2024-01-30", "9999-12-31", True, False, "pro"),
     ]
 
 
