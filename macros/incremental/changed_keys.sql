@@ -1,0 +1,193 @@
+{% macro changed_keys(columns, upstreams, due=none) -%}
+    {#-
+        Finds the keys of this run and remembers how far each upstream has been read. The keys go into the
+        temporary table changed_keys, analysed, so that the planner knows how few they are.
+    -#}
+    {%- set columns = [columns] if columns is string else columns -%}
+    {%- if not execute or model.resource_type == 'unit_test' or flags.EMPTY or flags.WHICH not in ['build', 'run'] -%}
+        {{ return({'all': not (execute and flags.EMPTY and is_incremental()), 'columns': columns}) }}
+    {%- endif -%}
+
+    {%- set upstreams = normalize_upstreams(columns, upstreams) -%}
+    {%- set previous = read_watermarks(upstreams) -%}
+    {%- set reason = reason_for_all_keys(upstreams, previous, due) -%}
+
+    {%- if reason -%}
+        {%- do log(this.identifier ~ ': all keys, because ' ~ reason, info=false) -%}
+    {%- else -%}
+        {%- set found -%}
+            {%- for upstream in upstreams if upstream.kind != 'lookup' %}
+            {{ 'union' if not loop.first }}
+            {{ changed_keys_of_upstream(columns, upstream, previous[upstream.name]) }}
+            {%- endfor %}
+            {%- if due %}
+            union
+            select {{ columns | join(', ') }} from {{ this }} where {{ due }}
+            {%- endif %}
+        {%- endset -%}
+        {%- do run_query(
+            'create temporary table changed_keys (' ~ columns | join(', ') ~ ') as ' ~ found ~ '; analyze changed_keys;'
+        ) -%}
+    {%- endif -%}
+    {%- do remember_watermarks(upstreams) -%}
+    {{ return({'all': reason is not none, 'columns': columns}) }}
+{%- endmacro %}
+
+
+{% macro is_in(keys, columns=none) -%}
+    {%- set columns = [columns] if columns is string else (columns or keys.columns) -%}
+    {%- if keys.all -%}
+        true
+    {%- elif flags.EMPTY -%}
+        false
+    {%- else -%}
+        ({{ columns | join(', ') }}) in (select {{ keys.columns | join(', ') }} from changed_keys)
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro upstream(relation, columns=none, through=none) -%}
+    {{ return({'relation': relation, 'columns': columns, 'through': through}) }}
+{%- endmacro %}
+
+
+{% macro normalize_upstreams(columns, upstreams) -%}
+    {#- Every upstream becomes a dictionary with name, relation, kind, columns and through. -#}
+    {%- set normalized = [] -%}
+    {%- for given in upstreams -%}
+        {%- set entry = given if given is mapping and given.relation is defined else {'relation': given} -%}
+        {%- set node = node_of_relation(entry.relation) -%}
+        {%- set entry_columns = entry.columns if entry.columns else columns -%}
+        {%- do normalized.append({
+            'name': node.name,
+            'relation': entry.relation,
+            'kind': kind_of_upstream(node),
+            'is_snapshot': node.resource_type == 'snapshot',
+            'columns': [entry_columns] if entry_columns is string else entry_columns,
+            'through': entry.through,
+        }) -%}
+    {%- endfor -%}
+    {{ return(normalized) }}
+{%- endmacro %}
+
+
+{% macro node_of_relation(relation) -%}
+    {%- for node in graph.nodes.values() if node.resource_type in ['model', 'snapshot', 'seed'] -%}
+        {%- if node.relation_name == relation | string -%}
+            {{ return(node) }}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ exceptions.raise_compiler_error(
+        'changed_keys in ' ~ model.name ~ ': ' ~ relation ~ ' is no model, snapshot or seed of this project; '
+        ~ 'give the upstreams as ref(...).'
+    ) }}
+{%- endmacro %}
+
+
+{% macro kind_of_upstream(node) -%}
+    {#-
+        loaded   rows carry _loaded_at and _row_xid: staging views and snapshots
+        tracked  an incremental model that writes its changed keys down
+        lookup   small and rebuilt whole: any difference concerns every key
+    -#}
+    {%- if node.resource_type == 'snapshot' or 'staging' in node.fqn and node.resource_type == 'model' -%}
+        {{ return('loaded') }}
+    {%- elif node.config.get('incremental_strategy') == 'changed_keys' -%}
+        {{ return('tracked') }}
+    {%- else -%}
+        {{ return('lookup') }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro read_watermarks(upstreams) -%}
+    {%- set previous = {} -%}
+    {%- if is_incremental() -%}
+        {%- set query -%}
+            select
+                upstream_name,
+                run_snapshot::text as run_snapshot,
+                loaded_through::text as loaded_through,
+                fingerprint,
+                as_of > {{ as_of() }} as is_ahead
+            from {{ state_relation('watermarks') }}
+            where model_name = '{{ this.identifier }}'
+        {%- endset -%}
+        {%- for row in run_query(query) -%}
+            {%- do previous.update({row['upstream_name']: row}) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(previous) }}
+{%- endmacro %}
+
+
+{% macro reason_for_all_keys(upstreams, previous, due) -%}
+    {#- None, or the words why this run concerns every key. -#}
+    {%- if not is_incremental() -%}
+        {{ return('the table is built whole') }}
+    {%- endif -%}
+    {%- for upstream in upstreams -%}
+        {%- set watermark = previous.get(upstream.name) -%}
+        {%- if not watermark -%}
+            {{ return(upstream.name ~ ' was never read') }}
+        {%- elif due and watermark['is_ahead'] -%}
+            {{ return('as_of lies before the one of the last run') }}
+        {%- elif upstream.kind == 'lookup' and fingerprint_of(upstream.relation) != watermark['fingerprint'] -%}
+            {{ return(upstream.name ~ ' changed') }}
+        {%- elif upstream.kind == 'tracked' and was_rebuilt(upstream, watermark) -%}
+            {{ return(upstream.name ~ ' was rebuilt') }}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(none) }}
+{%- endmacro %}
+
+
+{% macro was_rebuilt(upstream, watermark) -%}
+    {%- set query -%}
+        select 1
+        from {{ state_relation('key_changes') }}
+        where model_name = '{{ upstream.name }}'
+            and changed_keys is null
+            and {{ is_unseen_xid('written_by', watermark) }}
+        limit 1
+    {%- endset -%}
+    {{ return(run_query(query) | length > 0) }}
+{%- endmacro %}
+
+
+{% macro fingerprint_of(relation) -%}
+    {%- set query -%}
+        select md5(coalesce(string_agg(lookup::text, '|' order by lookup::text), '')) from {{ relation }} as lookup
+    {%- endset -%}
+    {{ return(run_query(query)[0][0]) }}
+{%- endmacro %}
+
+
+{% macro changed_keys_of_upstream(columns, upstream, watermark) -%}
+    {%- set found -%}
+        {%- if upstream.kind == 'tracked' -%}
+            select distinct {{ upstream.columns | join(', ') }}
+            from {{ state_relation('key_changes') }},
+                jsonb_populate_record(null::{{ upstream.relation }}, changed_keys) as keys
+            where model_name = '{{ upstream.name }}'
+                and {{ is_unseen_xid('written_by', watermark) }}
+        {%- else -%}
+            select distinct {{ upstream.columns | join(', ') }}
+            from {{ upstream.relation }}
+            where {{ is_unseen_load(watermark, row_xid() if upstream.is_snapshot else '_row_xid') }}
+        {%- endif -%}
+    {%- endset -%}
+    {%- if upstream.through -%}
+        select {{ columns | join(', ') }}
+        from {{ upstream.through }}
+        where ({{ upstream.columns | join(', ') }}) in ({{ found }})
+    {%- else -%}
+        {{ found }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro is_unseen_xid(column, watermark) -%}
+    {{ column }} >= pg_snapshot_xmin('{{ watermark["run_snapshot"] }}')
+    and not pg_visible_in_snapshot({{ column }}, '{{ watermark["run_snapshot"] }}')
+{%- endmacro %}

@@ -1,0 +1,91 @@
+{% macro get_incremental_changed_keys_sql(arguments) -%}
+    {#- The incremental strategy changed_keys: for the keys of this run the target becomes what the model says, and nothing else is touched. -#}
+    {%- set target_relation = arguments['target_relation'] -%}
+    {%- set temp_relation = arguments['temp_relation'] -%}
+    {%- set unique_key = arguments['unique_key'] -%}
+    {%- set unique_key = [unique_key] if unique_key is string else unique_key -%}
+    {%- set tracked = config.get('meta', {}).get('tracked_keys', []) -%}
+    {%- set columns = arguments['dest_columns'] | map(attribute='quoted') | list -%}
+    {%- if not unique_key -%}
+        {{ exceptions.raise_compiler_error(
+            this.identifier ~ ': the incremental strategy changed_keys needs a unique_key, the column or columns of the grain.'
+        ) }}
+    {%- endif -%}
+
+    create temporary table applied_changes () on commit drop;
+    {{ create_missing_partitions(target_relation, temp_relation) }}
+    create index on {{ temp_relation }} ({{ unique_key | join(', ') }});
+    analyze {{ temp_relation }};
+
+    with gone as (
+        delete from {{ target_relation }} as old_row
+        where {{ is_key_of_this_run('old_row') }}
+            and not exists (
+                select 1
+                from {{ temp_relation }} as new_row
+                where {{ have_same_key(unique_key) }}
+                    and ({{ prefixed('new_row', columns) }}) is not distinct from ({{ prefixed('old_row', columns) }})
+            )
+        returning {{ tracked_keys_of('old_row', tracked) }} as keys
+    )
+    {{ write_down_keys('gone', tracked) }};
+
+    with come as (
+        insert into {{ target_relation }} as new_row ({{ columns | join(', ') }})
+        select {{ columns | join(', ') }}
+        from {{ temp_relation }} as new_row
+        where not exists (
+            select 1
+            from {{ target_relation }} as old_row
+            where {{ have_same_key(unique_key) }}
+        )
+        returning {{ tracked_keys_of('new_row', tracked) }} as keys
+    )
+    {{ write_down_keys('come', tracked) }}
+{%- endmacro %}
+
+
+{% macro is_key_of_this_run(alias) -%}
+    {%- set key_columns = run_query(
+        "select attname from pg_attribute where attrelid = to_regclass('pg_temp.changed_keys') and attnum > 0 order by attnum"
+    ) | map(attribute='attname') | list -%}
+    {%- if key_columns -%}
+        ({{ prefixed(alias, key_columns) }}) in (select {{ key_columns | join(', ') }} from changed_keys)
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro have_same_key(unique_key) -%}
+    {%- for column in unique_key -%}
+        {{ 'and ' if not loop.first }}new_row.{{ column }} = old_row.{{ column }}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro prefixed(alias, columns) -%}
+    {%- for column in columns -%}
+        {{ alias }}.{{ column }}{{ ', ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro tracked_keys_of(alias, tracked) -%}
+    {%- if tracked -%}
+        jsonb_build_object({% for column in tracked %}'{{ column }}', {{ alias }}.{{ column }}{{ ', ' if not loop.last }}{% endfor %})
+    {%- else -%}
+        1
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro write_down_keys(changes, tracked) -%}
+    {%- if tracked -%}
+        insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
+        select distinct '{{ this.identifier }}', pg_current_xact_id(), keys
+        from {{ changes }}
+    {%- else -%}
+        select count(*) from {{ changes }}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,67 @@
+{% macro remember_watermarks(upstreams) -%}
+    {#-
+        Taken before the model reads: what is committed in between is read now and again by the next run,
+        which is harmless; taken afterwards it would be lost.
+    -#}
+    {%- set query -%}
+        create temporary table this_run as
+        select
+            upstream_name,
+            pg_current_snapshot() as run_snapshot,
+            loaded_through,
+            fingerprint
+        from (
+            {%- for upstream in upstreams %}
+            {{ 'union' if not loop.first }}
+            select
+                '{{ upstream.name }}' as upstream_name,
+                {% if upstream.kind == 'loaded' -%}
+                    (select max(_loaded_at) from {{ upstream.relation }})
+                {%- else -%}
+                    null::timestamptz
+                {%- endif %} as loaded_through,
+                {% if upstream.kind == 'lookup' -%}
+                    '{{ fingerprint_of(upstream.relation) }}'
+                {%- else -%}
+                    null::text
+                {%- endif %} as fingerprint
+            {%- endfor %}
+        ) as upstreams
+    {%- endset -%}
+    {%- do run_query(query) -%}
+{%- endmacro %}
+
+
+{% macro advance_watermarks() -%}
+    {#- A post-hook inside the model's transaction: the watermarks and the table move together or not at all. -#}
+    {%- if execute and not flags.EMPTY -%}
+        {%- set found = run_query(
+            "select to_regclass('pg_temp.this_run') is not null, to_regclass('pg_temp.applied_changes') is not null"
+        )[0] -%}
+        {%- if found[0] %}
+        insert into {{ state_relation('watermarks') }} (
+            model_name, upstream_name, run_snapshot, loaded_through, fingerprint, as_of, advanced_at
+        )
+        select
+            '{{ this.identifier }}', upstream_name, run_snapshot, loaded_through, fingerprint, {{ as_of() }}, clock_timestamp()
+        from pg_temp.this_run
+        on conflict (model_name, upstream_name) do update
+        set
+            run_snapshot = excluded.run_snapshot,
+            loaded_through = excluded.loaded_through,
+            fingerprint = excluded.fingerprint,
+            as_of = excluded.as_of,
+            advanced_at = excluded.advanced_at;
+        {%- endif %}
+        {%- if not found[1] %}
+        insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
+        values ('{{ this.identifier }}', pg_current_xact_id(), null)
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro lock_model() -%}
+    {#- Two builds of one model at once would both insert the same rows; the second waits until the first has committed. -#}
+    select pg_advisory_xact_lock(hashtext('{{ this }}'))
+{%- endmacro %}

@@ -1,0 +1,31 @@
+{% macro read_source(table_name, has_row_xid=true) -%}
+    {#- The tables of a company differ: one that var sources_present leaves out reads as an empty one with the contract's columns. -#}
+    {%- set contract_tables = var('contract_tables') -%}
+    {%- set present = var('sources_present') -%}
+    {%- for name in present if name not in contract_tables -%}
+        {{ exceptions.raise_compiler_error(
+            "The variable sources_present names '" ~ name ~ "'; the source contract knows " ~ contract_tables | join(', ') ~ "."
+        ) }}
+    {%- endfor -%}
+    {%- for name in ['users', 'orders'] if name not in present -%}
+        {{ exceptions.raise_compiler_error(
+            "The variable sources_present leaves out '" ~ name ~ "', without which there is nothing to build; it has "
+            ~ present | join(', ') ~ "."
+        ) }}
+    {%- endfor -%}
+
+    {%- if table_name in present -%}
+        select
+            *,
+            {{ row_xid() if has_row_xid and not flags.EMPTY else 'null::bigint' }} as _row_xid
+        from {{ source('app', table_name) }}
+    {%- elif execute -%}
+        {%- set table = (graph.sources.values() | selectattr('source_name', 'equalto', 'app') | selectattr('name', 'equalto', table_name) | first) -%}
+        select
+            {%- for column in table.columns.values() %}
+            null::{{ column.data_type }} as {{ column.name }},
+            {%- endfor %}
+            null::bigint as _row_xid
+        where false
+    {%- endif -%}
+{%- endmacro %}

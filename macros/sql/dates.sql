@@ -1,0 +1,63 @@
+{% macro utc_date(timestamp) -%}
+    ({{ timestamp }} at time zone 'UTC')::date
+{%- endmacro %}
+
+
+{% macro utc_today() -%}
+    {{ utc_date('current_timestamp') }}
+{%- endmacro %}
+
+
+{% macro days_between(first_date, last_date) -%}
+    ({{ last_date }} - {{ first_date }})
+{%- endmacro %}
+
+
+{% macro add_days(date, days) -%}
+    ({{ date }} + {{ days }})
+{%- endmacro %}
+
+
+{% macro start_of_day(date) -%}
+    ({{ date }}::timestamp at time zone 'UTC')
+{%- endmacro %}
+
+
+{% macro seconds_between(first_timestamp, last_timestamp) -%}
+    extract(epoch from ({{ last_timestamp }} - {{ first_timestamp }}))
+{%- endmacro %}
+
+
+{% macro date_key(date) -%}
+    (
+        extract(year from {{ date }}) * 10000
+        + extract(month from {{ date }}) * 100
+        + extract(day from {{ date }})
+    )::int
+{%- endmacro %}
+
+
+{% macro time_key(timestamp) -%}
+    (
+        extract(hour from {{ timestamp }} at time zone 'UTC') * 100
+        + extract(minute from {{ timestamp }} at time zone 'UTC')
+    )::int
+{%- endmacro %}
+
+
+{% macro beginning_of_time() -%}
+    '1900-01-01 00:00:00+00'::{{ timestamp_type() }}
+{%- endmacro %}
+
+
+{% macro end_of_time() -%}
+    '9999-12-31 00:00:00+00'::{{ timestamp_type() }}
+{%- endmacro %}
+
+
+{% macro is_within_calendar(timestamp) -%}
+    (
+        {{ timestamp }} >= '{{ var("calendar_start") }} 00:00:00+00'::{{ timestamp_type() }}
+        and {{ timestamp }} < '{{ var("calendar_end") }} 00:00:00+00'::{{ timestamp_type() }}
+    )
+{%- endmacro %}

@@ -1,0 +1,3 @@
+{% macro row_xid() -%}
+    xmin::text::bigint
+{%- endmacro %}

@@ -1,0 +1,23 @@
+{% macro calendar_timestamp(column) -%}
+    case when {{ is_within_calendar(column) }} then {{ column }} end
+{%- endmacro %}
+
+
+{% macro not_within_calendar(column) -%}
+    {{ is_within_calendar(column) }} is not true
+{%- endmacro %}
+
+
+{% macro version_started_at() -%}
+    {#- A row cannot be valid from after it was seen; without a time of its own it is valid from then. -#}
+    least(coalesce(_deleted_at, updated_at, _loaded_at), _loaded_at)
+{%- endmacro %}
+
+
+{% macro exclusion_reason(reasons) -%}
+    case
+        {%- for reason, condition in reasons.items() %}
+        when {{ condition }} then '{{ reason }}'
+        {%- endfor %}
+    end
+{%- endmacro %}

@@ -1,0 +1,7 @@
+{% macro timestamp_type() -%}timestamptz{%- endmacro %}
+
+
+{% macro text_type() -%}text{%- endmacro %}
+
+
+{% macro money_type() -%}numeric(20, 4){%- endmacro %}

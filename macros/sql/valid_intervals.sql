@@ -1,0 +1,35 @@
+{% macro valid_intervals(versions, key) -%}
+    {#-
+        A version starts when the application says that it changed. When that is not later than the start of an
+        earlier version, the application did not say, and it starts when it was loaded.
+    -#}
+    select
+        *,
+        case
+            when row_number() over (partition by {{ key }} order by dbt_valid_from) = 1
+                then {{ beginning_of_time() }}
+            else started_at
+        end as effective_date,
+        coalesce(
+            lead(started_at) over (partition by {{ key }} order by dbt_valid_from),
+            {{ end_of_time() }}
+        ) as expiry_date
+    from (
+        select
+            *,
+            max(claimed_start) over (partition by {{ key }} order by dbt_valid_from) as started_at
+        from (
+            select
+                *,
+                case
+                    when version_started_at <= max(version_started_at) over (
+                        partition by {{ key }}
+                        order by dbt_valid_from
+                        rows between unbounded preceding and 1 preceding
+                    ) then _loaded_at
+                    else version_started_at
+                end as claimed_start
+            from {{ versions }}
+        ) as claimed
+    ) as started
+{%- endmacro %}

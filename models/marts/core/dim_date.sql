@@ -1,0 +1,41 @@
+{{ config(
+    unique_key='date_key',
+    indexes=[{'columns': ['date_key'], 'unique': true}, {'columns': ['date_day'], 'unique': true}],
+) }}
+
+with
+
+days as (
+    {{ dbt_utils.date_spine(
+        datepart='day',
+        start_date="'" ~ var('calendar_start') ~ "'::date",
+        end_date="'" ~ var('calendar_end') ~ "'::date",
+    ) }}
+),
+
+dates as (
+    select date_day::date as date_day
+    from days
+),
+
+final as (
+    select
+        {{ date_key('date_day') }} as date_key,
+        date_day,
+        extract(year from date_day)::int as year_number,
+        extract(quarter from date_day)::int as quarter_of_year,
+        extract(month from date_day)::int as month_of_year,
+        extract(week from date_day)::int as iso_week_of_year,
+        extract(day from date_day)::int as day_of_month,
+        {{ iso_day_of_week('date_day') }} as iso_day_of_week,
+        extract(doy from date_day)::int as day_of_year,
+        {{ month_name('date_day') }} as month_name,
+        {{ day_name('date_day') }} as day_name,
+        date_trunc('week', date_day)::date as week_start_date,
+        date_trunc('month', date_day)::date as month_start_date,
+        date_trunc('quarter', date_day)::date as quarter_start_date,
+        {{ iso_day_of_week('date_day') }} > 5 as is_weekend
+    from dates
+)
+
+select * from final

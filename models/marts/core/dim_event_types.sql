@@ -1,0 +1,30 @@
+{{ config(
+    unique_key='event_type_key',
+    indexes=[{'columns': ['event_type_key'], 'unique': true}],
+    meta={'tracked_keys': ['event_type']},
+) }}
+
+with
+
+event_types as (
+    select * from {{ ref('event_types') }}
+),
+
+final as (
+    select
+        {{ dbt_utils.generate_surrogate_key(['event_type']) }} as event_type_key,
+        event_type,
+        event_category,
+        funnel_step
+    from event_types
+
+    union all
+
+    select
+        {{ unknown_key() }} as event_type_key,
+        'unknown'::{{ text_type() }} as event_type,
+        'unknown'::{{ text_type() }} as event_category,
+        null::int as funnel_step
+)
+
+select * from final

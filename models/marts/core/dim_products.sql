@@ -1,0 +1,71 @@
+{{ config(
+    unique_key='product_key',
+    indexes=[
+        {'columns': ['product_key'], 'unique': true},
+        {'columns': ['product_id', 'effective_date'], 'unique': true},
+    ],
+    meta={'tracked_keys': ['product_id']},
+) }}
+
+{%- set changed_products = changed_keys('product_id', [
+    ref('snp_app__products'),
+    upstream(ref('dim_categories'), columns='category_id', through=this),
+]) %}
+
+with
+
+versions as (
+    select *
+    from {{ ref('snp_app__products') }}
+    where {{ is_in(changed_products) }}
+),
+
+dated as (
+    {{ valid_intervals('versions', 'product_id') }}
+),
+
+categories as (
+    select * from {{ ref('dim_categories') }}
+),
+
+products as (
+    select
+        {{ dbt_utils.generate_surrogate_key(['dated.product_id', 'dated.effective_date']) }}
+            as product_key,
+        coalesce(categories.category_key, {{ unknown_key() }}) as category_key,
+        dated.product_id,
+        dated.category_id,
+        dated.product_name,
+        dated.description,
+        dated.unit_price,
+        dated.effective_date,
+        dated.expiry_date,
+        dated.expiry_date = {{ end_of_time() }} as is_current,
+        dated.is_deleted
+    from dated
+    left join categories on dated.category_id = categories.category_id
+    where dated.effective_date < dated.expiry_date
+),
+
+unknown_member as (
+    select
+        {{ unknown_key() }} as product_key,
+        {{ unknown_key() }} as category_key,
+        'unknown'::{{ text_type() }} as product_id,
+        null::{{ text_type() }} as category_id,
+        null::{{ text_type() }} as product_name,
+        null::{{ text_type() }} as description,
+        null::{{ money_type() }} as unit_price,
+        {{ beginning_of_time() }} as effective_date,
+        {{ end_of_time() }} as expiry_date,
+        true as is_current,
+        false as is_deleted
+),
+
+final as (
+    select * from products
+    union all
+    select * from unknown_member
+)
+
+select * from final

@@ -1,0 +1,68 @@
+{{ config(
+    unique_key='user_key',
+    indexes=[
+        {'columns': ['user_key'], 'unique': true},
+        {'columns': ['user_id', 'effective_date'], 'unique': true},
+    ],
+    meta={'tracked_keys': ['user_id']},
+) }}
+
+{%- set changed_users = changed_keys('user_id', [ref('snp_app__users')]) %}
+
+with
+
+versions as (
+    select *
+    from {{ ref('snp_app__users') }}
+    where {{ is_in(changed_users) }}
+),
+
+dated as (
+    {{ valid_intervals('versions', 'user_id') }}
+),
+
+users as (
+    select
+        {{ dbt_utils.generate_surrogate_key(['user_id', 'effective_date']) }} as user_key,
+        user_id,
+        email,
+        first_name,
+        last_name,
+        phone,
+        birth_date,
+        country,
+        subscription_tier,
+        signed_up_at,
+        effective_date,
+        expiry_date,
+        expiry_date = {{ end_of_time() }} as is_current,
+        is_deleted
+    from dated
+    where effective_date < expiry_date
+),
+
+unknown_member as (
+    select
+        {{ unknown_key() }} as user_key,
+        'unknown'::{{ text_type() }} as user_id,
+        null::{{ text_type() }} as email,
+        null::{{ text_type() }} as first_name,
+        null::{{ text_type() }} as last_name,
+        null::{{ text_type() }} as phone,
+        null::date as birth_date,
+        null::{{ text_type() }} as country,
+        null::{{ text_type() }} as subscription_tier,
+        null::{{ timestamp_type() }} as signed_up_at,
+        {{ beginning_of_time() }} as effective_date,
+        {{ end_of_time() }} as expiry_date,
+        true as is_current,
+        false as is_deleted
+),
+
+final as (
+    select * from users
+    union all
+    select * from unknown_member
+)
+
+select * from final

@@ -1,0 +1,67 @@
+{{ config(
+    unique_key='order_item_id',
+    indexes=[
+        {'columns': ['order_item_id'], 'unique': true},
+        {'columns': ['order_id']},
+        {'columns': ['user_id']},
+        {'columns': ['product_id']},
+    ],
+    meta={'tracked_keys': ['order_id']},
+) }}
+
+{%- set changed_items = changed_keys('order_item_id', [
+    ref('stg_app__order_items'),
+    upstream(ref('stg_app__orders'), columns='order_id', through=ref('stg_app__order_items')),
+    upstream(ref('dim_users'), columns='user_id', through=this),
+    upstream(ref('dim_products'), columns='product_id', through=this),
+]) %}
+
+with
+
+items as (
+    select *
+    from {{ ref('stg_app__order_items') }}
+    where {{ is_in(changed_items) }} and exclusion_reason is null and not is_deleted
+),
+
+orders as (
+    select *
+    from {{ ref('stg_app__orders') }}
+    where exclusion_reason is null and not is_deleted
+),
+
+users as (
+    select * from {{ ref('dim_users') }}
+),
+
+products as (
+    select * from {{ ref('dim_products') }}
+),
+
+final as (
+    select
+        items.order_item_id,
+        items.order_id,
+        coalesce(users.user_key, {{ unknown_key() }}) as user_key,
+        coalesce(products.product_key, {{ unknown_key() }}) as product_key,
+        {{ date_key(utc_date('orders.ordered_at')) }} as date_key,
+        {{ time_key('orders.ordered_at') }} as time_key,
+        orders.user_id,
+        items.product_id,
+        items.quantity::{{ money_type() }} as quantity,
+        items.price_at_purchase::{{ money_type() }} as price_at_purchase,
+        (items.quantity * items.price_at_purchase)::{{ money_type() }} as line_amount,
+        orders.ordered_at
+    from items
+    inner join orders on items.order_id = orders.order_id
+    left join users
+        on orders.user_id = users.user_id
+        and orders.ordered_at >= users.effective_date
+        and orders.ordered_at < users.expiry_date
+    left join products
+        on items.product_id = products.product_id
+        and orders.ordered_at >= products.effective_date
+        and orders.ordered_at < products.expiry_date
+)
+
+select * from final

@@ -1,0 +1,81 @@
+{{ config(
+    unique_key='order_id',
+    indexes=[
+        {'columns': ['order_id'], 'unique': true},
+        {'columns': ['user_id', 'date_key']},
+        {'columns': ['date_key']},
+    ],
+    meta={'tracked_keys': ['user_id', 'date_key']},
+) }}
+
+{%- set changed_orders = changed_keys('order_id', [
+    ref('stg_app__orders'),
+    ref('fct_order_items'),
+    ref('fct_payments'),
+    upstream(ref('dim_users'), columns='user_id', through=this),
+    ref('order_statuses'),
+]) %}
+
+with
+
+orders as (
+    select *
+    from {{ ref('stg_app__orders') }}
+    where {{ is_in(changed_orders) }} and exclusion_reason is null and not is_deleted
+),
+
+items as (
+    select
+        order_id,
+        count(*) as item_count,
+        sum(quantity) as quantity,
+        sum(line_amount) as order_amount
+    from {{ ref('fct_order_items') }}
+    where {{ is_in(changed_orders) }}
+    group by 1
+),
+
+payments as (
+    select
+        order_id,
+        sum(amount) as paid_amount
+    from {{ ref('fct_payments') }}
+    where {{ is_in(changed_orders) }} and is_paid
+    group by 1
+),
+
+users as (
+    select * from {{ ref('dim_users') }}
+),
+
+statuses as (
+    select * from {{ ref('order_statuses') }}
+),
+
+final as (
+    select
+        orders.order_id,
+        coalesce(users.user_key, {{ unknown_key() }}) as user_key,
+        {{ date_key(utc_date('orders.ordered_at')) }} as date_key,
+        {{ time_key('orders.ordered_at') }} as time_key,
+        orders.user_id,
+        orders.order_status,
+        orders.currency,
+        coalesce(items.item_count, 0) as item_count,
+        coalesce(items.quantity, 0)::{{ money_type() }} as quantity,
+        coalesce(items.order_amount, 0)::{{ money_type() }} as order_amount,
+        coalesce(payments.paid_amount, 0)::{{ money_type() }} as paid_amount,
+        coalesce(statuses.is_revenue, false) as is_revenue,
+        coalesce(statuses.is_refund, false) as is_refund,
+        orders.ordered_at
+    from orders
+    left join items on orders.order_id = items.order_id
+    left join payments on orders.order_id = payments.order_id
+    left join users
+        on orders.user_id = users.user_id
+        and orders.ordered_at >= users.effective_date
+        and orders.ordered_at < users.expiry_date
+    left join statuses on orders.order_status = statuses.order_status
+)
+
+select * from final

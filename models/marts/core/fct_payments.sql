@@ -1,0 +1,33 @@
+{{ config(
+    unique_key='payment_id',
+    indexes=[
+        {'columns': ['payment_id'], 'unique': true},
+        {'columns': ['order_id']},
+    ],
+    meta={'tracked_keys': ['order_id']},
+) }}
+
+{%- set changed_payments = changed_keys('payment_id', [ref('stg_app__payments')]) %}
+
+with
+
+payments as (
+    select *
+    from {{ ref('stg_app__payments') }}
+    where {{ is_in(changed_payments) }} and exclusion_reason is null and not is_deleted
+),
+
+final as (
+    select
+        payment_id,
+        order_id,
+        {{ date_key(utc_date('paid_at')) }} as date_key,
+        payment_method,
+        payment_status,
+        amount::{{ money_type() }} as amount,
+        payment_status in ('paid', 'completed', 'succeeded', 'captured', 'settled') as is_paid,
+        paid_at
+    from payments
+)
+
+select * from final

@@ -1,0 +1,60 @@
+{{ config(
+    unique_key='event_id',
+    partition_by={
+        'fields': ['event_timestamp'],
+        'method': 'range',
+        'granularity': 'month',
+        'default_partition': true,
+    },
+    indexes=[
+        {'columns': ['event_id', 'event_timestamp'], 'unique': true},
+        {'columns': ['user_id', 'date_key']},
+    ],
+    meta={'tracked_keys': ['user_id', 'date_key']},
+) }}
+
+{%- set changed_events = changed_keys('event_id', [
+    ref('stg_app__events'),
+    upstream(ref('dim_users'), columns='user_id', through=this),
+    ref('event_types'),
+]) %}
+
+with
+
+events as (
+    select *
+    from {{ ref('stg_app__events') }}
+    where {{ is_in(changed_events) }} and exclusion_reason is null and not is_deleted
+),
+
+users as (
+    select * from {{ ref('dim_users') }}
+),
+
+event_types as (
+    select * from {{ ref('dim_event_types') }}
+),
+
+final as (
+    select
+        events.event_id,
+        coalesce(users.user_key, {{ unknown_key() }}) as user_key,
+        {{ date_key(utc_date('events.event_timestamp')) }} as date_key,
+        {{ time_key('events.event_timestamp') }} as time_key,
+        coalesce(event_types.event_type_key, {{ unknown_key() }}) as event_type_key,
+        events.user_id,
+        events.session_id,
+        events.event_type,
+        events.page_url,
+        events.referrer_url,
+        events.properties,
+        events.event_timestamp
+    from events
+    left join users
+        on events.user_id = users.user_id
+        and events.event_timestamp >= users.effective_date
+        and events.event_timestamp < users.expiry_date
+    left join event_types on events.event_type = event_types.event_type
+)
+
+select * from final

@@ -1,0 +1,49 @@
+{{ config(
+    unique_key='session_id',
+    indexes=[
+        {'columns': ['session_id'], 'unique': true},
+        {'columns': ['user_id', 'date_key']},
+    ],
+    meta={'tracked_keys': ['user_id', 'date_key']},
+) }}
+
+{%- set changed_sessions = changed_keys('session_id', [
+    ref('stg_app__user_sessions'),
+    upstream(ref('dim_users'), columns='user_id', through=this),
+]) %}
+
+with
+
+sessions as (
+    select *
+    from {{ ref('stg_app__user_sessions') }}
+    where {{ is_in(changed_sessions) }} and exclusion_reason is null and not is_deleted
+),
+
+users as (
+    select * from {{ ref('dim_users') }}
+),
+
+final as (
+    select
+        sessions.session_id,
+        coalesce(users.user_key, {{ unknown_key() }}) as user_key,
+        {{ date_key(utc_date('sessions.started_at')) }} as date_key,
+        {{ time_key('sessions.started_at') }} as time_key,
+        sessions.user_id,
+        sessions.device,
+        -- A session that ends before it starts has no length.
+        case
+            when sessions.ended_at >= sessions.started_at
+                then {{ seconds_between('sessions.started_at', 'sessions.ended_at') }}::{{ money_type() }}
+        end as duration_seconds,
+        sessions.started_at,
+        sessions.ended_at
+    from sessions
+    left join users
+        on sessions.user_id = users.user_id
+        and sessions.started_at >= users.effective_date
+        and sessions.started_at < users.expiry_date
+)
+
+select * from final

@@ -1,0 +1,35 @@
+{{ config(
+    materialized='materialized_view',
+    indexes=[{'columns': ['revenue_date'], 'unique': true}],
+    persist_docs={'relation': true, 'columns': false},
+) }}
+
+with
+
+orders as (
+    select * from {{ ref('fct_orders') }}
+    where is_revenue or is_refund
+),
+
+daily as (
+    select
+        date_key,
+        count(*) filter (where is_revenue) as orders,
+        coalesce(sum(order_amount) filter (where is_revenue), 0) as revenue,
+        coalesce(sum(abs(order_amount)) filter (where is_refund), 0) as refunds
+    from orders
+    group by 1
+),
+
+final as (
+    select
+        dates.date_day as revenue_date,
+        daily.orders,
+        daily.revenue::{{ money_type() }} as revenue,
+        daily.refunds::{{ money_type() }} as refunds,
+        {{ safe_divide('daily.revenue', 'daily.orders') }}::{{ money_type() }} as avg_order_value
+    from daily
+    inner join {{ ref('dim_date') }} as dates on daily.date_key = dates.date_key
+)
+
+select * from final

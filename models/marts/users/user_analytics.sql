@@ -1,0 +1,66 @@
+{{ config(
+    unique_key='user_id',
+    indexes=[{'columns': ['user_id'], 'unique': true}],
+    meta={'tracked_keys': ['user_id']},
+) }}
+
+{%- set changed_users = changed_keys('user_id', [
+    ref('int_user_activity'),
+    ref('user_segments'),
+    ref('user_clv'),
+    ref('dim_users'),
+]) %}
+
+with
+
+activity as (
+    select *
+    from {{ ref('int_user_activity') }}
+    where {{ is_in(changed_users) }}
+),
+
+segments as (
+    select *
+    from {{ ref('user_segments') }}
+    where {{ is_in(changed_users) }}
+),
+
+clv as (
+    select *
+    from {{ ref('user_clv') }}
+    where {{ is_in(changed_users) }}
+),
+
+users as (
+    select *
+    from {{ ref('dim_users') }}
+    where {{ is_in(changed_users) }} and is_current
+),
+
+final as (
+    select
+        activity.user_id,
+        users.user_key,
+        users.country,
+        users.subscription_tier,
+        activity.total_orders,
+        activity.total_spent,
+        clv.avg_order_value,
+        activity.refunded_orders,
+        activity.refunded_amount,
+        activity.first_ordered_at,
+        activity.last_ordered_at,
+        activity.total_sessions,
+        activity.avg_session_duration_seconds,
+        activity.total_events,
+        activity.signed_up_at,
+        activity.last_activity_at,
+        segments.user_segment,
+        clv.simple_value as customer_lifetime_value
+    from activity
+    inner join users on activity.user_id = users.user_id
+    inner join segments on activity.user_id = segments.user_id
+    inner join clv on activity.user_id = clv.user_id
+)
+
+select * from final

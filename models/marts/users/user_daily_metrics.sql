@@ -1,0 +1,76 @@
+{{ config(
+    unique_key=['user_id', 'date_key'],
+    indexes=[
+        {'columns': ['user_id', 'date_key'], 'unique': true},
+        {'columns': ['date_key']},
+    ],
+    meta={'tracked_keys': ['user_id', 'date_key']},
+) }}
+
+{%- set changed_days = changed_keys(['user_id', 'date_key'], [
+    ref('fct_user_events'),
+    ref('fct_user_sessions'),
+    ref('fct_orders'),
+]) %}
+
+with
+
+events as (
+    select
+        user_id,
+        date_key,
+        count(*) as events
+    from {{ ref('fct_user_events') }}
+    where {{ is_in(changed_days) }} and user_key != {{ unknown_key() }}
+    group by 1, 2
+),
+
+sessions as (
+    select
+        user_id,
+        date_key,
+        count(*) as sessions
+    from {{ ref('fct_user_sessions') }}
+    where {{ is_in(changed_days) }} and user_key != {{ unknown_key() }}
+    group by 1, 2
+),
+
+orders as (
+    select
+        user_id,
+        date_key,
+        count(*) as purchases,
+        sum(order_amount) as revenue
+    from {{ ref('fct_orders') }}
+    where {{ is_in(changed_days) }} and user_key != {{ unknown_key() }} and is_revenue
+    group by 1, 2
+),
+
+user_days as (
+    select user_id, date_key from events
+    union distinct
+    select user_id, date_key from sessions
+    union distinct
+    select user_id, date_key from orders
+),
+
+final as (
+    select
+        user_days.user_id,
+        user_days.date_key,
+        dates.date_day as metric_date,
+        coalesce(events.events, 0) as events,
+        coalesce(sessions.sessions, 0) as sessions,
+        coalesce(orders.purchases, 0) as purchases,
+        coalesce(orders.revenue, 0)::{{ money_type() }} as revenue
+    from user_days
+    inner join {{ ref('dim_date') }} as dates on user_days.date_key = dates.date_key
+    left join events
+        on user_days.user_id = events.user_id and user_days.date_key = events.date_key
+    left join sessions
+        on user_days.user_id = sessions.user_id and user_days.date_key = sessions.date_key
+    left join orders
+        on user_days.user_id = orders.user_id and user_days.date_key = orders.date_key
+)
+
+select * from final

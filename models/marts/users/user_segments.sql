@@ -1,0 +1,76 @@
+{{ config(
+    unique_key='user_id',
+    indexes=[
+        {'columns': ['user_id'], 'unique': true},
+        {'columns': ['segment_changes_at']},
+    ],
+    meta={'tracked_keys': ['user_id']},
+) }}
+
+{%- set changed_users = changed_keys(
+    'user_id',
+    [ref('int_user_activity'), ref('segment_thresholds')],
+    due='segment_changes_at <= ' ~ as_of()
+) %}
+
+with
+
+activity as (
+    select
+        *,
+        {{ utc_date('signed_up_at') }} as signup_date,
+        {{ utc_date('last_activity_at') }} as last_activity_date
+    from {{ ref('int_user_activity') }}
+    where {{ is_in(changed_users) }}
+),
+
+thresholds as (
+    select
+        max(threshold_value) filter (where threshold_name = 'high_value_min_spent')
+            as high_value_min_spent,
+        max(threshold_value) filter (where threshold_name = 'new_max_days_since_signup')::int
+            as new_max_days_since_signup,
+        max(threshold_value) filter (where threshold_name = 'at_risk_min_days_inactive')::int
+            as at_risk_min_days_inactive
+    from {{ ref('segment_thresholds') }}
+),
+
+segmented as (
+    select
+        activity.*,
+        thresholds.new_max_days_since_signup,
+        thresholds.at_risk_min_days_inactive,
+        case
+            when activity.total_spent > thresholds.high_value_min_spent then 'High Value'
+            when
+                {{ days_between('activity.signup_date', utc_date(as_of())) }}
+                < thresholds.new_max_days_since_signup
+                then 'New'
+            when
+                {{ days_between('activity.last_activity_date', utc_date(as_of())) }}
+                > thresholds.at_risk_min_days_inactive
+                then 'At Risk'
+            else 'Regular'
+        end as user_segment
+    from activity
+    cross join thresholds
+),
+
+final as (
+    select
+        user_id,
+        user_segment,
+        total_spent,
+        signup_date,
+        last_activity_date,
+        -- When the calendar alone moves the user on; an own purchase or visit changes the row anyway.
+        case user_segment
+            when 'New'
+                then {{ start_of_day(add_days('signup_date', 'new_max_days_since_signup')) }}
+            when 'Regular'
+                then {{ start_of_day(add_days('last_activity_date', 'at_risk_min_days_inactive + 1')) }}
+        end as segment_changes_at
+    from segmented
+)
+
+select * from final

@@ -1,0 +1,26 @@
+with
+
+source as (
+    {{ read_source('categories') }}
+),
+
+cleaned as (
+    select
+        -- ids
+        category_id::{{ text_type() }} as category_id,
+        {{ clean_text('parent_id') }} as parent_id,
+
+        -- strings
+        {{ clean_text('category_name') }} as category_name,
+
+        -- booleans
+        _deleted_at is not null as is_deleted,
+
+        -- load
+        {{ exclusion_reason({'no category_id': 'category_id is null'}) }} as exclusion_reason,
+        _loaded_at,
+        _row_xid
+    from source
+)
+
+select * from cleaned

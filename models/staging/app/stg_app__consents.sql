@@ -1,0 +1,34 @@
+with
+
+source as (
+    {{ read_source('consents') }}
+),
+
+cleaned as (
+    select
+        -- ids
+        consent_id::{{ text_type() }} as consent_id,
+        {{ clean_text('user_id') }} as user_id,
+
+        -- strings
+        lower({{ clean_text('purpose') }}) as purpose,
+
+        -- booleans
+        is_granted,
+        _deleted_at is not null as is_deleted,
+
+        -- timestamps
+        recorded_at,
+
+        -- load
+        {{ exclusion_reason({
+            'no consent_id': 'consent_id is null',
+            'no user_id': clean_text('user_id') ~ ' is null',
+            'recorded_at is missing or outside the calendar': not_within_calendar('recorded_at'),
+        }) }} as exclusion_reason,
+        _loaded_at,
+        _row_xid
+    from source
+)
+
+select * from cleaned

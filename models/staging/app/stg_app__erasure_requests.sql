@@ -1,0 +1,29 @@
+with
+
+source as (
+    {{ read_source('erasure_requests') }}
+),
+
+cleaned as (
+    select
+        -- ids
+        request_id::{{ text_type() }} as request_id,
+        {{ clean_text('user_id') }} as user_id,
+
+        -- booleans
+        _deleted_at is not null as is_deleted,
+
+        -- timestamps
+        requested_at,
+
+        -- load
+        {{ exclusion_reason({
+            'no request_id': 'request_id is null',
+            'no user_id': clean_text('user_id') ~ ' is null',
+        }) }} as exclusion_reason,
+        _loaded_at,
+        _row_xid
+    from source
+)
+
+select * from cleaned

@@ -1,0 +1,36 @@
+with
+
+source as (
+    {{ read_source('payments') }}
+),
+
+cleaned as (
+    select
+        -- ids
+        payment_id::{{ text_type() }} as payment_id,
+        {{ clean_text('order_id') }} as order_id,
+
+        -- strings
+        lower({{ clean_text('payment_method') }}) as payment_method,
+        lower({{ clean_text('payment_status') }}) as payment_status,
+
+        -- numerics
+        amount,
+
+        -- booleans
+        _deleted_at is not null as is_deleted,
+
+        -- timestamps
+        {{ calendar_timestamp('paid_at') }} as paid_at,
+
+        -- load
+        {{ exclusion_reason({
+            'no payment_id': 'payment_id is null',
+            'amount is missing or no amount': is_amount('amount') ~ ' is not true',
+        }) }} as exclusion_reason,
+        _loaded_at,
+        _row_xid
+    from source
+)
+
+select * from cleaned

@@ -1,0 +1,33 @@
+with
+
+source as (
+    {{ read_source('products') }}
+),
+
+cleaned as (
+    select
+        -- ids
+        product_id::{{ text_type() }} as product_id,
+        {{ clean_text('category_id') }} as category_id,
+
+        -- strings
+        {{ clean_text('product_name') }} as product_name,
+        {{ clean_text('description') }} as description,
+
+        -- numerics
+        case when {{ is_amount('unit_price') }} then unit_price::{{ money_type() }} end as unit_price,
+
+        -- booleans
+        _deleted_at is not null as is_deleted,
+
+        -- timestamps
+        {{ version_started_at() }} as version_started_at,
+
+        -- load
+        {{ exclusion_reason({'no product_id': 'product_id is null'}) }} as exclusion_reason,
+        _loaded_at,
+        _row_xid
+    from source
+)
+
+select * from cleaned

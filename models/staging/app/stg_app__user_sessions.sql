@@ -1,0 +1,33 @@
+with
+
+source as (
+    {{ read_source('user_sessions') }}
+),
+
+cleaned as (
+    select
+        -- ids
+        session_id::{{ text_type() }} as session_id,
+        {{ clean_text('user_id') }} as user_id,
+
+        -- strings
+        lower({{ clean_text('device') }}) as device,
+
+        -- booleans
+        _deleted_at is not null as is_deleted,
+
+        -- timestamps
+        session_start as started_at,
+        {{ calendar_timestamp('session_end') }} as ended_at,
+
+        -- load
+        {{ exclusion_reason({
+            'no session_id': 'session_id is null',
+            'session_start is missing or outside the calendar': not_within_calendar('session_start'),
+        }) }} as exclusion_reason,
+        _loaded_at,
+        _row_xid
+    from source
+)
+
+select * from cleaned

@@ -1,0 +1,14 @@
+"""The one exception that a person sees."""
+
+from __future__ import annotations
+
+
+class WarehouseError(Exception):
+    """Something the user can act on; the message says what is wrong and what to do, in a line or two.
+
+    `exit_code` becomes the exit status of the command: 1 unless a caller can use another one.
+    """
+
+    def __init__(self, message: str, *, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

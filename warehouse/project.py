@@ -1,0 +1,28 @@
+"""Where things are: the dbt project and the folder in which the embedded server keeps its data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from warehouse.errors import WarehouseError
+
+HOME_VARIABLE = "WAREHOUSE_HOME"
+
+
+def root() -> Path:
+    """The folder of the dbt project: the nearest one at or above the working directory that has
+    a `dbt_project.yml`, else the checkout that this package is installed from."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / "dbt_project.yml").is_file():
+            return folder
+    checkout = Path(__file__).resolve().parent.parent
+    if (checkout / "dbt_project.yml").is_file():
+        return checkout
+    raise WarehouseError("No dbt_project.yml here or above: run this in the project's folder.")
+
+
+def home() -> Path:
+    """The folder of the embedded server: `WAREHOUSE_HOME`, default `.warehouse` in the project."""
+    named = os.environ.get(HOME_VARIABLE)
+    return Path(named).expanduser().resolve() if named else root() / ".warehouse"
