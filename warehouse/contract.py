@@ -1,0 +1,114 @@
+"""The source contract: which tables the application has, read from the dbt source file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from warehouse.errors import WarehouseError
+from warehouse.project import root
+
+FILE = Path("models/staging/app/_app__sources.yml")
+SOURCE = "app"
+
+LOADED_AT = "_loaded_at"
+DELETED_AT = "_deleted_at"
+TYPES = ("text", "numeric", "boolean", "date", "timestamptz", "jsonb")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the contract.
+
+    `columns` maps each column of the application to its PostgreSQL type, the key among them, in
+    the order of the contract, without the two columns that the loader adds.
+    `incremental_column` is the timestamp by which changes are found in a source database: null
+    when the table has none, and is then read whole.
+    """
+
+    name: str
+    key: str
+    columns: dict[str, str]
+    incremental_column: str | None
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The tables by name, and the schema that holds them."""
+
+    schema: str
+    tables: dict[str, Table]
+
+
+def read(path: Path | None = None) -> Contract:
+    """Read the contract.
+
+    Arguments: `path` of the YAML file, default the one in the project.
+    Raises WarehouseError that names the table and the entry when the file says something that
+    the loader cannot follow.
+    """
+    path = path or root() / FILE
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WarehouseError(f"The source contract {path} is missing.") from None
+    except yaml.YAMLError as error:
+        where = " ".join(str(error).split())
+        raise WarehouseError(f"The source contract {path} is not valid YAML: {where}") from None
+    sources = document.get("sources") if isinstance(document, dict) else None
+    source = next(
+        (
+            entry
+            for entry in sources or []
+            if isinstance(entry, dict) and entry.get("name") == SOURCE
+        ),
+        None,
+    )
+    if source is None:
+        raise WarehouseError(f"{path} has no source named {SOURCE!r}.")
+    tables = [_table(entry, path) for entry in source.get("tables") or []]
+    if not tables:
+        raise WarehouseError(f"{path}: the source {SOURCE!r} has no tables.")
+    return Contract(
+        schema=source.get("schema") or "raw", tables={table.name: table for table in tables}
+    )
+
+
+def _table(entry: dict, path: Path) -> Table:
+    name = entry.get("name")
+    meta = (entry.get("config") or {}).get("meta") or {}
+    columns = {column.get("name"): column.get("data_type") for column in entry.get("columns") or []}
+    for column, data_type in columns.items():
+        if data_type not in TYPES:
+            raise WarehouseError(
+                f"{path}: {name}.{column} has the type {data_type!r}; the loader knows "
+                f"{', '.join(TYPES)}."
+            )
+    for column in (LOADED_AT, DELETED_AT):
+        if columns.pop(column, None) != "timestamptz":
+            raise WarehouseError(f"{path}: {name} needs the column {column} of type timestamptz.")
+    key = meta.get("primary_key")
+    if not isinstance(key, str) or key not in columns:
+        raise WarehouseError(
+            f"{path}: {name} needs config.meta.primary_key, the name of one of its columns; "
+            f"got {key!r}."
+        )
+    return Table(name, key, columns, _incremental_column(name, columns, meta, path))
+
+
+def _incremental_column(name: str, columns: dict, meta: dict, path: Path) -> str | None:
+    """`meta.incremental_column`, else updated_at, else the table's only timestamp."""
+    named = meta.get("incremental_column")
+    times = [column for column, data_type in columns.items() if data_type == "timestamptz"]
+    if named is not None:
+        if named not in times:
+            raise WarehouseError(
+                f"{path}: the incremental_column of {name} must be one of its timestamps "
+                f"({', '.join(times)}); got {named!r}."
+            )
+        return named
+    if "updated_at" in times:
+        return "updated_at"
+    return times[0] if len(times) == 1 else None

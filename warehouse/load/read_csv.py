@@ -1,0 +1,260 @@
+"""Reading CSV: a fast way for files in order, a careful one that finds what is wrong in others.
+
+Both number the records alike, so that a row that turns out to be wrong later can be looked up.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from warehouse.errors import WarehouseError
+from warehouse.load.incoming import Counted, Writer, printable, unwritable
+
+_BLOCK = 8 << 20  # bytes that are parsed at once
+_BATCH_ROWS = 20_000
+_LONGEST = 64 << 20  # bytes: a quote that is open for longer was never closed
+_BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
+
+
+class Suspicious(Exception):
+    """The fast way cannot be sure to read this file right."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of a CSV file: the line on which it begins, its text, its fields, or why it has
+    none."""
+
+    line: int
+    text: bytes
+    fields: list[str]
+    problem: str | None = None
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether the file's name says that it is compressed."""
+    return path.name.lower().endswith(".gz")
+
+
+@contextmanager
+def open_bytes(path: Path, counted: Counted | None = None) -> Iterator[BinaryIO]:
+    """Open a plain or gzipped file for reading its bytes."""
+    with io.BufferedReader(counted or Counted(path), 1 << 20) as raw:
+        if not is_gzip(path):
+            yield raw
+            return
+        with gzip.GzipFile(fileobj=raw) as unpacked, io.BufferedReader(unpacked, 1 << 20) as stream:
+            yield stream
+
+
+def broken(path: Path, error: Exception) -> WarehouseError:
+    """The error for an archive that cannot be unpacked."""
+    return WarehouseError(
+        f"{path} is a broken gzip archive ({error}): nothing of it was loaded. Write it again."
+    )
+
+
+def records(stream: BinaryIO) -> Iterator[Record]:
+    """The records of a stream, blank lines left out.
+
+    A quote that is never closed costs its own line only: reading goes on with the next.
+    """
+    csv.field_size_limit(2**31 - 1)
+    waiting: deque[bytes] = deque()
+    taken: list[bytes] = []
+    size = 0
+    line = 1
+
+    def lines() -> Iterator[str]:
+        nonlocal size
+        while size < _LONGEST:
+            next_line = waiting.popleft() if waiting else stream.readline()
+            if not next_line:
+                break
+            taken.append(next_line)
+            size += len(next_line)
+            yield next_line.decode("utf-8", "surrogateescape")
+        taken.append(b"")  # says that the record was ended by the file, not by itself
+
+    reader = csv.reader(lines())
+    while True:
+        taken.clear()
+        size = 0
+        problem = None
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            fields, problem = [], str(error)
+        if not taken or taken == [b""]:
+            return
+        if taken[-1] == b"":
+            taken.pop()
+            fields, problem = [], "a quote is opened and never closed"
+            waiting.extendleft(reversed(taken[1:]))
+            del taken[1:]
+            reader = csv.reader(lines())
+        elif problem:
+            reader = csv.reader(lines())
+        text = b"".join(taken)
+        if problem or fields:
+            yield Record(line, text.rstrip(b"\r\n"), fields, problem)
+        line += len(taken)
+
+
+def header(stream: BinaryIO) -> list[str] | None:
+    """Read the header off a stream, which then stands at the first row; null: the file is empty."""
+    first = next(records(stream), None)
+    if first is None:
+        return None
+    names = first.text.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+    return [name.strip().lower() for name in next(csv.reader(io.StringIO(names, newline="")))]
+
+
+def stage(
+    path: Path,
+    wanted: list[str],
+    write: Callable[[], Writer],
+    advance: Callable[[int, int], None],
+) -> int:
+    """Write the file's rows into `incoming`; returns their number.
+
+    Arguments: the columns that are `wanted`; `write` opens the writer (a context manager), again
+    when the careful way has to begin anew; `advance` is told of the bytes and rows read.
+    """
+    try:
+        return _stage_fast(path, wanted, write, advance)
+    except (pa.ArrowInvalid, pa.ArrowKeyError, Suspicious, *_BROKEN):
+        return _stage_carefully(path, wanted, write, advance)
+
+
+class _Watched(io.RawIOBase):
+    """Passes a stream on and counts what the fast parser would take for something else."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._after_return = False
+        self._quotes = 0
+        self._lone_returns = False
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._quotes += data.count(b'"')
+        if self._after_return and data[:1] != b"\n":
+            self._lone_returns = True
+        self._after_return = data.endswith(b"\r")
+        if b"\r" in data and data.count(b"\r") - self._after_return != data.count(b"\r\n"):
+            self._lone_returns = True
+        return data
+
+    def check(self) -> None:
+        """Raise Suspicious when a quote may be open at the end, or a line end is not one."""
+        if self._quotes % 2 or self._lone_returns:
+            raise Suspicious
+
+
+def _stage_fast(path: Path, wanted: list[str], write: Callable, advance: Callable) -> int:
+    counted = Counted(path)
+    with open_bytes(path, counted) as stream, write() as writer:
+        names = header(stream)
+        columns = [f"c{number}" for number in range(len(names))]
+        used = [columns[names.index(name)] for name in wanted]
+        watched = _Watched(stream)
+        try:
+            reader = pacsv.open_csv(
+                pa.PythonFile(watched, mode="r"),
+                pacsv.ReadOptions(column_names=columns, block_size=_BLOCK),
+                pacsv.ParseOptions(newlines_in_values=True),
+                pacsv.ConvertOptions(
+                    include_columns=used,
+                    column_types=dict.fromkeys(columns, pa.string()),
+                    strings_can_be_null=True,
+                    null_values=[""],
+                ),
+            )
+        except pa.ArrowInvalid:
+            if not watched.read(1) and not watched._quotes:
+                return 0
+            raise
+        for batch in reader:
+            if batch.num_rows:
+                writer.write(batch.columns)
+                advance(counted.done, writer.rows)
+        watched.check()
+        return writer.rows
+
+
+def _stage_carefully(path: Path, wanted: list[str], write: Callable, advance: Callable) -> int:
+    counted = Counted(path)
+    try:
+        with open_bytes(path, counted) as stream, write() as writer:
+            names = header(stream)
+            places = [names.index(name) for name in wanted]
+            numbers: list[int] = []
+            rows: list[list[str]] = []
+            size = number = 0
+
+            def flush() -> None:
+                columns = [
+                    pa.array([row[place] or None for row in rows], pa.string()) for place in places
+                ]
+                if rows:
+                    writer.write(columns, pa.array(numbers, pa.int64()))
+                advance(counted.done, number)
+                numbers.clear()
+                rows.clear()
+
+            for number, record in enumerate(records(stream), start=1):
+                problem = record.problem or _problem(record, len(names))
+                if problem:
+                    writer.reject(number, problem)
+                    continue
+                numbers.append(number)
+                rows.append(record.fields)
+                size += len(record.text)
+                if len(rows) >= _BATCH_ROWS or size >= _BLOCK:
+                    flush()
+                    size = 0
+            flush()
+            return number
+    except _BROKEN as error:
+        raise broken(path, error) from None
+
+
+def _problem(record: Record, expected: int) -> str | None:
+    if len(record.fields) != expected:
+        return f"{len(record.fields)} columns, but the header has {expected}"
+    return unwritable(record.text)
+
+
+def row_texts(path: Path, numbers: set[int]) -> Iterator[tuple[int, int, str]]:
+    """The rows with these numbers: number, the line on which it begins, its text."""
+    left = len(numbers)
+    with open_bytes(path) as stream:
+        skipped = header_lines(stream)
+        for number, record in enumerate(records(stream), start=1):
+            if number in numbers:
+                yield number, record.line + skipped, printable(record.text)
+                left -= 1
+                if not left:
+                    return
+
+
+def header_lines(stream: BinaryIO) -> int:
+    """Read the header off a stream; returns how many lines it took, blank ones before it too."""
+    first = next(records(stream))
+    return first.line - 1 + first.text.count(b"\n") + 1

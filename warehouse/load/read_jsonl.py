@@ -1,0 +1,165 @@
+"""Reading JSONL: PostgreSQL itself reads the JSON, so that numbers keep every digit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from warehouse.load.incoming import ROW_BITS, Counted, add_rejects, printable, unwritable
+from warehouse.load.read_csv import _BROKEN, broken, open_bytes
+
+_SAMPLE = 1_000  # lines that are looked at before anything is loaded
+_FLUSH = 1 << 20  # bytes that are sent at once
+_ESCAPES = {b"\\": b"\\\\", b"\t": b"\\t", b"\r": b"\\r"}
+
+
+def sample(path: Path) -> tuple[set[str], bool]:
+    """The names that the objects of the first lines have, and whether there is any row."""
+    names: set[str] = set()
+    some = False
+    try:
+        with open_bytes(path) as stream:
+            for _, line in zip(range(_SAMPLE), stream, strict=False):
+                if line.strip():
+                    some = True
+                    names |= _names(line)
+    except _BROKEN as error:
+        raise broken(path, error) from None
+    return names, some
+
+
+def _names(line: bytes) -> set[str]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return set()
+    return set(value) if isinstance(value, dict) else set()
+
+
+def create_lines(connection: psycopg.Connection) -> None:
+    """Make the temporary table of the lines."""
+    connection.execute("drop table if exists pg_temp.lines")
+    connection.execute("create temporary table lines (n bigint, line text)")
+
+
+def stage(
+    connection: psycopg.Connection,
+    path: Path,
+    file_number: int,
+    unseen: set[str],
+    advance: Callable[[int, int], None],
+) -> int:
+    """Write the file's lines into the table of lines; returns the number of rows.
+
+    Columns that the file has are taken out of `unseen`.
+    """
+    counted = Counted(path)
+    first = file_number << ROW_BITS
+    rejects: list[tuple[int, str, str | None]] = []
+    rows = size = 0
+    waiting: list[bytes] = []
+    try:
+        with (
+            connection.transaction(),
+            open_bytes(path, counted) as stream,
+            connection.cursor().copy("copy pg_temp.lines (n, line) from stdin") as copy,
+        ):
+            for number, ended in enumerate(stream, start=first + 1):
+                line = ended.strip()
+                if number == first + 1:
+                    line = line.removeprefix(b"\xef\xbb\xbf")
+                if not line:
+                    continue
+                rows += 1
+                problem = unwritable(line)
+                if problem:
+                    rejects.append((number, problem, printable(line)))
+                    continue
+                if unseen and any(b'"%s"' % name.encode() in line for name in unseen):
+                    unseen -= _names(line)
+                for character, escape in _ESCAPES.items():
+                    if character in line:
+                        line = line.replace(character, escape)
+                waiting.append(b"%d\t%s\n" % (number, line))
+                size += len(line)
+                if size > _FLUSH:
+                    copy.write(b"".join(waiting))
+                    waiting.clear()
+                    size = 0
+                    advance(counted.done, rows)
+            copy.write(b"".join(waiting))
+    except _BROKEN as error:
+        raise broken(path, error) from None
+    add_rejects(connection, rejects)
+    advance(counted.done, rows)
+    return rows
+
+
+def unfold(connection: psycopg.Connection, columns: dict[str, str]) -> None:
+    """Turn the lines into rows of `incoming`; lines that are no JSON object are rejected.
+
+    Arguments: the `columns` of the file with their types. A value of a jsonb column that is a
+    string holding an object or an array is taken as what it holds.
+    """
+    connection.execute(
+        """
+        insert into pg_temp.rejects (n, kind, reason, row_text)
+        select n, 'unreadable', reason, line
+        from (
+            select
+                n,
+                line,
+                case
+                    when not pg_input_is_valid(line, 'jsonb') then (
+                        select concat_ws(': ', 'not JSON', info.message, info.detail)
+                        from pg_input_error_info(line, 'jsonb') as info
+                    )
+                    when line not like '{%' then 'not a JSON object'
+                end as reason
+            from pg_temp.lines
+        ) as checked
+        where reason is not null
+        """
+    )
+    values = [
+        (_JSON if data_type == "jsonb" else _TEXT).format(name=sql.Literal(name))
+        for name, data_type in columns.items()
+    ]
+    # `offset 0` keeps the parsed object from being computed again for every column.
+    connection.execute(
+        sql.SQL(
+            """
+            insert into pg_temp.incoming (n, {names})
+            select n, {values}
+            from (
+                select
+                    n,
+                    case when line like '{{%' and pg_input_is_valid(line, 'jsonb') then line::jsonb end
+                        as object
+                from pg_temp.lines
+                offset 0
+            ) as parsed
+            where object is not null
+            """
+        ).format(
+            names=sql.SQL(", ").join(map(sql.Identifier, columns)),
+            values=sql.SQL(", ").join(values),
+        )
+    )
+
+
+_TEXT = sql.SQL("object ->> {name}")
+_JSON = sql.SQL(
+    """
+    case
+        when jsonb_typeof(object -> {name}) = 'string'
+            and object ->> {name} ~ '^\\s*[{{[]' and pg_input_is_valid(object ->> {name}, 'jsonb')
+            then object ->> {name}
+        when jsonb_typeof(object -> {name}) <> 'null' then (object -> {name})::text
+    end
+    """
+)

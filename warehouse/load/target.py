@@ -1,0 +1,225 @@
+"""The warehouse's side: the raw tables, the quarantine, and the rules that they keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from warehouse.contract import DELETED_AT, LOADED_AT, Contract, Table
+from warehouse.errors import WarehouseError
+
+QUARANTINE = sql.Identifier("quarantine", "rejected_rows")
+STATE = sql.Identifier("raw", "_load_state")
+
+# What may stand in an existing table for a type of the contract. Keys may be of any type that
+# staging can cast to text; everything else must hold the value exactly.
+_COMPATIBLE = {
+    "text": (
+        "text", "character varying", "character", "citext", "uuid",
+        "smallint", "integer", "bigint", "numeric",
+    ),
+    "numeric": ("numeric", "smallint", "integer", "bigint"),
+    "boolean": ("boolean",),
+    "date": ("date",),
+    "timestamptz": ("timestamp with time zone",),
+    "jsonb": ("jsonb",),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """A raw table as it stands in the warehouse: its contract and the types of its columns."""
+
+    table: Table
+    schema: str
+    types: dict[str, str]
+
+    @property
+    def name(self) -> sql.Identifier:
+        return sql.Identifier(self.schema, self.table.name)
+
+
+def prepare_session(connection: psycopg.Connection) -> None:
+    """Settings of the load's session: it reads times as UTC and dates as ISO, whatever the
+    server's defaults are."""
+    for name, value in (
+        ("timezone", "UTC"),
+        ("datestyle", "ISO, YMD"),
+        ("client_encoding", "UTF8"),
+        ("temp_buffers", "64MB"),
+        ("work_mem", "64MB"),
+    ):
+        connection.execute("select set_config(%s, %s, false)", (name, value))
+
+
+def create(connection: psycopg.Connection, contract: Contract) -> None:
+    """Create the schemas, the contract's tables and the quarantine where they are missing."""
+    with connection.transaction():
+        # `if not exists` of two sessions at once can still collide.
+        connection.execute("select pg_advisory_xact_lock(hashtext('warehouse load: create'))")
+        for schema in (contract.schema, "quarantine"):
+            connection.execute(
+                sql.SQL("create schema if not exists {}").format(sql.Identifier(schema))
+            )
+        for table in contract.tables.values():
+            _create_table(connection, contract.schema, table)
+        connection.execute(
+            sql.SQL(
+                """
+                create table if not exists {} (
+                    rejected_id bigint generated always as identity primary key,
+                    table_name text not null,
+                    file_name text not null,
+                    line_number bigint,
+                    reason text not null,
+                    row_text text not null,
+                    rejected_at timestamptz not null,
+                    last_seen_at timestamptz not null,
+                    loaded_at timestamptz
+                )
+                """
+            ).format(QUARANTINE)
+        )
+        # A hash, because a row can be longer than an index entry may be.
+        connection.execute(
+            sql.SQL(
+                """
+                create unique index if not exists rejected_rows_once on {}
+                    (table_name, file_name, line_number, md5(row_text), md5(reason))
+                    nulls not distinct
+                """
+            ).format(QUARANTINE)
+        )
+
+
+def _create_table(connection: psycopg.Connection, schema: str, table: Table) -> None:
+    exists = connection.execute(
+        "select to_regclass(format('%%I.%%I', %s::text, %s::text)) is not null",
+        (schema, table.name),
+    ).fetchone()[0]
+    if exists:
+        return
+    columns = [
+        sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(data_type))
+        for column, data_type in table.columns.items()
+    ]
+    name = sql.Identifier(schema, table.name)
+    connection.execute(
+        sql.SQL(
+            "create table {} ({}, {} timestamptz not null, {} timestamptz, primary key ({}))"
+        ).format(
+            name,
+            sql.SQL(", ").join(columns),
+            sql.Identifier(LOADED_AT),
+            sql.Identifier(DELETED_AT),
+            sql.Identifier(table.key),
+        )
+    )
+
+
+def check(connection: psycopg.Connection, contract: Contract, table: Table) -> Target:
+    """Check that the raw table fits the contract, and give it the index on `_loaded_at`.
+
+    Raises WarehouseError that names the column and the statement that helps.
+    """
+    shown = f"{contract.schema}.{table.name}"
+    kind = connection.execute(
+        "select relkind::text from pg_class where oid = format('%%I.%%I', %s::text, %s::text)::regclass",
+        (contract.schema, table.name),
+    ).fetchone()[0]
+    if kind not in ("r", "p"):
+        raise WarehouseError(
+            f"{shown} is not a table, so nothing can be loaded into it; rename or drop it."
+        )
+    rows = connection.execute(
+        """
+        select
+            attname,
+            format_type(atttypid, atttypmod),
+            format_type(atttypid, null)
+        from pg_attribute
+        where attrelid = format('%%I.%%I', %s::text, %s::text)::regclass
+            and attnum > 0 and not attisdropped
+        """,
+        (contract.schema, table.name),
+    ).fetchall()
+    full = {name: data_type for name, data_type, _ in rows}
+    plain = {name: data_type for name, _, data_type in rows}
+    expected = {**table.columns, LOADED_AT: "timestamptz", DELETED_AT: "timestamptz"}
+    for column, data_type in expected.items():
+        if column not in plain:
+            raise WarehouseError(
+                f"{shown} has no column {column}, which the contract names. Add it: "
+                f"alter table {shown} add column {column} {data_type};"
+            )
+        if plain[column] not in _COMPATIBLE[data_type]:
+            raise WarehouseError(
+                f"{shown}.{column} is of type {full[column]}, but the contract says {data_type} "
+                f"(allowed: {', '.join(_COMPATIBLE[data_type])})."
+            )
+    _check_key(connection, contract.schema, table)
+    _index_loaded_at(connection, contract.schema, table)
+    return Target(table, contract.schema, {column: full[column] for column in expected})
+
+
+def _check_key(connection: psycopg.Connection, schema: str, table: Table) -> None:
+    unique = connection.execute(
+        """
+        select exists (
+            select
+            from pg_index
+            where indrelid = format('%%I.%%I', %s::text, %s::text)::regclass
+                and indisunique and indisvalid and indpred is null and indnkeyatts = 1
+                and indkey[0] = (
+                    select attnum from pg_attribute
+                    where attrelid = indrelid and attname = %s
+                )
+        )
+        """,
+        (schema, table.name, table.key),
+    ).fetchone()[0]
+    if not unique:
+        shown = f"{schema}.{table.name}"
+        raise WarehouseError(
+            f"{shown} has no primary key on {table.key}, by which rows are upserted. Add it: "
+            f"alter table {shown} add primary key ({table.key});"
+        )
+
+
+def _index_loaded_at(connection: psycopg.Connection, schema: str, table: Table) -> None:
+    indexed = connection.execute(
+        """
+        select exists (
+            select
+            from pg_index
+            where indrelid = format('%%I.%%I', %s::text, %s::text)::regclass and indpred is null
+                and indkey[0] = (
+                    select attnum from pg_attribute
+                    where attrelid = indrelid and attname = %s
+                )
+        )
+        """,
+        (schema, table.name, LOADED_AT),
+    ).fetchone()[0]
+    if not indexed:
+        connection.execute(
+            sql.SQL("create index if not exists {} on {} ({})").format(
+                sql.Identifier(f"{table.name}_loaded_at_idx"),
+                sql.Identifier(schema, table.name),
+                sql.Identifier(LOADED_AT),
+            )
+        )
+
+
+def lock(connection: psycopg.Connection, target: Target, report) -> None:
+    """Wait until this transaction is the only writer of the table; readers go on."""
+    statement = sql.SQL("lock table {} in share row exclusive mode").format(target.name)
+    try:
+        with connection.transaction():
+            connection.execute(statement + sql.SQL(" nowait"))
+    except psycopg.errors.LockNotAvailable:
+        report.step("waiting for another load of this table")
+        connection.execute("set local lock_timeout = 0")
+        connection.execute(statement)
