@@ -31,6 +31,9 @@ CHECK_SECONDS = 5
 # The hub only names the archives. They come from elsewhere, which can be closed all the same.
 INSTALL_SECONDS = 120
 
+# The dbt of this environment, whatever is on the PATH.
+DBT = (sys.executable, "-c", "from dbt.cli.main import cli; cli()")
+
 MARKER = ".installed.json"  # a file: dbt counts only the folders beside it
 HUB = "hub"
 STAND_INS = "stand-ins"
@@ -143,10 +146,9 @@ def _install_from_hub(root: Path) -> str | None:
     """Run `dbt deps`. None if it worked, else why not."""
     lock = root / "package-lock.yml"
     lock_before = lock.read_bytes() if lock.exists() else None
-    command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "deps"]
     try:
         done = subprocess.run(
-            [*command, "--project-dir", str(root)],
+            [*DBT, "--no-use-colors", "deps", "--project-dir", str(root)],
             cwd=root,
             env=os.environ | {"DO_NOT_TRACK": "1"},
             capture_output=True,
@@ -206,7 +208,7 @@ def _read_marker(installed: Path) -> tuple[str | None, str | None]:
 
 
 def _write_marker(installed: Path, source: str, fingerprint: str) -> None:
-    """Say where the folder comes from, inside it: `dbt deps` and `dbt clean` remove that as well."""
+    """Say where the folder comes from, inside it: `dbt deps` and `dbt clean` remove that too."""
     marker = json.dumps({"source": source, "fingerprint": fingerprint}, indent=2)
     (installed / MARKER).write_text(marker + "\n", encoding="utf-8")
 

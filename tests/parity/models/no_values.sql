@@ -1,0 +1,2 @@
+select * from {{ ref('values_to_check') }}
+where false
