@@ -9,7 +9,7 @@ documentation.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from pathlib import Path
@@ -88,16 +88,33 @@ def read_folder(folder: Path) -> dict[str, pl.DataFrame]:
             table without rows.
 
     Returns:
-        One frame per table that is there.
+        One frame per table that is there, without the rows that cannot be read.
     """
     tables = {}
     for table in KEYS:
         for suffix in (".csv.gz", ".csv", ".parquet"):
             path = folder / f"{table}{suffix}"
             if path.exists():
-                tables[table] = read_table(path)
+                tables[table] = readable(read_table(path))
                 break
     return tables
+
+
+def readable(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows whose numbers and moments can be read; a load takes no others."""
+    for name, parse in PARSERS.items():
+        if name in frame.columns:
+            unreadable = [text for text in frame[name].unique() if not _can(parse, text)]
+            frame = frame.filter(~pl.col(name).is_in(unreadable, nulls_equal=True))
+    return frame
+
+
+def _can(parse: Callable[[str | None], object], text: str | None) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 def latest(loads: Sequence[Mapping[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:
@@ -142,6 +159,31 @@ def parse_number(text: str | None) -> Decimal | None:
     except InvalidOperation as error:
         raise ValueError(f"not a number: {text!r}") from error
     return number if number.is_finite() and abs(number) < ABSURD else None
+
+
+def parse_date(text: str | None) -> dt.date | None:
+    """Parse a date."""
+    text = clean(text)
+    return dt.date.fromisoformat(text) if text is not None else None
+
+
+PARSERS: dict[str, Callable[[str | None], object]] = {
+    **dict.fromkeys(("quantity", "price_at_purchase"), parse_number),
+    **dict.fromkeys(
+        (
+            "created_at",
+            "updated_at",
+            "last_login_at",
+            "order_date",
+            "session_start",
+            "session_end",
+            "event_timestamp",
+            "_deleted_at",
+        ),
+        parse_moment,
+    ),
+    "birth_date": parse_date,
+}
 
 
 def end_of_day(day: dt.date) -> dt.datetime:
@@ -361,8 +403,7 @@ def version_attributes(row: Raw) -> Row:
     attributes: Row = {name: clean(row[name]) for name in USER_ATTRIBUTES}
     if attributes["email"] is not None:
         attributes["email"] = attributes["email"].lower()
-    if attributes["birth_date"] is not None:
-        attributes["birth_date"] = dt.date.fromisoformat(attributes["birth_date"])
+    attributes["birth_date"] = parse_date(row["birth_date"])
     attributes["is_deleted"] = clean(row.get("_deleted_at")) is not None
     return attributes
 
@@ -401,7 +442,9 @@ def user_history(loads: Iterable[tuple[dt.datetime, pl.DataFrame]]) -> list[Row]
     """
     arrived: dict[str, list[Version]] = {}
     for loaded_at, users in loads:
-        for row in users.iter_rows(named=True):
+        # Of a key that comes twice in a load, only the last row is ever seen.
+        seen = users.unique(subset="user_id", keep="last", maintain_order=True)
+        for row in seen.iter_rows(named=True):
             user_id = clean(row["user_id"])
             if user_id is None:
                 continue

@@ -293,6 +293,13 @@ def test_a_load_that_changes_nothing_makes_no_version() -> None:
     ) == [("1900-01-01", "9999-12-31", True, False, "free")]
 
 
+def test_of_a_key_that_comes_twice_only_the_last_row_is_seen() -> None:
+    users_loaded = frame(HEADER, user("plus", "2024-01-04"), user("free", "2024-01-05"))
+
+    (version,) = oracle.user_history([(at("2024-01-10"), users_loaded)])
+    assert version["subscription_tier"] == "free"
+
+
 def test_deleted_and_back_again() -> None:
     assert history_of(
         ("2024-01-10", user("free", "2024-01-05")),
@@ -354,6 +361,23 @@ def test_reading_a_folder(tmp_path: Path) -> None:
     assert sorted(tables) == ["events", "users"]
     assert tables["users"].rows() == [("007", "2024-01-01 00:00:00+00"), (" x ", None)]
     assert [row["total_events"] for row in oracle.user_analytics(tables, AS_OF)] == [1, 0]
+
+
+def test_rows_that_cannot_be_read_are_left_out() -> None:
+    lines = items("1,1,abc,1,", "2,1,1,1,", "3,1,,1,", "4,1,NaN,1,", "5,1,1,1,2024-02-30")
+
+    assert oracle.readable(lines)["order_item_id"].to_list() == ["2", "3", "4"]
+
+
+def test_parquet_says_the_same_as_text(tmp_path: Path) -> None:
+    line = {"order_item_id": 1, "order_id": 7, "quantity": 2, "price_at_purchase": Decimal("1.10")}
+    order = {"order_id": 7, "user_id": 1, "order_status": "paid", "order_date": at("2024-03-01")}
+    pl.DataFrame([line]).write_parquet(tmp_path / "order_items.parquet")
+    pl.DataFrame([order]).write_parquet(tmp_path / "orders.parquet")
+
+    (day,) = oracle.daily_revenue(oracle.read_folder(tmp_path))
+
+    assert (day["revenue_date"], day["revenue"]) == (dt.date(2024, 3, 1), Decimal("2.20"))
 
 
 def test_the_last_load_of_a_key_stands() -> None:

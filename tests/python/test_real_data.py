@@ -1,0 +1,277 @@
+"""Whole data sets, loaded and built, against the oracle: row by row, and without tolerance.
+
+The real data sets are not part of the repository; where they are not found beside it, their tests
+skip. The generated sample is always tested, in the same way. Real data is dirty: a build that stops
+is a failure here, a warning is not.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import compare
+import dbt_project
+import oracle
+import polars as pl
+import pytest
+
+from warehouse.load import load_folder
+from warehouse.sample.command import make_plan
+from warehouse.sample.generate import generate
+
+pytestmark = pytest.mark.dbt
+
+SHARED = dbt_project.ROOT.parent / "shared" / "data"
+real = [
+    pytest.mark.real,
+    pytest.mark.skipif(
+        not SHARED.is_dir(), reason="the real data sets (../shared/data) are not beside the project"
+    ),
+]
+
+LOADED_AT = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
+# Unit tests bring their own rows, so they say nothing about a data set.
+WITH_TESTS = ("--exclude-resource-type", "unit_test")
+WITHOUT_TESTS = (*WITH_TESTS, "--exclude-resource-type", "test")
+
+Loads = Sequence[tuple[dt.datetime, pl.DataFrame]]
+
+
+def load(database: Any, folder: Path, loaded_at: dt.datetime) -> None:
+    with database.connect() as connection:
+        load_folder(folder, connection=connection, loaded_at=loaded_at)
+
+
+def check_history(database: Any, loads: Loads, what: str) -> None:
+    """dim_users is the oracle's history, and a proper one: whole, without gaps, one current row."""
+    compare.assert_mart(
+        database,
+        "marts.dim_users",
+        oracle.user_history(loads),
+        ["user_id", "effective_date"],
+        where="user_id <> 'unknown'",
+        what=what,
+    )
+    columns = ["user_id", "effective_date", "expiry_date", "is_current"]
+    rows = compare.fetch(database, "marts.dim_users", columns)
+    rows.sort(key=lambda row: (row["user_id"], row["effective_date"]))
+    for user_id, versions in itertools.groupby(rows, lambda row: row["user_id"]):
+        versions = list(versions)
+        who = f"{what}: dim_users, user_id={user_id}"
+        assert versions[0]["effective_date"] == oracle.BEGINNING_OF_TIME, f"{who}: begins late"
+        assert versions[-1]["expiry_date"] == oracle.END_OF_TIME, f"{who}: ends early"
+        current = [version["is_current"] for version in versions]
+        assert current == [False] * (len(versions) - 1) + [True], f"{who}: is_current is {current}"
+        for before, after in itertools.pairwise(versions):
+            assert before["expiry_date"] == after["effective_date"], f"{who}: a gap or an overlap"
+
+
+def check_marts(database: Any, tables: dict[str, pl.DataFrame], as_of: dt.date, what: str) -> None:
+    """Compare every mart that the oracle knows, and report all differences at once."""
+    what = f"{what}, as of {as_of}"
+    analytics = oracle.user_analytics(tables, as_of)
+    revenue = oracle.daily_revenue(tables)
+    expected = [
+        ("marts.user_analytics", analytics, "user_id"),
+        ("marts.user_segments", oracle.user_segments(analytics), "user_id"),
+        ("marts.user_clv", oracle.user_clv(analytics), "user_id"),
+    ]
+    if revenue:
+        expected.append(("marts.daily_revenue", revenue, "revenue_date"))
+    else:
+        assert compare.fetch(database, "marts.daily_revenue", ["revenue_date"]) == []
+    complaints = []
+    for relation, rows, key in expected:
+        try:
+            compare.assert_mart(database, relation, rows, [key], what=what)
+        except AssertionError as difference:
+            complaints.append(str(difference))
+    assert not complaints, "\n".join(complaints)
+
+
+# The last day of each list is shortly after the set's end, or later.
+@pytest.mark.parametrize(
+    ("name", "days"),
+    [
+        pytest.param("greenery", ["2021-02-10", "2021-02-12", "2021-04-15", "2021-02-11"]),
+        pytest.param("cdnow_sample", ["1997-03-31", "1998-07-01", "1997-09-30"]),
+        pytest.param("cdnow", ["1997-09-30", "1998-07-01"]),
+        pytest.param("online_retail", ["2011-06-30", "2011-12-10"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+class TestRealSets:
+    """One database per set; the day moves on, and back, while no row changes."""
+
+    pytestmark = real
+
+    def test_marts(self, database: Any, name: str, days: list[str]) -> None:
+        folder = SHARED / name
+        tables = oracle.read_folder(folder)
+        load(database, folder, LOADED_AT)
+
+        options = WITH_TESTS
+        for day in map(dt.date.fromisoformat, days):
+            dbt_project.build(database, as_of=day, options=options)
+            check_marts(database, tables, day, name)
+            options = WITHOUT_TESTS
+        check_history(database, [(LOADED_AT, tables["users"])], name)
+
+
+# --- Histories of loads -----------------------------------------------------------------------
+
+
+def legislator_batches(count: int) -> Iterator[tuple[dt.datetime, pl.DataFrame]]:
+    """The changes of the legislators in batches, each with the last state of who changed in it.
+
+    Args:
+        count: the number of batches, of about equal numbers of `seq`.
+
+    Yields:
+        The stamp of the load and its rows; a deleted person is a row with `_deleted_at`.
+    """
+    changes = oracle.read_table(SHARED / "legislators" / "user_changes.csv.gz").with_columns(
+        pl.col("seq").cast(pl.Int64),
+        _deleted_at=pl.when(pl.col("op") == "D").then(pl.col("updated_at")),
+    )
+    steps = changes["seq"].unique().sort()
+    size = -(-len(steps) // count)
+    stamp = None
+    for batch in (steps[start : start + size] for start in range(0, len(steps), size)):
+        rows = changes.filter(pl.col("seq").is_in(batch.implode())).sort("seq", maintain_order=True)
+        newest = max(map(oracle.parse_moment, rows["updated_at"]))
+        stamp = max(newest, stamp + dt.timedelta(microseconds=1)) if stamp else newest
+        yield stamp, rows.unique("user_id", keep="last", maintain_order=True).drop("seq", "op")
+
+
+def replay(database: Any, loads: Loads, folder: Path) -> None:
+    """Load and build, load by load, only what makes dim_users."""
+    for number, (loaded_at, users) in enumerate(loads):
+        batch = folder / f"{number:03d}"
+        batch.mkdir()
+        users.write_csv(batch / "users.csv")
+        load(database, batch, loaded_at)
+        dbt_project.build(database, "+dim_users", as_of=loaded_at, options=WITHOUT_TESTS)
+
+
+class TestLegislators:
+    """Fourteen years of changes, replayed."""
+
+    pytestmark = real
+
+    def test_history(self, database: Any, tmp_path: Path) -> None:
+        loads = list(legislator_batches(12))
+        assert len(loads) == 12
+        replay(database, loads, tmp_path)
+        check_history(database, loads, "legislators")
+
+        tables = oracle.latest([{"users": users} for _, users in loads])
+        options = WITH_TESTS
+        for day in (dt.date(2019, 1, 20), dt.date(2026, 6, 12)):
+            dbt_project.build(database, as_of=day, options=options)
+            check_marts(database, tables, day, "legislators")
+            options = WITHOUT_TESTS
+        check_history(database, loads, "legislators, after the whole build")
+
+
+def doubtful_loads(seed: int, users: int, count: int) -> Iterator[tuple[dt.datetime, pl.DataFrame]]:
+    """Loads whose rows claim every kind of moment: good, none, the same, backdated, in the future.
+
+    Args:
+        seed: of the random numbers.
+        users: how many there are; in each load about half of them come again.
+        count: the number of loads, ten days apart.
+
+    Yields:
+        The stamp of the load and its rows.
+    """
+    chance = random.Random(seed)  # noqa: S311 - test data
+    columns = ["user_id", *oracle.USER_ATTRIBUTES, "created_at", "updated_at", "_deleted_at"]
+    first = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+    for number in range(count):
+        stamp = first + dt.timedelta(days=10 * number)
+        rows = []
+        for user_id in range(users):
+            if chance.random() < 0.5:
+                continue
+            days = chance.choice((None, -1, -1, -5, -10, -15, -40, 0, 3))
+            moment = None if days is None else f"{stamp + dt.timedelta(days=days)}"
+            rows.append(
+                {
+                    "user_id": f"u{user_id}",
+                    "email": chance.choice(("A@example.org", "a@example.org ", "b@example.org")),
+                    "birth_date": chance.choice((None, "2000-02-29")),
+                    "subscription_tier": chance.choice(("free", " free ", "plus", " ", None)),
+                    "updated_at": moment,
+                    "_deleted_at": chance.choice((None, None, None, f"{stamp}", moment)),
+                }
+            )
+        yield stamp, pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
+
+
+def test_history_of_rows_that_claim_the_impossible(database: Any, tmp_path: Path) -> None:
+    loads = list(doubtful_loads(seed=7, users=200, count=8))
+    replay(database, loads, tmp_path)
+
+    check_history(database, loads, "doubtful claims")
+
+
+# --- The generated sample ---------------------------------------------------------------------
+
+
+def write_deletions(tables: dict[str, pl.DataFrame], folder: Path, loaded_at: dt.datetime) -> None:
+    """Write a load that deletes every twentieth row of each table."""
+    folder.mkdir()
+    for table, rows in tables.items():
+        deleted = rows.gather_every(20, offset=1).with_columns(_deleted_at=pl.lit(f"{loaded_at}"))
+        deleted.write_csv(folder / f"{table}.csv")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv.gz"])
+def test_sample(database: Any, tmp_path: Path, kind: str) -> None:
+    plan = make_plan(users=600, days=150, seed=11, out=tmp_path / "sample", kind=kind)
+    generate(plan)
+    tables = oracle.latest([oracle.read_folder(plan.out)])
+    load(database, plan.out, LOADED_AT)
+
+    options = WITH_TESTS
+    for day in (plan.end_date - dt.timedelta(days=60), plan.end_date + dt.timedelta(days=3)):
+        dbt_project.build(database, as_of=day, options=options)
+        check_marts(database, tables, day, f"sample, {kind}")
+        options = WITHOUT_TESTS
+    check_history(database, [(LOADED_AT, tables["users"])], f"sample, {kind}")
+
+
+def test_sample_load_by_load(database: Any, tmp_path: Path) -> None:
+    """The marts are right after every load, although each build sees the new rows only."""
+    plan = make_plan(users=400, days=120, seed=12, out=tmp_path / "sample", loads=6)
+    generate(plan)
+    loads: list[dict[str, pl.DataFrame]] = []
+    users = []
+
+    def step(folder: Path, loaded_at: dt.datetime) -> None:
+        load(database, folder, loaded_at)
+        loads.append(oracle.read_folder(folder))
+        if "users" in loads[-1]:
+            users.append((loaded_at, loads[-1]["users"]))
+        day = loaded_at.date()
+        what = f"sample, {folder.name}"
+        dbt_project.build(database, as_of=day, options=WITHOUT_TESTS)
+        check_marts(database, oracle.latest(loads), day, what)
+        check_history(database, users, what)
+
+    for folder, bound in zip(plan.folders, plan.bounds, strict=True):
+        seen_at = dt.datetime.fromtimestamp(int(bound) // 1_000_000, dt.UTC)
+        step(folder, seen_at)
+        if folder in (plan.folders[2], plan.folders[-1]):
+            deleted_at = seen_at + dt.timedelta(hours=6)
+            gone = tmp_path / f"{folder.name}_deletions"
+            write_deletions(oracle.latest(loads), gone, deleted_at)
+            step(gone, deleted_at)
+    dbt_project.build(database, as_of=deleted_at.date(), options=WITH_TESTS)
+    check_marts(database, oracle.latest(loads), deleted_at.date(), "sample, one more build")
