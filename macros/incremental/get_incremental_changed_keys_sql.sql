@@ -12,6 +12,11 @@
         ) }}
     {%- endif -%}
 
+    {%- if flags.EMPTY -%}
+        {#- Without rows there is nothing to compare with; what stands there stays. -#}
+        {{ return('select 1') }}
+    {%- endif -%}
+
     create temporary table applied_changes () on commit drop;
     {{ create_missing_partitions(target_relation, temp_relation) }}
     create index on {{ temp_relation }} ({{ unique_key | join(', ') }});
@@ -59,7 +64,7 @@
 
 {% macro have_same_key(unique_key) -%}
     {%- for column in unique_key -%}
-        {{ 'and ' if not loop.first }}new_row.{{ column }} = old_row.{{ column }}
+        {{ ' and ' if not loop.first }}new_row.{{ column }} = old_row.{{ column }}
     {%- endfor -%}
 {%- endmacro %}
 

@@ -4,4 +4,4 @@
 {% macro text_type() -%}text{%- endmacro %}
 
 
-{% macro money_type() -%}numeric(20, 4){%- endmacro %}
+{% macro amount_type() -%}numeric(20, 4){%- endmacro %}

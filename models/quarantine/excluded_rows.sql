@@ -29,13 +29,17 @@ placed_orders as (
     where exclusion_reason is null and not is_deleted
 ),
 
+items as (
+    select * from {{ ref('stg_app__order_items') }}
+),
+
 order_items as (
     select
         'order_items' as table_name,
         items.order_item_id as row_key,
         coalesce(items.exclusion_reason, 'no such order') as exclusion_reason,
         items._loaded_at
-    from {{ ref('stg_app__order_items') }} as items
+    from items
     left join placed_orders on items.order_id = placed_orders.order_id
     where not items.is_deleted
         and (items.exclusion_reason is not null or placed_orders.order_id is null)

@@ -71,13 +71,13 @@ final as (
         users.user_id,
         users.signed_up_at,
         coalesce(orders.total_orders, 0) as total_orders,
-        coalesce(orders.total_spent, 0)::{{ money_type() }} as total_spent,
+        coalesce(orders.total_spent, 0)::{{ amount_type() }} as total_spent,
         coalesce(orders.refunded_orders, 0) as refunded_orders,
-        coalesce(orders.refunded_amount, 0)::{{ money_type() }} as refunded_amount,
+        coalesce(orders.refunded_amount, 0)::{{ amount_type() }} as refunded_amount,
         orders.first_ordered_at,
         orders.last_ordered_at,
         coalesce(sessions.total_sessions, 0) as total_sessions,
-        round(sessions.avg_session_duration_seconds, 2)::{{ money_type() }}
+        round(sessions.avg_session_duration_seconds, 2)::{{ amount_type() }}
             as avg_session_duration_seconds,
         coalesce(events.total_events, 0) as total_events,
         coalesce(

@@ -55,7 +55,7 @@ unknown_member as (
         null::{{ text_type() }} as category_id,
         null::{{ text_type() }} as product_name,
         null::{{ text_type() }} as description,
-        null::{{ money_type() }} as unit_price,
+        null::{{ amount_type() }} as unit_price,
         {{ beginning_of_time() }} as effective_date,
         {{ end_of_time() }} as expiry_date,
         true as is_current,

@@ -48,9 +48,9 @@ final as (
         {{ time_key('orders.ordered_at') }} as time_key,
         orders.user_id,
         items.product_id,
-        items.quantity::{{ money_type() }} as quantity,
-        items.price_at_purchase::{{ money_type() }} as price_at_purchase,
-        (items.quantity * items.price_at_purchase)::{{ money_type() }} as line_amount,
+        items.quantity::{{ amount_type() }} as quantity,
+        items.price_at_purchase::{{ amount_type() }} as price_at_purchase,
+        (items.quantity * items.price_at_purchase)::{{ amount_type() }} as line_amount,
         orders.ordered_at
     from items
     inner join orders on items.order_id = orders.order_id

@@ -62,9 +62,9 @@ final as (
         orders.order_status,
         orders.currency,
         coalesce(items.item_count, 0) as item_count,
-        coalesce(items.quantity, 0)::{{ money_type() }} as quantity,
-        coalesce(items.order_amount, 0)::{{ money_type() }} as order_amount,
-        coalesce(payments.paid_amount, 0)::{{ money_type() }} as paid_amount,
+        coalesce(items.quantity, 0)::{{ amount_type() }} as quantity,
+        coalesce(items.order_amount, 0)::{{ amount_type() }} as order_amount,
+        coalesce(payments.paid_amount, 0)::{{ amount_type() }} as paid_amount,
         coalesce(statuses.is_revenue, false) as is_revenue,
         coalesce(statuses.is_refund, false) as is_refund,
         orders.ordered_at

@@ -24,7 +24,7 @@ final as (
         {{ date_key(utc_date('paid_at')) }} as date_key,
         payment_method,
         payment_status,
-        amount::{{ money_type() }} as amount,
+        amount::{{ amount_type() }} as amount,
         payment_status in ('paid', 'completed', 'succeeded', 'captured', 'settled') as is_paid,
         paid_at
     from payments

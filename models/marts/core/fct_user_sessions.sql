@@ -33,10 +33,12 @@ final as (
         sessions.user_id,
         sessions.device,
         -- A session that ends before it starts has no length.
-        case
-            when sessions.ended_at >= sessions.started_at
-                then {{ seconds_between('sessions.started_at', 'sessions.ended_at') }}::{{ money_type() }}
-        end as duration_seconds,
+        (
+            case
+                when sessions.ended_at >= sessions.started_at
+                    then {{ seconds_between('sessions.started_at', 'sessions.ended_at') }}
+            end
+        )::{{ amount_type() }} as duration_seconds,
         sessions.started_at,
         sessions.ended_at
     from sessions

@@ -11,6 +11,10 @@ orders as (
     where is_revenue or is_refund
 ),
 
+dates as (
+    select * from {{ ref('dim_date') }}
+),
+
 daily as (
     select
         date_key,
@@ -25,11 +29,11 @@ final as (
     select
         dates.date_day as revenue_date,
         daily.orders,
-        daily.revenue::{{ money_type() }} as revenue,
-        daily.refunds::{{ money_type() }} as refunds,
-        {{ safe_divide('daily.revenue', 'daily.orders') }}::{{ money_type() }} as avg_order_value
+        daily.revenue::{{ amount_type() }} as revenue,
+        daily.refunds::{{ amount_type() }} as refunds,
+        {{ safe_divide('daily.revenue', 'daily.orders') }}::{{ amount_type() }} as avg_order_value
     from daily
-    inner join {{ ref('dim_date') }} as dates on daily.date_key = dates.date_key
+    inner join dates on daily.date_key = dates.date_key
 )
 
 select * from final

@@ -18,10 +18,10 @@ final as (
     select
         user_id,
         total_orders,
-        {{ safe_divide('total_spent', 'total_orders') }}::{{ money_type() }} as avg_order_value,
+        {{ safe_divide('total_spent', 'total_orders') }}::{{ amount_type() }} as avg_order_value,
         total_spent as historic_value,
         -- avg_order_value x total_orders is total_spent, without the rounding of the average.
-        round(total_spent * {{ var('simple_clv_factor') }}, 2)::{{ money_type() }} as simple_value
+        round(total_spent * {{ var('simple_clv_factor') }}, 2)::{{ amount_type() }} as simple_value
     from activity
 )
 

@@ -46,6 +46,10 @@ orders as (
     group by 1, 2
 ),
 
+dates as (
+    select * from {{ ref('dim_date') }}
+),
+
 user_days as (
     select user_id, date_key from events
     union distinct
@@ -62,9 +66,9 @@ final as (
         coalesce(events.events, 0) as events,
         coalesce(sessions.sessions, 0) as sessions,
         coalesce(orders.purchases, 0) as purchases,
-        coalesce(orders.revenue, 0)::{{ money_type() }} as revenue
+        coalesce(orders.revenue, 0)::{{ amount_type() }} as revenue
     from user_days
-    inner join {{ ref('dim_date') }} as dates on user_days.date_key = dates.date_key
+    inner join dates on user_days.date_key = dates.date_key
     left join events
         on user_days.user_id = events.user_id and user_days.date_key = events.date_key
     left join sessions
