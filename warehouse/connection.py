@@ -311,6 +311,10 @@ def explain(message: str, where: Settings) -> str:
             f"PGSSLMODE and PGSSLROOTCERT ({_first_line(message)}).",
         ),
         (
+            "invalid (port number|integer value)",
+            f"The port {port} for the host {host} (user {user}) is no port number: correct PGPORT.",
+        ),
+        (
             "too many (clients|connections)|remaining connection slots",
             f"The server at {place} takes no more connections of the user {user}: try again later, "
             f"or "
@@ -321,9 +325,10 @@ def explain(message: str, where: Settings) -> str:
             f"The server at {place} is starting or stopping: try again in a moment.",
         ),
         (
-            "unsupported startup parameter|invalid (command-line argument|value for parameter)",
-            f"The server at {place} refuses session options (a connection pooler?): "
-            "set WAREHOUSE_SESSION_OPTIONS='-c timezone=UTC', or to nothing.",
+            "unsupported startup parameter|unrecognized configuration parameter"
+            "|invalid (command-line argument|value for parameter)",
+            f"The server at {place} refuses session options ({_first_line(message)}): correct "
+            "PGOPTIONS, or, for a connection pooler, set WAREHOUSE_SESSION_OPTIONS to nothing.",
         ),
     ]
     for pattern, sentence in rules:
