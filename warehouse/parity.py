@@ -1,9 +1,10 @@
 """Do the stand-ins of `offline_packages/` judge as the genuine dbt packages do?
 
-`python -m warehouse.parity --packages FOLDER` builds a dbt project twice, with the genuine packages
-and with the stand-ins, each in a database of its own on a temporary embedded server, and compares:
+`make parity PACKAGES=FOLDER` runs `python -m warehouse.parity --packages FOLDER`. It builds a dbt
+project twice, with the genuine packages and with the stand-ins, each in a database of its own on a
+temporary embedded server, and compares:
 
-    every test     its status, its number of failures, and the failing rows that it stored
+    every test     its status, its number of failures, and the failing rows, which are all stored
     every model    its status; in tests/parity the whole rows, in the warehouse the surrogate keys
 
 The projects are tests/parity (rows made to be hard to judge) and, unless --small, the warehouse
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import yaml
 from psycopg import sql
 from rich.console import Console
 from rich.table import Table
@@ -39,17 +41,21 @@ from warehouse.server import Server
 NAMES = ("dbt_utils", "dbt_expectations", "dbt_date")
 SMALL_PROJECT = Path("tests") / "parity"
 
-# What a copy of the project does not need, or must not have: its packages are what we compare.
-NOT_COPIED = shutil.ignore_patterns(
-    ".*", "dbt_packages*", "target", "logs", "sample", "tests/python", "__pycache__", "*.egg-info"
+# What dbt reads of a project; not its packages, because they are what we compare.
+COPIED = (
+    *("dbt_project.yml", "profiles.yml", "packages.yml", "selectors.yml", ".dbtignore"),
+    *("models", "seeds", "snapshots", "macros", "tests", "analyses"),
 )
+# The warehouse's sample: small, and always the same.
+SAMPLE_OPTIONS = ("--users", "200", "--days", "90", "--seed", "7")
+SAMPLE_END = "2026-10-31"
 # Throw-away data: what makes a server durable only makes a comparison slow.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 STEPS = (
     ("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"),
-    ("test", "--store-failures"),
+    ("test",),
 )
 
 
@@ -111,7 +117,13 @@ def build(
     """
     with tempfile.TemporaryDirectory(prefix="wh-parity-") as folder:
         copy = Path(folder) / "project"
-        shutil.copytree(source, copy, ignore=NOT_COPIED)
+        copy.mkdir()
+        for name in COPIED:
+            if (source / name).is_dir():
+                shutil.copytree(source / name, copy / name)
+            elif (source / name).is_file():
+                shutil.copy(source / name, copy)
+        _store_every_failure(copy / "dbt_project.yml")
         for name in NAMES:
             unneeded = shutil.ignore_patterns("integration_tests", ".git*")
             shutil.copytree(packages / name, copy / "dbt_packages" / name, ignore=unneeded)
@@ -124,6 +136,14 @@ def build(
                     key = result["unique_id"]
                     outcomes[key] = _outcome(nodes.get(key, {}), result, connection, whole_rows)
         return outcomes
+
+
+def _store_every_failure(path: Path) -> None:
+    """Make the tests of a copied project store the rows that fail, unless a test says otherwise."""
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    tests = settings.setdefault("data_tests", {}).setdefault(settings["name"], {})
+    tests["+store_failures"] = True
+    path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
 def _run(
@@ -253,7 +273,7 @@ def both(
     packages: Path,
     stand_ins: Path,
     server: Server,
-    load: Callable[[str], None] | None,
+    load: Callable[[dict[str, str]], None] | None = None,
     options: tuple[str, ...] = (),
 ) -> tuple[dict[str, Outcome], dict[str, Outcome]]:
     """Build with the genuine packages and with the stand-ins, from the same loaded data."""
@@ -262,7 +282,7 @@ def both(
         connection.execute("drop database if exists loaded")
         connection.execute("create database loaded template template0")
         if load:
-            load("loaded")
+            load(environment(server, "loaded"))
         for number, folder in enumerate((packages, stand_ins)):
             name = f"parity_{number}"
             connection.execute(f"drop database if exists {name}")
@@ -274,11 +294,34 @@ def both(
     return outcomes[0], outcomes[1]
 
 
+def load_sample(variables: dict[str, str]) -> None:
+    """Fill the raw tables of a database with the warehouse's own commands."""
+    with tempfile.TemporaryDirectory(prefix="wh-sample-") as folder:
+        for command in (
+            ["sample", *SAMPLE_OPTIONS, "--end-date", SAMPLE_END, "--out", folder],
+            ["load", folder],
+        ):
+            done = subprocess.run(
+                [sys.executable, "-m", "warehouse.cli", *command],
+                cwd=project.root(),
+                env=_outer_environment() | variables,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode != 0:
+                said = (done.stdout + done.stderr).strip()[-2000:]
+                raise WarehouseError(f"`warehouse {command[0]}` failed:\n{said}")
+
+
 def show(
     console: Console, title: str, genuine: dict[str, Outcome], ours: dict[str, Outcome]
 ) -> None:
     """The tests that come from the packages as a table, and the rest as a count."""
-    table = Table("test", "genuine", "stand-in", "failures", "stored rows", "same", title=title)
+    table = Table(title=title)
+    table.add_column("test", overflow="fold")
+    for column in ("genuine", "stand-in", "failures", "stored rows", "same"):
+        table.add_column(column)
     others = 0
     for key in sorted(genuine.keys() & ours.keys(), key=lambda key: genuine[key].name):
         theirs, mine = genuine[key], ours[key]
@@ -305,7 +348,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--packages", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--small", action="store_true", help="only tests/parity")
     given = parser.parse_args(arguments)
-    console = Console()
+    console = Console(width=max(110, Console().width))  # the names of tests are long
     try:
         root = project.root()
         stand_ins = root / "offline_packages"
@@ -313,10 +356,13 @@ def main(arguments: list[str] | None = None) -> int:
         check_folder(packages, stand_ins)
         differences = []
         with temporary_server() as server:
-            rounds = [(SMALL_PROJECT, None)]
-            for folder, load in rounds:
-                genuine, ours = both(root / folder, packages, stand_ins, server, load)
-                show(console, str(folder), genuine, ours)
+            genuine, ours = both(root / SMALL_PROJECT, packages, stand_ins, server)
+            show(console, str(SMALL_PROJECT), genuine, ours)
+            differences += compare(genuine, ours)
+            if not given.small:
+                options = ("--vars", json.dumps({"as_of": SAMPLE_END}))
+                genuine, ours = both(root, packages, stand_ins, server, load_sample, options)
+                show(console, "the warehouse", genuine, ours)
                 differences += compare(genuine, ours)
     except WarehouseError as error:
         print(error, file=sys.stderr)

@@ -1,0 +1,13 @@
+{#- The time of day now, without a zone, in the zone of the variable that dbt_date asks for. A
+    database session is taken to be in UTC, as the hub's packages do. -#}
+{%- macro wall_clock_now() -%}
+    {{- return(adapter.dispatch('wall_clock_now', 'dbt_expectations')()) -}}
+{%- endmacro -%}
+
+{%- macro default__wall_clock_now() -%}
+    (cast(current_timestamp as timestamp) at time zone 'UTC' at time zone '{{ var("dbt_date:time_zone") }}')
+{%- endmacro -%}
+
+{%- macro spark__wall_clock_now() -%}
+    from_utc_timestamp(current_timestamp(), '{{ var("dbt_date:time_zone") }}')
+{%- endmacro -%}
