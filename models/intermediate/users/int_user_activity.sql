@@ -34,8 +34,10 @@ orders as (
         count(*) filter (where is_refund and ordered_at <= {{ as_of() }}) as refunded_orders,
         sum(abs(order_amount)) filter (where is_refund and ordered_at <= {{ as_of() }})
             as refunded_amount,
-        min(ordered_at) filter (where is_revenue and ordered_at <= {{ as_of() }}) as first_ordered_at,
-        max(ordered_at) filter (where is_revenue and ordered_at <= {{ as_of() }}) as last_ordered_at,
+        min(ordered_at) filter (where is_revenue and ordered_at <= {{ as_of() }})
+            as first_ordered_at,
+        max(ordered_at) filter (where is_revenue and ordered_at <= {{ as_of() }})
+            as last_ordered_at,
         min(ordered_at) filter (where ordered_at > {{ as_of() }}) as next_ordered_at
     from {{ ref('fct_orders') }}
     where {{ is_in(changed_users) }}

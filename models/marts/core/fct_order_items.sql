@@ -56,12 +56,12 @@ final as (
     inner join orders on items.order_id = orders.order_id
     left join users
         on orders.user_id = users.user_id
-        and orders.ordered_at >= users.effective_date
-        and orders.ordered_at < users.expiry_date
+            and orders.ordered_at >= users.effective_date
+            and orders.ordered_at < users.expiry_date
     left join products
         on items.product_id = products.product_id
-        and orders.ordered_at >= products.effective_date
-        and orders.ordered_at < products.expiry_date
+            and orders.ordered_at >= products.effective_date
+            and orders.ordered_at < products.expiry_date
 )
 
 select * from final

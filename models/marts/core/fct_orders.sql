@@ -73,8 +73,8 @@ final as (
     left join payments on orders.order_id = payments.order_id
     left join users
         on orders.user_id = users.user_id
-        and orders.ordered_at >= users.effective_date
-        and orders.ordered_at < users.expiry_date
+            and orders.ordered_at >= users.effective_date
+            and orders.ordered_at < users.expiry_date
     left join statuses on orders.order_status = statuses.order_status
 )
 

@@ -52,8 +52,8 @@ final as (
     from events
     left join users
         on events.user_id = users.user_id
-        and events.event_timestamp >= users.effective_date
-        and events.event_timestamp < users.expiry_date
+            and events.event_timestamp >= users.effective_date
+            and events.event_timestamp < users.expiry_date
     left join event_types on events.event_type = event_types.event_type
 )
 

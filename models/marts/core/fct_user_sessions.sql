@@ -44,8 +44,8 @@ final as (
     from sessions
     left join users
         on sessions.user_id = users.user_id
-        and sessions.started_at >= users.effective_date
-        and sessions.started_at < users.expiry_date
+            and sessions.started_at >= users.effective_date
+            and sessions.started_at < users.expiry_date
 )
 
 select * from final

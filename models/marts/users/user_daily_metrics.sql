@@ -51,11 +51,20 @@ dates as (
 ),
 
 user_days as (
-    select user_id, date_key from events
+    select
+        user_id,
+        date_key
+    from events
     union distinct
-    select user_id, date_key from sessions
+    select
+        user_id,
+        date_key
+    from sessions
     union distinct
-    select user_id, date_key from orders
+    select
+        user_id,
+        date_key
+    from orders
 ),
 
 final as (

@@ -68,7 +68,10 @@ final as (
             when 'New'
                 then {{ start_of_day(add_days('signup_date', 'new_max_days_since_signup')) }}
             when 'Regular'
-                then {{ start_of_day(add_days('last_activity_date', 'at_risk_min_days_inactive + 1')) }}
+                then
+                    {{ start_of_day(
+                        add_days('last_activity_date', 'at_risk_min_days_inactive + 1')
+                    ) }}
         end as segment_changes_at
     from segmented
 )

@@ -15,7 +15,8 @@ cleaned as (
         {{ clean_text('description') }} as description,
 
         -- numerics
-        (case when {{ is_amount('unit_price') }} then unit_price end)::{{ amount_type() }} as unit_price,
+        (case when {{ is_amount('unit_price') }} then unit_price end)::{{ amount_type() }}
+            as unit_price,
 
         -- booleans
         _deleted_at is not null as is_deleted,

@@ -1,0 +1,3 @@
+"""What the linter sees in the place of dbt's flags."""
+
+EMPTY = False
