@@ -52,7 +52,7 @@ def _mixed(numbers: np.ndarray) -> np.ndarray:
 
 def _digits(words: np.ndarray) -> np.ndarray:
     """The hexadecimal digits of big-endian 64-bit words, 16 per word."""
-    return _HEX[words.astype(">u8").view("u1")].reshape(len(words), -1)
+    return _HEX[words.astype(">u8").view("u1")].reshape(len(words), 16)
 
 
 def hexed(prefix: str, numbers: np.ndarray, salt: int) -> pa.StringArray:

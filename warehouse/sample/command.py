@@ -133,7 +133,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Another seed, another history.")] = 42,
     end_date: Annotated[
         str | None,
-        typer.Option(help=f"Last day of the history. [default: {DEFAULT_END}]", show_default=False),
+        typer.Option(help=f"Last day of the history ({DEFAULT_END}).", show_default=False),
     ] = None,
     start_date: Annotated[
         str | None,

@@ -393,7 +393,7 @@ def make_items(plan: Plan, orders: Orders, products: Products) -> Items:
     rng, count = plan.rng("order_items"), len(orders)
     lines = rng.choice([1, 2, 3, 4], count, p=[0.5, 0.28, 0.14, 0.08])
     order = np.repeat(np.arange(count), lines)
-    first = np.concatenate([[0], np.cumsum(lines)[:-1]]).astype(np.int64)
+    first = np.cumsum(lines) - lines
     line = np.arange(len(order)) - first[order] + 1
     weight = rng.uniform(0.5, 1.5, len(order))
     share = weight / np.bincount(order, weight, minlength=count)[order]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -71,8 +72,8 @@ QUERIES = [
     "camera bag",
     "running shoes",
 ]
-# So many sessions make one row group of events.
-CHUNK = 65_536
+# About so many events are drawn at once and make a row group: it bounds the memory.
+CHUNK = 1 << 19
 SESSION_SALT = 11
 EVENT_SALT = 13
 
@@ -251,8 +252,10 @@ def make_events(
 ) -> Iterator[Events]:
     """The events, a row group at a time, in the order of their sessions' start."""
     shop = Shopfront(products)
-    for chunk, first in enumerate(range(0, len(sessions), CHUNK)):
-        rows = np.arange(first, min(first + CHUNK, len(sessions)))
+    cuts = np.searchsorted(sessions.first_event, np.arange(0, sessions.total_events, CHUNK))
+    cuts = np.unique([*cuts, len(sessions)])
+    for chunk, (first, last) in enumerate(pairwise(cuts)):
+        rows = np.arange(first, last)
         yield _events(plan.rng("events", chunk), sessions, rows, orders, shop, len(products), plan)
 
 
@@ -354,13 +357,15 @@ def _events(
 
     by_time = np.argsort(moment, kind="stable")
     number, moment, place, kind = number[by_time], moment[by_time], place[by_time], kind[by_time]
-    user = np.where(known[place], place, -1)
+    # Each user once: a Parquet dictionary whose values repeat is not written the same way twice.
+    users, numbers = np.unique(sessions.user[rows], return_inverse=True)
+    user = np.where(known[place], numbers[place], -1)
     return Events(
         number,
         moment,
         event_rows(
             columns.uuids(number, plan.seed + EVENT_SALT),
-            columns.pick(user, sessions.user_key(rows).fill_null("")),
+            columns.pick(user, columns.integers(users + FIRST_USER)),
             columns.pick(place, sessions.key(rows)),
             columns.pick(kind, EVENT_TYPES),
             columns.times(moment),
