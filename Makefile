@@ -40,3 +40,72 @@ $(INSTALLED): $(VENV)/bin/python requirements/uv.txt requirements/warehouse.txt 
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements/warehouse.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
+
+.PHONY: setup
+setup: $(INSTALLED)  ## Install everything into .venv, and the dbt packages
+	@$(BIN)/python -m warehouse.packages
+
+.PHONY: lock
+lock: $(INSTALLED)  ## Resolve requirements/*.in anew into the locked files
+	@for name in uv warehouse; do \
+		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+			--upgrade --excludes requirements/excluded.txt requirements/$$name.in --output-file requirements/$$name.txt; \
+	done
+
+# --- The warehouse ----------------------------------------------------------------------------
+
+.PHONY: up
+up: setup  ## Start the embedded PostgreSQL
+	@$(BIN)/warehouse up
+
+.PHONY: down
+down:  ## Stop the embedded PostgreSQL
+	@if [ -x $(BIN)/warehouse ]; then $(BIN)/warehouse down; fi
+
+.PHONY: sample
+sample: setup  ## Generate the sample, once
+	@if [ ! -f sample/truth.json ]; then $(BIN)/warehouse sample --users $(SAMPLE_USERS) --days $(SAMPLE_DAYS) --seed $(SAMPLE_SEED) --end-date "$$(date -u +%F)" --out sample; fi
+
+.PHONY: load
+load: up sample  ## Load the sample into schema raw
+	@$(BIN)/warehouse load sample
+
+.PHONY: build
+build: up  ## Build and test the warehouse: dbt build, then the list of the marts
+	@$(BIN)/warehouse build
+
+.PHONY: demo
+demo: load  ## From a clone to marts: install, start, generate, load, build, show
+	@$(BIN)/warehouse build
+
+.PHONY: docs
+docs: up  ## Generate dbt's documentation and lineage into target/
+	@$(BIN)/dbt docs generate --static
+	@echo "Open target/static_index.html, or run: $(BIN)/dbt docs serve"
+
+# --- Checking ---------------------------------------------------------------------------------
+
+.PHONY: lint
+lint: setup  ## sqlfluff, ruff and yamllint
+	@$(BIN)/sqlfluff lint --processes 0 --disable-progress-bar models tests/integrity tests/macros analyses
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/yamllint --strict .
+
+.PHONY: test
+test: lint  ## Lint, unit tests, and the whole test suite
+	@$(BIN)/pytest
+
+.PHONY: parity
+parity: setup  ## Compare the stand-ins with the genuine packages: make parity PACKAGES=FOLDER
+	@if [ -z "$(PACKAGES)" ]; then echo "Name the folder of the genuine packages: make parity PACKAGES=FOLDER"; exit 2; fi
+	@$(BIN)/python -m warehouse.parity --packages "$(PACKAGES)"
+
+.PHONY: bench
+bench: setup  ## Measure, and write benchmarks/README.md
+	@$(BIN)/python benchmarks/load.py
+
+.PHONY: clean
+clean: down  ## Remove everything that was made: environment, data, sample, dbt's files
+	@rm -rf $(VENV) .warehouse sample target logs dbt_packages .pytest_cache .ruff_cache .hypothesis warehouse.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

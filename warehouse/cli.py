@@ -40,6 +40,13 @@ class Lazy:
 LAZY = {
     "sample": Lazy("warehouse.sample", "sample", "Write sample data, as files to load."),
     "load": Lazy("warehouse.load", "load", "Load files or another database into the raw tables."),
+    "build": Lazy(
+        "warehouse.build",
+        "build",
+        "Run dbt build, then list the marts.",
+        {"context_settings": {"ignore_unknown_options": True, "allow_interspersed_args": False}},
+    ),
+    "marts": Lazy("warehouse.build", "marts", "List the marts and what they answer."),
 }
 
 
