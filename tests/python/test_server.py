@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 from conftest import FAST
 
@@ -60,7 +61,9 @@ def run(home: Path) -> Run:
 @pytest.fixture
 def stranger() -> Iterator[int]:
     """The process id of a living process that has nothing to do with PostgreSQL."""
-    process = subprocess.Popen(["sleep", "600"])
+    # PostgreSQL minds only the processes of the user that it runs as itself.
+    account = server_module._make_system_account() if os.geteuid() == 0 else None
+    process = subprocess.Popen(["sleep", "600"], user=account.pw_uid if account else None)
     yield process.pid
     process.kill()
     process.wait()
@@ -196,10 +199,11 @@ def test_interrupt_is_no_traceback(run: Run, home: Path) -> None:
 # --- Settings -----------------------------------------------------------------------------------
 
 
-def test_durable_private_and_utc(home: Path) -> None:
+def test_durable_private_and_utc(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")  # a new server would take it over
     running = Server(home)
     running.up()
-    with running.connect() as connection:
+    with psycopg.connect(**running.parameters()) as connection:
         settings = dict(connection.execute("select name, setting from pg_settings").fetchall())
         collation, encoding = connection.execute(
             "select datcollate, pg_encoding_to_char(encoding) from pg_database"
