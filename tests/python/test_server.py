@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.machinery
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import psycopg
 import pytest
 from conftest import FAST
 
+from warehouse import cli
 from warehouse import server as server_module
 from warehouse.errors import WarehouseError
 from warehouse.server import Server, machine_settings, socket_folder
@@ -472,3 +475,50 @@ def test_answering_server_from_elsewhere(home: Path) -> None:
         elsewhere.listen()
         with pytest.raises(WarehouseError, match="not one of this machine or container"):
             running.up()
+
+
+# --- The command line -----------------------------------------------------------------------------
+
+
+def test_unexpected_failure_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(cli, "app", lambda **_: broken())
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    said = capsys.readouterr().err
+    assert stopped.value.code == 70
+    assert said.startswith("This is a bug in warehouse: ZeroDivisionError: by nothing\n")
+    assert "WAREHOUSE_DEBUG=1" in said
+    assert "Traceback" not in said
+    monkeypatch.setenv("WAREHOUSE_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def test_commands_of_other_modules(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(cli.LAZY, "echo", cli.Lazy("echoing_module", "echo", "Say it again."))
+    monkeypatch.setitem(cli.LAZY, "gone", cli.Lazy("no_such_module", "gone", "Not here."))
+    module = types.ModuleType("echoing_module")
+    module.__spec__ = importlib.machinery.ModuleSpec("echoing_module", None)
+    module.echo = lambda word: print(f"{word} {word}")
+    module.echo.__annotations__ = {"word": str}
+    monkeypatch.setitem(sys.modules, "echoing_module", module)
+    for arguments, code, output in [
+        (["echo", "hello"], 0, "hello hello"),
+        (["--help"], 0, "Say it again."),
+        (["gone"], 2, "No such command 'gone'"),
+        (["--version"], 0, "warehouse "),
+    ]:
+        monkeypatch.setattr(sys, "argv", ["warehouse", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        said = capsys.readouterr()
+        assert (stopped.value.code or 0) == code
+        assert output in said.out + said.err
+        assert "Not here." not in said.out
