@@ -76,12 +76,12 @@ def reject_unreadable(connection: psycopg.Connection, target: Target, columns: l
                 """
                 when {} then (
                     select concat(
-                        {}::text, ': ', left(info.message, 300), ' (' || left(info.detail, 300) || ')'
+                        {}::text, left(info.message, 300), ' (' || left(info.detail, 300) || ')'
                     )
                     from pg_input_error_info({}, {}) as info
                 )
                 """
-            ).format(invalid, sql.Literal(name), column, sql.Literal(data_type))
+            ).format(invalid, sql.Literal(f"{name}: "), column, sql.Literal(data_type))
         )
     connection.execute(
         sql.SQL(
@@ -110,7 +110,7 @@ def reject_superseded(connection: psycopg.Connection, target: Target, columns: l
     Those that say the same as the last one are noted as duplicates, the rest as superseded.
     """
     key = _typed(target, target.table.key, "incoming")
-    connection.execute(
+    repeated = connection.execute(
         sql.SQL(
             """
             create temporary table repeated as
@@ -120,7 +120,10 @@ def reject_superseded(connection: psycopg.Connection, target: Target, columns: l
             having count(*) > 1
             """
         ).format(key=key)
-    )
+    ).rowcount
+    if not repeated:
+        connection.execute("drop table pg_temp.repeated")
+        return
     connection.execute(
         sql.SQL(
             """

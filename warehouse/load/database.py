@@ -1,12 +1,362 @@
-"""Pulling the tables from a source database, by what changed since the last time."""
+"""Pulling the tables from a source database, by what changed since the last time.
+
+Rows travel by `copy` from the source straight into the same waiting table that files use, and are
+applied in the same way. What was read last is kept in `raw._load_state`, in the transaction that
+writes the rows, so that a load that is interrupted goes on where it stopped.
+"""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import conninfo, sql
+
+from warehouse import contract as contracts
+from warehouse.contract import DELETED_AT, Contract, Table
+from warehouse.errors import WarehouseError
+from warehouse.load import incoming, target
+from warehouse.load.apply import Options, apply
+from warehouse.load.files import session
+from warehouse.load.report import Reporter, TableSummary
+from warehouse.load.target import STATE, Target
+
+SCHEMES = ("postgresql://", "postgres://")
 
 
 def is_database(source: str) -> bool:
     """Whether the source of a load is a database: an address, not a folder."""
-    return source.startswith(("postgresql://", "postgres://"))
+    return source.startswith(SCHEMES)
 
 
-def load_database(*args, **kwargs):
-    raise NotImplementedError
+@dataclass(frozen=True)
+class _Source:
+    """A table of the source: its columns that the contract knows, and what to read of it."""
+
+    table: Table
+    columns: list[str]
+    incremental_column: str | None
+
+
+def load_database(
+    address: str,
+    *,
+    connection: psycopg.Connection | None = None,
+    schema: str = "public",
+    overlap_hours: float = 24,
+    from_start: bool = False,
+    complete: bool = False,
+    loaded_at: datetime | None = None,
+    tables: tuple[str, ...] = (),
+    max_deletes: float = 50.0,
+    max_rejected: float = 10.0,
+    allow_empty: bool = False,
+    report: Reporter | None = None,
+    contract: Contract | None = None,
+) -> list[TableSummary]:
+    """Pull the contract's tables from a database into the raw tables.
+
+    Arguments: `address` is a libpq URI; `schema` that holds the source's tables; `overlap_hours`
+    is how far before the last change seen to read again, for rows that were committed late;
+    `from_start` reads everything, as `complete` does; the others as in `load_folder`.
+    Returns the counts of each table. Raises WarehouseError; no message holds the password.
+    """
+    report = report or Reporter()
+    contract = contract or contracts.read()
+    options = Options(
+        complete=complete,
+        loaded_at=loaded_at,
+        tables=tuple(tables),
+        max_deletes=max_deletes,
+        max_rejected=max_rejected,
+        allow_empty=allow_empty,
+    )
+    with _connected(address) as source:
+        now = source.execute("select now()").fetchone()[0]
+        name = _name(source, schema)
+        found = _find(source, schema, name, contract, options, report)
+        with session(connection) as connected:
+            target.create(connected, contract)
+            _create_state(connected)
+            targets = [target.check(connected, contract, each.table) for each in found]
+            summaries = []
+            for each, fitting in zip(found, targets, strict=True):
+                since = None
+                if not (from_start or complete) and each.incremental_column:
+                    since = _watermark(connected, name, each)
+                if since is not None:
+                    since -= timedelta(hours=overlap_hours)
+                summaries.append(
+                    _pull(
+                        source, connected, schema, name, each, fitting, since, now, options, report
+                    )
+                )
+            return summaries
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[psycopg.Connection]:
+    """A connection to the source that only reads, from one snapshot, with times in UTC."""
+    parameters = _parameters(address)
+    try:
+        source = psycopg.connect(**parameters)
+    except psycopg.Error as error:
+        raise WarehouseError(
+            f"The source database does not answer: {_hidden(str(error), parameters)}"
+        ) from None
+    try:
+        source.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        source.read_only = True
+        for name, value in (
+            ("timezone", "UTC"),
+            ("datestyle", "ISO, YMD"),
+            ("extra_float_digits", "1"),
+            ("client_encoding", "UTF8"),
+        ):
+            source.execute("select set_config(%s, %s, false)", (name, value))
+        yield source
+    except psycopg.Error as error:
+        raise WarehouseError(
+            f"The source database failed: {_hidden(str(error), parameters)}"
+        ) from None
+    finally:
+        source.close()
+
+
+def _parameters(address: str) -> dict[str, str]:
+    """The libpq parameters of the address; its errors must not repeat a part of the password."""
+    try:
+        authority = urlsplit(address).netloc
+        if authority.count("@") > 1:
+            raise ValueError
+        parameters = conninfo.conninfo_to_dict(address)
+    except (psycopg.Error, ValueError):
+        raise WarehouseError(
+            "The address of the source database cannot be read. Write it as "
+            "postgresql://user@host:5432/database, special characters of the password as %40 for "
+            "@, %3A for :, %2F for /; or leave the password to PGPASSWORD or ~/.pgpass."
+        ) from None
+    # PGPORT names the warehouse's own server, which is not this one.
+    if parameters.get("host"):
+        parameters.setdefault("port", "5432")
+    parameters.setdefault("connect_timeout", "15")
+    parameters.setdefault("application_name", "warehouse load")
+    return parameters
+
+
+def _hidden(message: str, parameters: dict[str, str]) -> str:
+    shown = " ".join(message.split())
+    password = parameters.get("password")
+    return shown.replace(password, "***") if password else shown
+
+
+def _name(source: psycopg.Connection, schema: str) -> str:
+    """What the state and the quarantine call this source: host, port, database and schema."""
+    info = source.info
+    return f"postgresql://{info.host}:{info.port}/{info.dbname}/{schema}"
+
+
+def _find(
+    source: psycopg.Connection,
+    schema: str,
+    name: str,
+    contract: Contract,
+    options: Options,
+    report: Reporter,
+) -> list[_Source]:
+    """The contract's tables that the source has; says what is missing."""
+    unknown = [table for table in options.tables if table not in contract.tables]
+    if unknown:
+        raise WarehouseError(
+            f"--tables: {', '.join(unknown)} is no table of the contract; allowed: "
+            f"{', '.join(contract.tables)}."
+        )
+    rows = source.execute(
+        """
+        select relation.relname, attribute.attname
+        from pg_class as relation
+        inner join pg_namespace as namespace on namespace.oid = relation.relnamespace
+        inner join pg_attribute as attribute on attribute.attrelid = relation.oid
+        where namespace.nspname = %s and relation.relname = any(%s)
+            and relation.relkind in ('r', 'p', 'v', 'm', 'f')
+            and attribute.attnum > 0 and not attribute.attisdropped
+        """,
+        (schema, list(options.tables or contract.tables)),
+    ).fetchall()
+    present: dict[str, set[str]] = {}
+    for table, column in rows:
+        present.setdefault(table, set()).add(column)
+    missing = [table for table in options.tables or contract.tables if table not in present]
+    if options.tables and missing:
+        raise WarehouseError(f"{name} has no table {', '.join(missing)}. Nothing was loaded.")
+    if not present:
+        raise WarehouseError(
+            f"{name} has none of the tables {', '.join(contract.tables)}. Is it the right "
+            "database, and --schema the right schema?"
+        )
+    if missing:
+        report.note(f"The source has no {', '.join(missing)}.")
+    found = []
+    for table in contract.tables.values():
+        columns = present.get(table.name)
+        if columns is None:
+            continue
+        if table.key not in columns:
+            raise WarehouseError(
+                f"{name}: {table.name} has no column {table.key}, its key; it has "
+                f"{', '.join(sorted(columns))}. Nothing was loaded."
+            )
+        absent = [column for column in table.columns if column not in columns]
+        if absent:
+            report.warn(
+                f"{table.name}: the source has no {', '.join(absent)}; new rows get null there, "
+                "rows that exist keep what they have."
+            )
+        column = table.incremental_column
+        if column is None or column not in columns:
+            report.note(f"{table.name} is read whole: it has no {column or 'time of change'}.")
+            column = None
+        known = [each for each in (*table.columns, DELETED_AT) if each in columns]
+        found.append(_Source(table, known, column))
+    return found
+
+
+def _create_state(connection: psycopg.Connection) -> None:
+    connection.execute(
+        sql.SQL(
+            """
+            create table if not exists {} (
+                source text not null,
+                table_name text not null,
+                incremental_column text not null,
+                watermark timestamptz not null,
+                loaded_at timestamptz not null,
+                primary key (source, table_name)
+            )
+            """
+        ).format(STATE)
+    )
+
+
+def _watermark(connection: psycopg.Connection, name: str, each: _Source) -> datetime | None:
+    """The latest change that was read from this table; null when it was never read, or by another
+    column."""
+    row = connection.execute(
+        sql.SQL(
+            "select watermark from {} "
+            "where source = %s and table_name = %s and incremental_column = %s"
+        ).format(STATE),
+        (name, each.table.name, each.incremental_column),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _pull(
+    source: psycopg.Connection,
+    connection: psycopg.Connection,
+    schema: str,
+    name: str,
+    each: _Source,
+    fitting: Target,
+    since: datetime | None,
+    now: datetime,
+    options: Options,
+    report: Reporter,
+) -> TableSummary:
+    """Pull one table: the rows since then, those without a time of change, or all."""
+    began = time.monotonic()
+    table = each.table
+    summary = TableSummary(table.name, [f"{name}/{table.name}"])
+    report.start(table.name, None)
+    incoming.create(connection, each.columns)
+    names = [sql.Identifier(column) for column in each.columns]
+    query = sql.SQL("select {} from {}").format(
+        sql.SQL(", ").join(sql.SQL("{}::text").format(column) for column in names),
+        sql.Identifier(schema, table.name),
+    )
+    if since is not None:
+        changed = sql.Identifier(each.incremental_column)
+        query += sql.SQL(" where {0} >= {1} or {0} is null").format(changed, sql.Literal(since))
+    rows = size = 0
+    with (
+        connection.transaction(),
+        source.cursor().copy(sql.SQL("copy ({}) to stdout").format(query)) as reading,
+        connection.cursor() as cursor,
+        cursor.copy(
+            sql.SQL("copy pg_temp.incoming ({}) from stdin").format(sql.SQL(", ").join(names))
+        ) as writing,
+    ):
+        waiting = bytearray()
+        for data in reading:
+            waiting += data
+            size += len(data)
+            rows += 1  # for the progress only: the server sends row by row
+            if len(waiting) > 1 << 18:
+                writing.write(bytes(waiting))
+                waiting.clear()
+                report.advance(size, rows)
+        writing.write(bytes(waiting))
+    rows = cursor.rowcount
+    report.advance(size, rows)
+    if options.complete and not options.allow_empty and not rows:
+        raise WarehouseError(
+            f"{summary.files[0]} is empty, and --complete would delete all of {table.name}. If "
+            "that is right, say --allow-empty. Nothing of the table was loaded."
+        )
+
+    def remember(stamp: datetime) -> None:
+        if each.incremental_column:
+            _remember(connection, name, each, stamp, now)
+
+    apply(
+        connection, fitting, each.columns, [rows], summary, options, report, before_commit=remember
+    )
+    incoming.drop(connection)
+    summary.seconds = time.monotonic() - began
+    report.finish(summary)
+    return summary
+
+
+def _remember(
+    connection: psycopg.Connection, name: str, each: _Source, stamp: datetime, now: datetime
+) -> None:
+    """Move the watermark to the latest change that was read; it never goes back.
+
+    A time in the future of the source would hide every change until then, so it counts as now.
+    """
+    connection.execute(
+        sql.SQL(
+            """
+            insert into {state} as known (
+                source, table_name, incremental_column, watermark, loaded_at
+            )
+            select %(source)s, %(table)s, %(column)s, latest, %(stamp)s
+            from (
+                select max(least({changed}::timestamptz, %(now)s)) as latest
+                from pg_temp.incoming
+                where {changed}::timestamptz > '-infinity'
+            ) as read
+            where latest is not null
+            on conflict (source, table_name) do update set
+                watermark = case
+                    when known.incremental_column = excluded.incremental_column
+                        then greatest(known.watermark, excluded.watermark)
+                    else excluded.watermark
+                end,
+                incremental_column = excluded.incremental_column,
+                loaded_at = excluded.loaded_at
+            """
+        ).format(state=STATE, changed=sql.Identifier(each.incremental_column)),
+        {
+            "source": name,
+            "table": each.table.name,
+            "column": each.incremental_column,
+            "stamp": stamp,
+            "now": now,
+        },
+    )

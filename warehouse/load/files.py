@@ -212,7 +212,11 @@ def _header(part: Part) -> list[str] | None:
             f"{part.name} is not UTF-8 text; convert it first, for example with "
             "iconv -f LATIN1 -t UTF-8. Nothing was loaded."
         ) from None
-    except read_csv._BROKEN as error:
+    except read_csv.BadHeader as error:
+        raise WarehouseError(
+            f"{part.name}: the header cannot be read: {error}. Nothing was loaded."
+        ) from None
+    except read_csv.BROKEN as error:
         raise read_csv.broken(part.path, error) from None
 
 
@@ -376,9 +380,7 @@ def _stage(
 
 def _find_texts(connection: psycopg.Connection, files: TableFiles) -> None:
     """Give the rejected rows the line and the text that they have in their file."""
-    connection.execute(
-        "create temporary table texts (n bigint, line bigint, row_text text) on commit preserve rows"
-    )
+    connection.execute("create temporary table texts (n bigint, line bigint, row_text text)")
     for number, part in enumerate(files.parts):
         first = number << incoming.ROW_BITS
         rows = connection.execute(

@@ -46,7 +46,10 @@ def create(connection: psycopg.Connection, columns: Iterable[str]) -> None:
 
 def drop(connection: psycopg.Connection) -> None:
     """Remove the temporary tables."""
-    connection.execute("drop table if exists pg_temp.incoming, pg_temp.rejects, pg_temp.lines")
+    connection.execute(
+        "drop table if exists pg_temp.incoming, pg_temp.rejects, pg_temp.lines, "
+        "pg_temp.texts, pg_temp.repeated, pg_temp.touched"
+    )
 
 
 class Writer:

@@ -22,14 +22,18 @@ import pyarrow.csv as pacsv
 from warehouse.errors import WarehouseError
 from warehouse.load.incoming import Counted, Writer, printable, unwritable
 
-_BLOCK = 8 << 20  # bytes that are parsed at once
+_BLOCK = 4 << 20  # bytes that are parsed at once
 _BATCH_ROWS = 20_000
 _LONGEST = 64 << 20  # bytes: a quote that is open for longer was never closed
-_BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
+BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 class Suspicious(Exception):
     """The fast way cannot be sure to read this file right."""
+
+
+class BadHeader(Exception):
+    """The first record of a file cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,17 @@ def records(stream: BinaryIO) -> Iterator[Record]:
 
 
 def header(stream: BinaryIO) -> list[str] | None:
-    """Read the header off a stream, which then stands at the first row; null: the file is empty."""
+    """Read the header off a stream, which then stands at the first row; null: the file is empty.
+
+    Raises BadHeader, or UnicodeDecodeError when it is no UTF-8.
+    """
     first = next(records(stream), None)
     if first is None:
         return None
+    if b"\r" in first.text:
+        raise BadHeader("its lines end in carriage returns alone")
+    if first.problem:
+        raise BadHeader(first.problem)
     names = first.text.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     return [name.strip().lower() for name in next(csv.reader(io.StringIO(names, newline="")))]
 
@@ -135,7 +146,7 @@ def stage(
     """
     try:
         return _stage_fast(path, wanted, write, advance)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, Suspicious, *_BROKEN):
+    except (pa.ArrowInvalid, pa.ArrowKeyError, Suspicious, *BROKEN):
         return _stage_carefully(path, wanted, write, advance)
 
 
@@ -146,6 +157,7 @@ class _Watched(io.RawIOBase):
         self._stream = stream
         self._after_return = False
         self._quotes = 0
+        self.is_empty = True
         self._lone_returns = False
 
     def readable(self) -> bool:
@@ -153,6 +165,7 @@ class _Watched(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
+        self.is_empty = self.is_empty and not data
         self._quotes += data.count(b'"')
         if self._after_return and data[:1] != b"\n":
             self._lone_returns = True
@@ -187,7 +200,7 @@ def _stage_fast(path: Path, wanted: list[str], write: Callable, advance: Callabl
                 ),
             )
         except pa.ArrowInvalid:
-            if not watched.read(1) and not watched._quotes:
+            if watched.is_empty:
                 return 0
             raise
         for batch in reader:
@@ -231,7 +244,7 @@ def _stage_carefully(path: Path, wanted: list[str], write: Callable, advance: Ca
                     size = 0
             flush()
             return number
-    except _BROKEN as error:
+    except BROKEN as error:
         raise broken(path, error) from None
 
 

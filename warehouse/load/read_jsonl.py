@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from warehouse.load.incoming import ROW_BITS, Counted, add_rejects, printable, unwritable
-from warehouse.load.read_csv import _BROKEN, broken, open_bytes
+from warehouse.load.read_csv import BROKEN, broken, open_bytes
 
 _SAMPLE = 1_000  # lines that are looked at before anything is loaded
 _FLUSH = 1 << 20  # bytes that are sent at once
@@ -27,7 +27,7 @@ def sample(path: Path) -> tuple[set[str], bool]:
                 if line.strip():
                     some = True
                     names |= _names(line)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise broken(path, error) from None
     return names, some
 
@@ -92,7 +92,7 @@ def stage(
                     size = 0
                     advance(counted.done, rows)
             copy.write(b"".join(waiting))
-    except _BROKEN as error:
+    except BROKEN as error:
         raise broken(path, error) from None
     add_rejects(connection, rejects)
     advance(counted.done, rows)
@@ -138,8 +138,9 @@ def unfold(connection: psycopg.Connection, columns: dict[str, str]) -> None:
             from (
                 select
                     n,
-                    case when line like '{{%' and pg_input_is_valid(line, 'jsonb') then line::jsonb end
-                        as object
+                    case
+                        when line like '{{%' and pg_input_is_valid(line, 'jsonb') then line::jsonb
+                    end as object
                 from pg_temp.lines
                 offset 0
             ) as parsed

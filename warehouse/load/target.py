@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -9,6 +10,7 @@ from psycopg import sql
 
 from warehouse.contract import DELETED_AT, LOADED_AT, Contract, Table
 from warehouse.errors import WarehouseError
+from warehouse.load.report import Reporter
 
 QUARANTINE = sql.Identifier("quarantine", "rejected_rows")
 STATE = sql.Identifier("raw", "_load_state")
@@ -48,10 +50,18 @@ def prepare_session(connection: psycopg.Connection) -> None:
         ("timezone", "UTC"),
         ("datestyle", "ISO, YMD"),
         ("client_encoding", "UTF8"),
-        ("temp_buffers", "64MB"),
-        ("work_mem", "64MB"),
     ):
         connection.execute("select set_config(%s, %s, false)", (name, value))
+    for name, least in (("work_mem", "64MB"), ("temp_buffers", "64MB")):
+        # A session that has used temporary tables already keeps its temp_buffers.
+        with suppress(psycopg.errors.InvalidParameterValue):
+            connection.execute(
+                """
+                select set_config(%(name)s, %(least)s, false)
+                where pg_size_bytes(current_setting(%(name)s)) < pg_size_bytes(%(least)s)
+                """,
+                {"name": name, "least": least},
+            )
 
 
 def create(connection: psycopg.Connection, contract: Contract) -> None:
@@ -117,6 +127,7 @@ def _create_table(connection: psycopg.Connection, schema: str, table: Table) -> 
             sql.Identifier(table.key),
         )
     )
+    _index_loaded_at(connection, schema, table)
 
 
 def check(connection: psycopg.Connection, contract: Contract, table: Table) -> Target:
@@ -126,7 +137,10 @@ def check(connection: psycopg.Connection, contract: Contract, table: Table) -> T
     """
     shown = f"{contract.schema}.{table.name}"
     kind = connection.execute(
-        "select relkind::text from pg_class where oid = format('%%I.%%I', %s::text, %s::text)::regclass",
+        """
+        select relkind::text from pg_class
+        where oid = format('%%I.%%I', %s::text, %s::text)::regclass
+        """,
         (contract.schema, table.name),
     ).fetchone()[0]
     if kind not in ("r", "p"):
@@ -213,13 +227,16 @@ def _index_loaded_at(connection: psycopg.Connection, schema: str, table: Table) 
         )
 
 
-def lock(connection: psycopg.Connection, target: Target, report) -> None:
-    """Wait until this transaction is the only writer of the table; readers go on."""
-    statement = sql.SQL("lock table {} in share row exclusive mode").format(target.name)
-    try:
-        with connection.transaction():
-            connection.execute(statement + sql.SQL(" nowait"))
-    except psycopg.errors.LockNotAvailable:
+def lock(connection: psycopg.Connection, target: Target, report: Reporter) -> None:
+    """Wait until this transaction is the only load of the table; other sessions go on.
+
+    An advisory lock, because a lock of the table would also wait for autovacuum.
+    """
+    arguments = (f"warehouse load: {target.schema}.{target.table.name}",)
+    free = connection.execute(
+        "select pg_try_advisory_xact_lock(hashtextextended(%s, 0))", arguments
+    ).fetchone()[0]
+    if not free:
         report.step("waiting for another load of this table")
         connection.execute("set local lock_timeout = 0")
-        connection.execute(statement)
+        connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", arguments)

