@@ -111,6 +111,14 @@ def test_same_arguments_write_the_same_bytes(tmp_path: Path, kind: str, loads: i
     assert same_files(tmp_path / "one", tmp_path / "other")
 
 
+def test_gzip_holds_no_clock(tmp_path: Path) -> None:
+    write(tmp_path, kind="csv.gz", users=20, days=10)
+    for path in tmp_path.glob("*.csv.gz"):
+        header = path.read_bytes()[:10]
+        # neither a name (flags) nor a time
+        assert header[3:8] == bytes(5), path.name
+
+
 def test_other_processes_write_the_same_bytes(tmp_path: Path) -> None:
     """Also with more events than are drawn at once: memory and hashes differ, bytes must not."""
     for name in ("one", "other"):
