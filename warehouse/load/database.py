@@ -27,6 +27,7 @@ from warehouse.load.report import Reporter, TableSummary
 from warehouse.load.target import STATE, Target
 
 SCHEMES = ("postgresql://", "postgres://")
+_TIMES = ("timestamp with time zone", "timestamp without time zone", "date")
 
 
 def is_database(source: str) -> bool:
@@ -178,7 +179,7 @@ def _find(
         )
     rows = source.execute(
         """
-        select relation.relname, attribute.attname
+        select relation.relname, attribute.attname, format_type(attribute.atttypid, null)
         from pg_class as relation
         inner join pg_namespace as namespace on namespace.oid = relation.relnamespace
         inner join pg_attribute as attribute on attribute.attrelid = relation.oid
@@ -188,9 +189,9 @@ def _find(
         """,
         (schema, list(options.tables or contract.tables)),
     ).fetchall()
-    present: dict[str, set[str]] = {}
-    for table, column in rows:
-        present.setdefault(table, set()).add(column)
+    present: dict[str, dict[str, str]] = {}
+    for table, column, data_type in rows:
+        present.setdefault(table, {})[column] = data_type
     missing = [table for table in options.tables or contract.tables if table not in present]
     if options.tables and missing:
         raise WarehouseError(f"{name} has no table {', '.join(missing)}. Nothing was loaded.")
@@ -218,8 +219,10 @@ def _find(
                 "rows that exist keep what they have."
             )
         column = table.incremental_column
-        if column is None or column not in columns:
-            report.note(f"{table.name} is read whole: it has no {column or 'time of change'}.")
+        if column is None or columns.get(column) not in _TIMES:
+            report.note(
+                f"{table.name} is read whole: it has no {column or 'column'} that is a time."
+            )
             column = None
         known = [each for each in (*table.columns, DELETED_AT) if each in columns]
         found.append(_Source(table, known, column))
@@ -286,8 +289,7 @@ def _pull(
     with (
         connection.transaction(),
         source.cursor().copy(sql.SQL("copy ({}) to stdout").format(query)) as reading,
-        connection.cursor() as cursor,
-        cursor.copy(
+        connection.cursor().copy(
             sql.SQL("copy pg_temp.incoming ({}) from stdin").format(sql.SQL(", ").join(names))
         ) as writing,
     ):
@@ -295,13 +297,13 @@ def _pull(
         for data in reading:
             waiting += data
             size += len(data)
-            rows += 1  # for the progress only: the server sends row by row
             if len(waiting) > 1 << 18:
+                rows += waiting.count(b"\n")  # one a row: those in a value are escaped
                 writing.write(bytes(waiting))
                 waiting.clear()
                 report.advance(size, rows)
+        rows += waiting.count(b"\n")
         writing.write(bytes(waiting))
-    rows = cursor.rowcount
     report.advance(size, rows)
     if options.complete and not options.allow_empty and not rows:
         raise WarehouseError(
