@@ -23,7 +23,7 @@ QUESTION = "select * from marts.daily_revenue order by revenue_date desc limit 7
 
 @dataclasses.dataclass(frozen=True)
 class Mart:
-    """A relation that people query: `question` is what it answers, `rows` is None until it is built."""
+    """A relation that people query, and what it answers; `rows` is None until it is built."""
 
     schema: str
     name: str
@@ -41,7 +41,7 @@ def build(
 ) -> None:
     """Run `dbt build` on the warehouse's database, then list the marts with their rows.
 
-    The embedded server is started when needed, and your own is checked first. The exit code is dbt's.
+    The embedded server is started when needed, your own is checked first; the exit code is dbt's.
     """
     where = connection.settings()
     if where.embedded:
@@ -50,7 +50,7 @@ def build(
     status = run_dbt(["build", *(arguments or [])])
     if status:
         raise WarehouseError(
-            "dbt build failed: its last lines above name the model or test; logs/dbt.log has all of it.",
+            "dbt build failed: the lines above name the model or test; logs/dbt.log has all of it.",
             exit_code=status,
         )
     show_marts()
@@ -112,7 +112,7 @@ def manifest_path() -> Path:
 
 
 def read_marts(manifest: Path) -> list[Mart]:
-    """The models that say which question they answer (`meta.answers`), in the order of their folders.
+    """The models that say which question they answer (`meta.answers`), by schema and folder.
 
     Raises WarehouseError when dbt has not run yet.
     """

@@ -23,6 +23,7 @@ def root() -> Path:
 
 
 def home() -> Path:
-    """The folder of the embedded server: `WAREHOUSE_HOME`, default `.warehouse` in the project."""
-    named = os.environ.get(HOME_VARIABLE)
-    return Path(named).expanduser().resolve() if named else root() / ".warehouse"
+    """The folder of the embedded server: `WAREHOUSE_HOME`, read from the project's folder as
+    profiles.yml does, default `.warehouse`."""
+    named = os.environ.get(HOME_VARIABLE) or ".warehouse"
+    return (root() / Path(named).expanduser()).resolve()

@@ -10,10 +10,10 @@
     {%- else -%}
         {%- set text = (given | string | trim).replace('T', ' ') -%}
         {%- set re = modules.re -%}
-        {%- if re.fullmatch('\d{4}-\d{2}-\d{2}', text) -%}
+        {%- if re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', text) -%}
             {{ text }} 23:59:59.999999+00
-        {%- elif re.fullmatch('\d{4}-\d{2}-\d{2} \d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)?', text) -%}
-            {{ text.replace('Z', '+00') if re.search('(Z|[+-]\d{2}(:?\d{2})?)$', text[11:]) else text ~ '+00' }}
+        {%- elif re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?', text) -%}
+            {{ text.replace('Z', '+00') if re.search('(Z|[+-][0-9]{2}(:?[0-9]{2})?)$', text[11:]) else text ~ '+00' }}
         {%- else -%}
             {{ exceptions.raise_compiler_error(
                 "The variable as_of is '" ~ given ~ "'; it takes a date such as 2026-01-31, meaning the end of that day in UTC, "

@@ -8,6 +8,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -84,13 +86,13 @@ class Database:
 _numbers = itertools.count(1)
 
 
-@pytest.fixture
-def database(server: Server) -> Iterator[Database]:
-    """A fresh, empty database in the shared server, dropped after the test."""
+@contextmanager
+def _made(server: Server, template: str = "template0") -> Iterator[Database]:
+    """A new database, dropped afterwards."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     parameters = server.parameters(name)
     with server.connect("postgres") as connection:
-        connection.execute(f"create database {name} template template0")
+        connection.execute(f"create database {name} template {template}")
     yield Database(
         name,
         {
@@ -102,3 +104,43 @@ def database(server: Server) -> Iterator[Database]:
     )
     with server.connect("postgres") as connection:
         connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[Database]:
+    """A fresh, empty database in the shared server, dropped after the test."""
+    with _made(server) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small sample of 200 users and 60 days that ends yesterday, as Parquet files."""
+    from warehouse.sample.command import make_plan
+    from warehouse.sample.generate import generate
+
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    folder = tmp_path_factory.mktemp("sample") / "files"
+    generate(make_plan(users=200, days=60, seed=5, out=folder, end_date=yesterday.isoformat()))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_warehouse(server: Server, sample_folder: Path) -> Iterator[Database]:
+    """The small sample, loaded and built once, tests included. It is shared: read it only."""
+    import dbt_project
+
+    from warehouse.load import load_folder
+
+    with _made(server) as made:
+        with made.connect() as connection:
+            load_folder(sample_folder, connection=connection)
+        dbt_project.build(made)
+        yield made
+
+
+@pytest.fixture
+def built(server: Server, sample_warehouse: Database) -> Iterator[Database]:
+    """A copy of the built sample for one test, to do with as it likes."""
+    with _made(server, template=sample_warehouse.name) as made:
+        yield made

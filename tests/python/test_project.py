@@ -1,0 +1,252 @@
+"""The laws that the whole dbt project keeps, on a small sample that is built for real."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dbt_project
+import pytest
+
+pytestmark = pytest.mark.dbt
+
+# Schemas whose tables a build may write to; raw is only read.
+WRITTEN = ("snapshots", "intermediate", "marts")
+NO_TESTS = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
+
+
+def relations(database: Any) -> list[str]:
+    """The tables and materialized views that hold what was built, partitions left out."""
+    with database.connect() as session:
+        return [
+            row[0]
+            for row in session.execute(
+                """
+                select format('%%I.%%I', nspname, relname)
+                from pg_class
+                inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
+                where nspname = any(%s) and relkind in ('r', 'p', 'm') and not relispartition
+                order by 1
+                """,
+                [list(WRITTEN)],
+            )
+        ]
+
+
+def contents(database: Any) -> dict[str, tuple[int, str]]:
+    """For each relation how many rows it has, and a fingerprint of them in any order."""
+    found = {}
+    with database.connect() as session:
+        for relation in relations(database):
+            row = session.execute(
+                f"select count(*), coalesce(sum(hashtextextended(held::text, 0)), 0)"
+                f" from {relation} as held"
+            ).fetchone()
+            assert row is not None
+            found[relation] = (row[0], str(row[1]))
+    return found
+
+
+def row_versions(database: Any) -> dict[str, str]:
+    """For each table a fingerprint of its row versions: it moves when a row is rewritten."""
+    found = {}
+    with database.connect() as session:
+        for relation in relations(database):
+            if relation == "marts.daily_revenue":  # refreshed whole, by its nature
+                continue
+            row = session.execute(
+                "select coalesce(sum(hashtextextended(format('%s %s %s', tableoid, ctid, xmin), 0)), 0)"
+                f" from {relation}"
+            ).fetchone()
+            assert row is not None
+            found[relation] = str(row[0])
+    return found
+
+
+def test_a_second_build_rewrites_no_row(built: Any) -> None:
+    before = row_versions(built)
+    assert len(before) > 15
+    dbt_project.build(built, options=NO_TESTS)
+
+    assert row_versions(built) == before
+
+
+def test_a_full_refresh_gives_the_same_marts(built: Any) -> None:
+    as_of = "2026-06-01 12:00:00+00"
+    dbt_project.build(built, as_of=as_of, options=NO_TESTS)
+    before = contents(built)
+    dbt_project.build(built, as_of=as_of, options=NO_TESTS, full_refresh=True)
+
+    assert contents(built) == before
+
+
+def test_a_full_refresh_of_one_fact_reaches_what_reads_it(built: Any) -> None:
+    before = contents(built)
+    with built.connect() as session:
+        session.execute("delete from marts.fct_orders")
+        session.execute("delete from marts.user_daily_metrics")
+    dbt_project.build(built, "fct_orders", options=NO_TESTS, full_refresh=True)
+    dbt_project.build(built, options=NO_TESTS)
+
+    assert contents(built)["marts.user_daily_metrics"] == before["marts.user_daily_metrics"]
+
+
+def test_a_build_on_empty_inputs_passes_and_the_next_one_heals(built: Any) -> None:
+    before = contents(built)
+    dbt_project.build(built, options=("--empty",))
+    dbt_project.build(built, options=NO_TESTS)
+
+    assert contents(built) == before
+
+
+def test_a_first_build_on_empty_inputs_passes(database: Any, sample_folder: Path) -> None:
+    from warehouse.load import load_folder
+
+    with database.connect() as connection:
+        load_folder(sample_folder, connection=connection)
+    dbt_project.build(database, options=("--empty",))
+    with database.connect() as session:
+        assert session.execute("select count(*) from marts.fct_orders").fetchone() == (0,)
+        assert session.execute("select count(*) from raw.orders").fetchone() != (0,)
+
+
+def test_an_empty_raw_schema_builds(database: Any, tmp_path: Path) -> None:
+    from warehouse.load import load_folder
+
+    (tmp_path / "users.csv").write_text("user_id,email\n1,a@example.org\n")
+    with database.connect() as connection:
+        load_folder(tmp_path, connection=connection)
+        connection.execute("delete from raw.users")
+        connection.commit()
+    dbt_project.build(database)
+    with database.connect() as session:
+        assert session.execute("select user_id from marts.dim_users").fetchall() == [("unknown",)]
+        assert session.execute("select count(*) from marts.user_analytics").fetchone() == (0,)
+
+
+def test_tables_that_the_application_lacks_may_be_missing(
+    database: Any, sample_folder: Path
+) -> None:
+    from warehouse.load import load_folder
+
+    with database.connect() as connection:
+        load_folder(sample_folder, connection=connection, tables=["users", "orders"])
+        for table in ("events", "user_sessions", "payments", "order_items", "products"):
+            connection.execute(f"drop table raw.{table}")
+        connection.commit()
+    dbt_project.build(database, variables={"sources_present": ["users", "orders"]})
+    with database.connect() as session:
+        row = session.execute(
+            "select count(*) > 0, sum(total_spent), sum(total_events) from marts.user_analytics"
+        ).fetchone()
+    assert row == (True, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"sources_present": ["users"]}, "leaves out 'orders'"),
+        ({"sources_present": ["users", "orders", "carts"]}, "names 'carts'"),
+        ({"as_of": "yesterday"}, "The variable as_of is 'yesterday'"),
+    ],
+)
+def test_a_wrong_variable_is_named(built: Any, variables: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(dbt_project.DbtFailed, match=sentence):
+        dbt_project.build(built, variables=variables, options=NO_TESTS)
+
+
+def test_another_target_prefixes_its_schemas(database: Any, sample_folder: Path) -> None:
+    from warehouse.load import load_folder
+
+    with database.connect() as connection:
+        load_folder(sample_folder, connection=connection)
+    other = dataclasses.replace(database, environment={**database.environment, "DBT_TARGET": "ci"})
+    dbt_project.build(other, "+fct_orders", options=NO_TESTS)
+    with database.connect() as session:
+        schemas = {
+            row[0]
+            for row in session.execute(
+                "select table_schema from information_schema.tables where table_name = 'fct_orders'"
+            )
+        }
+    assert schemas == {"ci_marts"}
+
+
+def test_plain_dbt_finds_the_database_and_passes_twice(database: Any, sample_folder: Path) -> None:
+    """As a person would: dbt on the command line, in the project's folder, no wrapper."""
+    from warehouse.load import load_folder
+
+    with database.connect() as connection:
+        load_folder(sample_folder, connection=connection)
+    target = Path(dbt_project._scratch()) / "plain"
+    for _ in range(2):
+        with dbt_project.environment(database.environment):
+            answer = subprocess.run(
+                [
+                    *(sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "build"),
+                    *("--target-path", str(target), "--log-path", str(target)),
+                ],
+                cwd=dbt_project.ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        assert answer.returncode == 0, answer.stdout[-3000:]
+        assert "ERROR=0" in answer.stdout
+        assert "Deprecat" not in answer.stdout
+
+
+def test_events_lie_in_partitions_of_their_month(built: Any) -> None:
+    with built.connect() as session:
+        partitions = session.execute(
+            """
+            select
+                child.relname,
+                child.relnamespace::regnamespace::text,
+                pg_get_expr(child.relpartbound, child.oid)
+            from pg_inherits
+            inner join pg_class as child on pg_inherits.inhrelid = child.oid
+            where inhparent = 'marts.fct_user_events'::regclass
+            """
+        ).fetchall()
+        default = next(name for name, _, bounds in partitions if bounds == "DEFAULT")
+        row = session.execute(f"select count(*) from partitions.{default}").fetchone()
+        months = session.execute(
+            "select count(distinct date_trunc('month', event_timestamp at time zone 'UTC'))"
+            " from marts.fct_user_events"
+        ).fetchone()
+        plan = "\n".join(
+            line
+            for (line,) in session.execute(
+                "explain select * from marts.fct_user_events"
+                " where event_timestamp >= date_trunc('month', now() - interval '1 month')"
+                " and event_timestamp < date_trunc('month', now())"
+            )
+        )
+    assert {schema for _, schema, _ in partitions} == {"partitions"}
+    assert row == (0,)
+    assert months is not None
+    assert len(partitions) >= months[0] + 2  # one ahead, and the default one
+    assert plan.count("Scan") == 1
+
+
+def test_every_mart_has_an_enforced_contract(built: Any) -> None:
+    results = dbt_project.run(built, "compile", "marts", "reporting", "quarantine")
+    models = [result.node for result in results if result.node.resource_type == "model"]
+    assert len(models) > 15
+    assert [node.name for node in models if not node.config.contract.enforced] == []
+
+
+def test_the_reporting_schema_shows_no_whole_email(built: Any) -> None:
+    with built.connect() as session:
+        emails = session.execute(
+            "select reporting.email, users.email"
+            " from reporting.user_analytics as reporting"
+            " inner join raw.users using (user_id)"
+        ).fetchall()
+    assert len(emails) > 100
+    assert [shown for shown, real in emails if shown == real and real is not None] == []
+    assert any(shown and shown[1:5] == "***@" for shown, _ in emails)
