@@ -110,7 +110,7 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
     # A short path, because the server's socket is in it.
-    with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:
         files = Path(temporary, "files")
         files.mkdir()
         path = files / "events.csv"

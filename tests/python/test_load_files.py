@@ -530,6 +530,22 @@ def test_types_are_checked_in_the_fast_way_too(connection, tmp_path) -> None:
     assert rows[2][3] == 'quantity: invalid input syntax for type numeric: "1,000"'
 
 
+def test_a_nul_character_alone_is_found(connection, tmp_path) -> None:
+    """In a file that is in order otherwise, so that nothing else makes the reader careful."""
+    rows = "".join(f"{n},x\n" for n in range(20))
+    write(tmp_path, "users.csv", f"user_id,email\n{rows}nul,a\0b\n")
+    texts = [*["x"] * 20, "a\0b"]
+    table = pa.table({"order_id": [str(n) for n in range(21)], "currency": texts})
+    pq.write_table(table, tmp_path / "orders.parquet")
+    for summary in load_folder(tmp_path, connection=connection):
+        assert counts(summary) == {"read": 21, "new": 20, "rejected": 1}
+    reason = "a NUL character, which PostgreSQL's text cannot hold"
+    assert [row[2:] for row in quarantined(connection)] == [
+        (21, f"currency: {reason}", '{"order_id": "20", "currency": "a\\\\x00b"}'),
+        (22, f"email: {reason}", "nul,a\\x00b"),
+    ]
+
+
 def test_bad_lines_of_jsonl(connection, tmp_path) -> None:
     good = "".join(f'{{"user_id": "{n}"}}\n' for n in range(70)).encode()
     bad = b'{"user_id": \n[1]\n{"email": "no key"}\n{"user_id": "a\\u0000b"}\n{"user_id": "\xff"}\n'
