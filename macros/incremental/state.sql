@@ -44,7 +44,10 @@
 {% macro prune_changed_keys() -%}
     {%- if execute and flags.WHICH in ['build', 'run'] and not flags.EMPTY -%}
     {%- set watermarks = state_relation('watermarks') -%}
-    {#- What every reader has seen is read by nobody any more. -#}
+    {%- set models = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | map(attribute='name') | list -%}
+    {#- A model that has left the project reads no more; what every reader has seen is read by nobody. -#}
+    delete from {{ watermarks }} where model_name not in ('{{ models | join("', '") }}');
+
     delete from {{ state_relation('key_changes') }} as key_changes
     where not exists (
         select 1

@@ -1,6 +1,6 @@
 {% macro remember_watermarks(upstreams) -%}
     {#-
-        Taken before the model reads: what is committed in between is read now and again by the next run,
+        Taken before anything is read: what is committed in between is read now and again by the next run,
         which is harmless; taken afterwards it would be lost.
     -#}
     {%- set query -%}
@@ -11,8 +11,12 @@
             loaded_through,
             fingerprint
         from (
+            select
+                '(definition)' as upstream_name,
+                null::timestamptz as loaded_through,
+                '{{ definition_fingerprint() }}' as fingerprint
             {%- for upstream in upstreams %}
-            {{ 'union' if not loop.first }}
+            union all
             select
                 '{{ upstream.name }}' as upstream_name,
                 {% if upstream.kind == 'loaded' -%}
@@ -43,7 +47,7 @@
             model_name, upstream_name, run_snapshot, loaded_through, fingerprint, as_of, advanced_at
         )
         select
-            '{{ this.identifier }}', upstream_name, run_snapshot, loaded_through, fingerprint, {{ as_of() }}, clock_timestamp()
+            '{{ model.name }}', upstream_name, run_snapshot, loaded_through, fingerprint, {{ as_of() }}, clock_timestamp()
         from pg_temp.this_run
         on conflict (model_name, upstream_name) do update
         set
@@ -55,7 +59,7 @@
         {%- endif %}
         {%- if not found[1] %}
         insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
-        values ('{{ this.identifier }}', pg_current_xact_id(), null)
+        values ('{{ model.name }}', pg_current_xact_id(), null)
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}

@@ -61,6 +61,8 @@ EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
 CENT = Decimal("0.01")
 TEN_THOUSANDTH = Decimal("0.0001")
 ABSURD = Decimal(10) ** 12
+# A row that is dated outside the calendar is in no mart.
+CALENDAR = (dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2101, 1, 1, tzinfo=dt.UTC))
 
 
 # --- Reading ----------------------------------------------------------------------------------
@@ -138,6 +140,16 @@ def latest(loads: Sequence[Mapping[str, pl.DataFrame]]) -> dict[str, pl.DataFram
 def clean(text: str | None) -> str | None:
     """Trim text; nothing left means null."""
     return (text.strip() or None) if text is not None else None
+
+
+def key(text: str | None) -> str | None:
+    """A key is what it is, spaces included; a blank one is none."""
+    return text if clean(text) is not None else None
+
+
+def within_calendar(moment: dt.datetime | None) -> dt.datetime | None:
+    """The moment, if dim_date knows its day."""
+    return moment if moment is not None and CALENDAR[0] <= moment < CALENDAR[1] else None
 
 
 def parse_moment(text: str | None) -> dt.datetime | None:
@@ -226,28 +238,31 @@ def line_amount(quantity: str | None, price: str | None) -> Decimal:
     factors = parse_number(quantity), parse_number(price)
     if None in factors:
         return Decimal(0)
-    return EXACT.multiply(*factors).quantize(TEN_THOUSANDTH, context=EXACT)
+    amount = EXACT.multiply(*factors)
+    if abs(amount) >= ABSURD:
+        return Decimal(0)
+    return amount.quantize(TEN_THOUSANDTH, context=EXACT)
 
 
 def orders(tables: Mapping[str, pl.DataFrame]) -> list[Order]:
     """Every live order that has a date."""
     amounts: dict[str | None, Decimal] = {}
     for line in _live(tables, "order_items"):
-        order_id = clean(line["order_id"])
+        order_id = key(line["order_id"])
         amount = line_amount(line["quantity"], line["price_at_purchase"])
         amounts[order_id] = amounts.get(order_id, Decimal(0)) + amount
     found = []
     for row in _live(tables, "orders"):
-        ordered_at = parse_moment(row["order_date"])
+        ordered_at = within_calendar(parse_moment(row["order_date"]))
         if ordered_at is None:
             continue
         status = clean(row["order_status"])
         found.append(
             Order(
-                user_id=clean(row["user_id"]),
+                user_id=key(row["user_id"]),
                 status=status.lower() if status else None,
                 ordered_at=ordered_at,
-                amount=amounts.get(clean(row["order_id"]), Decimal(0)),
+                amount=amounts.get(key(row["order_id"]), Decimal(0)),
             )
         )
     return found
@@ -306,7 +321,8 @@ def user_analytics(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list[R
     """One row per live user, taking nothing from after the end of the day `as_of`."""
     moment = end_of_day(as_of)
     created = {
-        clean(row["user_id"]): parse_moment(row["created_at"]) for row in _live(tables, "users")
+        key(row["user_id"]): within_calendar(parse_moment(row["created_at"]))
+        for row in _live(tables, "users")
     }
 
     bought: dict[str | None, list[Order]] = {}
@@ -317,18 +333,20 @@ def user_analytics(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list[R
     starts: dict[str | None, list[dt.datetime]] = {}
     lengths: dict[str | None, list[dt.timedelta]] = {}
     for row in _live(tables, "user_sessions"):
-        start, end = parse_moment(row["session_start"]), parse_moment(row["session_end"])
+        start, end = (
+            within_calendar(parse_moment(row[name])) for name in ("session_start", "session_end")
+        )
         if start is None or start > moment:
             continue
-        starts.setdefault(clean(row["user_id"]), []).append(start)
+        starts.setdefault(key(row["user_id"]), []).append(start)
         if end is not None and end >= start:
-            lengths.setdefault(clean(row["user_id"]), []).append(end - start)
+            lengths.setdefault(key(row["user_id"]), []).append(end - start)
 
     events: dict[str | None, list[dt.datetime]] = {}
     for row in _live(tables, "events"):
-        happened_at = parse_moment(row["event_timestamp"])
+        happened_at = within_calendar(parse_moment(row["event_timestamp"]))
         if happened_at is not None and happened_at <= moment:
-            events.setdefault(clean(row["user_id"]), []).append(happened_at)
+            events.setdefault(key(row["user_id"]), []).append(happened_at)
 
     rows: list[Row] = []
     for user_id, created_at in created.items():
@@ -445,7 +463,7 @@ def user_history(loads: Iterable[tuple[dt.datetime, pl.DataFrame]]) -> list[Row]
         # Of a key that comes twice in a load, only the last row is ever seen.
         seen = users.unique(subset="user_id", keep="last", maintain_order=True)
         for row in seen.iter_rows(named=True):
-            user_id = clean(row["user_id"])
+            user_id = key(row["user_id"])
             if user_id is None:
                 continue
             version = Version(version_attributes(row), claimed_start(row, loaded_at), loaded_at)

@@ -339,3 +339,73 @@ def test_marts_of_rows_with_odd_cells(database: Any, tmp_path: Path) -> None:
             dbt_project.build(database, as_of=day, options=WITHOUT_TESTS)
             check_marts(database, oracle.latest(loads), day, f"odd cells, load {number}")
     dbt_project.build(database, as_of=day, options=WITH_TESTS)
+
+
+HEADERS = {
+    "users": "user_id,email,created_at,updated_at",
+    "orders": "order_id,user_id,order_status,order_date",
+    "order_items": "order_item_id,order_id,quantity,price_at_purchase",
+    "events": "event_id,user_id,event_timestamp",
+}
+EDGES = {
+    "amounts too large to sum": {
+        "users": ["a,x@example.org,2024-01-01,2024-01-01"],
+        "orders": ["1,a,paid,2024-01-02", "2,a,paid,2024-01-03", "3,a,paid,2024-01-04"],
+        "order_items": [
+            "1,1,999999999999,999999999999",
+            "2,2,99999999,99999999",
+            "3,2,99999999,99999999",
+            "4,3,1,5",
+        ],
+    },
+    "keys with spaces": {
+        "users": ['" a ",x@example.org,2024-01-01,2024-01-01', "b,,2024-01-01,2024-01-01"],
+        "orders": [
+            '1," a ",paid,2024-01-02',
+            "2,a,paid,2024-01-03",
+            '" 3 ",b,paid,2024-01-03',
+            '4," b",paid,2024-01-03',
+        ],
+        "order_items": ["1,1,1,1", "2,2,1,10", "3,3,1,100", '4," 3 ",1,1000', "5,4,1,7"],
+    },
+    "days at the ends of the calendar": {
+        "users": ["a,,1899-12-31,2024-01-01", "b,,2150-01-01,"],
+        "orders": [
+            "1,a,paid,1899-12-31 23:59:59",
+            "2,a,paid,1900-01-01",
+            "3,a,paid,2100-12-31 23:59:59.999999",
+            "4,a,paid,2101-01-01",
+            "5,b,returned,1950-01-01",
+        ],
+        "order_items": ["1,1,1,1", "2,2,1,10", "3,3,1,100", "4,4,1,1000", "5,5,1,7"],
+        "events": ["1,a,1890-01-01", "2,b,2150-01-01", "3,b,2023-01-01"],
+    },
+    "all kinds of white space": {
+        "users": ['a,"\tX@Example.org\u00a0",2024-01-01,2024-01-01', '"b\u00a0",,2024-01-01,'],
+        "orders": ['1,a,"paid\t",2024-01-02', '2,a,"\u00a0PAID\n",2024-01-02'],
+        "order_items": ["1,1,1,1", "2,2,1,10"],
+    },
+}
+
+
+def test_edges(database: Any, tmp_path: Path) -> None:
+    """Loaded one after the other into one warehouse, each as the whole of its tables."""
+    options = WITH_TESTS
+    for number, (name, tables) in enumerate(EDGES.items()):
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        for table, header in HEADERS.items():
+            lines = [header, *tables.get(table, [])]
+            (folder / f"{table}.csv").write_text("\n".join(lines) + "\n")
+        with database.connect() as connection:
+            load_folder(
+                folder,
+                connection=connection,
+                loaded_at=LOADED_AT + dt.timedelta(days=number),
+                complete=True,
+                allow_empty=True,
+                max_deletes=100,
+            )
+        dbt_project.build(database, as_of="2024-06-01", options=options)
+        check_marts(database, oracle.read_folder(folder), dt.date(2024, 6, 1), name)
+        options = WITHOUT_TESTS

@@ -38,7 +38,7 @@ final as (
                 when sessions.ended_at >= sessions.started_at
                     then {{ seconds_between('sessions.started_at', 'sessions.ended_at') }}
             end
-        )::{{ amount_type() }} as duration_seconds,
+        )::numeric(20, 6) as duration_seconds,
         sessions.started_at,
         sessions.ended_at
     from sessions

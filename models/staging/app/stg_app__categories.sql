@@ -8,7 +8,7 @@ cleaned as (
     select
         -- ids
         category_id::{{ text_type() }} as category_id,
-        {{ clean_text('parent_id') }} as parent_id,
+        {{ foreign_key('parent_id') }} as parent_id,
 
         -- strings
         {{ clean_text('category_name') }} as category_name,

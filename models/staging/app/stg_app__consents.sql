@@ -8,7 +8,7 @@ cleaned as (
     select
         -- ids
         consent_id::{{ text_type() }} as consent_id,
-        {{ clean_text('user_id') }} as user_id,
+        {{ foreign_key('user_id') }} as user_id,
 
         -- strings
         lower({{ clean_text('purpose') }}) as purpose,

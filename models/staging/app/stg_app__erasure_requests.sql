@@ -8,7 +8,7 @@ cleaned as (
     select
         -- ids
         request_id::{{ text_type() }} as request_id,
-        {{ clean_text('user_id') }} as user_id,
+        {{ foreign_key('user_id') }} as user_id,
 
         -- booleans
         _deleted_at is not null as is_deleted,

@@ -8,8 +8,8 @@ cleaned as (
     select
         -- ids
         event_id::{{ text_type() }} as event_id,
-        {{ clean_text('user_id') }} as user_id,
-        {{ clean_text('session_id') }} as session_id,
+        {{ foreign_key('user_id') }} as user_id,
+        {{ foreign_key('session_id') }} as session_id,
 
         -- strings
         lower({{ clean_text('event_type') }}) as event_type,

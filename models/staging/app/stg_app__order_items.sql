@@ -9,7 +9,7 @@ cleaned as (
         -- ids
         order_item_id::{{ text_type() }} as order_item_id,
         order_id::{{ text_type() }} as order_id,
-        {{ clean_text('product_id') }} as product_id,
+        {{ foreign_key('product_id') }} as product_id,
 
         -- numerics
         quantity,
@@ -24,6 +24,7 @@ cleaned as (
             'no order_id': 'order_id is null',
             'quantity is missing or no amount': is_amount('quantity') ~ ' is not true',
             'price_at_purchase is missing or no amount': is_amount('price_at_purchase') ~ ' is not true',
+            'quantity x price_at_purchase is no amount': is_amount('quantity * price_at_purchase') ~ ' is not true',
         }) }} as exclusion_reason,
         _loaded_at,
         _row_xid

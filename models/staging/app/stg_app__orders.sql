@@ -8,7 +8,7 @@ cleaned as (
     select
         -- ids
         order_id::{{ text_type() }} as order_id,
-        {{ clean_text('user_id') }} as user_id,
+        {{ foreign_key('user_id') }} as user_id,
 
         -- strings
         lower({{ clean_text('order_status') }}) as order_status,

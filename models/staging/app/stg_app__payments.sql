@@ -8,7 +8,7 @@ cleaned as (
     select
         -- ids
         payment_id::{{ text_type() }} as payment_id,
-        {{ clean_text('order_id') }} as order_id,
+        {{ foreign_key('order_id') }} as order_id,
 
         -- strings
         lower({{ clean_text('payment_method') }}) as payment_method,

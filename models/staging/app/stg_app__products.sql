@@ -8,7 +8,7 @@ cleaned as (
     select
         -- ids
         product_id::{{ text_type() }} as product_id,
-        {{ clean_text('category_id') }} as category_id,
+        {{ foreign_key('category_id') }} as category_id,
 
         -- strings
         {{ clean_text('product_name') }} as product_name,

@@ -8,7 +8,7 @@ cleaned as (
     select
         -- ids
         session_id::{{ text_type() }} as session_id,
-        {{ clean_text('user_id') }} as user_id,
+        {{ foreign_key('user_id') }} as user_id,
 
         -- strings
         lower({{ clean_text('device') }}) as device,
