@@ -37,52 +37,89 @@ class Options:
     tables: tuple[str, ...] = field(default=())
 
 
+class _Doubtful(Exception):
+    """Some of the waiting rows must be rejected: the fast way cannot tell which."""
+
+
+def _key_problems(target: Target) -> list[tuple[sql.Composable, sql.Composable]]:
+    """What can be wrong with a key, as conditions, each with the reason to give."""
+    name = target.table.key
+    key = sql.Identifier("incoming", name)
+    return [
+        (
+            sql.SQL("{key} is null or btrim({key}, E' \\t\\r\\n\\u00a0') = ''").format(key=key),
+            sql.Literal(f"{name}: the key is empty"),
+        ),
+        (
+            sql.SQL("octet_length({}) > {}").format(key, _LONGEST_KEY),
+            sql.Literal(f"{name}: the key is longer than {_LONGEST_KEY} bytes"),
+        ),
+    ]
+
+
+def _form_problems(
+    target: Target, columns: list[str]
+) -> list[tuple[sql.Composable, sql.Composable]]:
+    """Times that PostgreSQL would take, but which are not ISO: it takes 'now', and guesses at
+    01/02/2024."""
+    problems = []
+    for name in columns:
+        if target.types[name] in ("date", "timestamp with time zone"):
+            column = sql.Identifier("incoming", name)
+            problems.append(
+                (
+                    sql.SQL(
+                        "{0} not like '____-__-__%' and {0} not in ('infinity', '-infinity')"
+                    ).format(column),
+                    sql.SQL("concat({}::text, '\"', left({}, 100), '\"')").format(
+                        sql.Literal(f"{name}: no ISO date or time: "), column
+                    ),
+                )
+            )
+    return problems
+
+
+def _type_problems(
+    target: Target, columns: list[str]
+) -> list[tuple[sql.Composable, sql.Composable]]:
+    """Values that PostgreSQL cannot read, with its own words."""
+    problems = []
+    for name in columns:
+        if target.types[name] != "text":
+            column = sql.Identifier("incoming", name)
+            data_type = sql.Literal(target.types[name])
+            problems.append(
+                (
+                    sql.SQL("not pg_input_is_valid({}, {})").format(column, data_type),
+                    sql.SQL(
+                        """
+                        (
+                            select concat(
+                                {}::text, left(message, 300), ' (' || left(detail, 300) || ')'
+                            )
+                            from pg_input_error_info({}, {})
+                        )
+                        """
+                    ).format(sql.Literal(f"{name}: "), column, data_type),
+                )
+            )
+    return problems
+
+
+def _any(problems: list[tuple[sql.Composable, sql.Composable]]) -> sql.Composed:
+    """Whether one of the problems is there; never null."""
+    return sql.SQL("coalesce({}, false)").format(
+        sql.SQL(" or ").join(sql.SQL("({})").format(condition) for condition, _ in problems)
+    )
+
+
 def reject_unreadable(connection: psycopg.Connection, target: Target, columns: list[str]) -> None:
     """Take rows out of `incoming` that do not fit the table's types, with the reason."""
-    key = sql.Identifier(target.table.key)
     problems = [
-        sql.SQL("{key} is null or btrim({key}, E' \\t\\r\\n\\u00a0') = ''").format(key=key),
-        sql.SQL("octet_length({key}) > {longest}").format(key=key, longest=_LONGEST_KEY),
+        *_key_problems(target),
+        *_form_problems(target, columns),
+        *_type_problems(target, columns),
     ]
-    reasons = [
-        sql.SQL("when {} then {}").format(
-            problems[0], sql.Literal(f"{target.table.key}: the key is empty")
-        ),
-        sql.SQL("when {} then {}").format(
-            problems[1],
-            sql.Literal(f"{target.table.key}: the key is longer than {_LONGEST_KEY} bytes"),
-        ),
-    ]
-    for name in columns:
-        data_type = target.types[name]
-        if data_type == "text":
-            continue
-        column = sql.Identifier(name)
-        invalid = sql.SQL("not pg_input_is_valid({}, {})").format(column, sql.Literal(data_type))
-        if data_type in ("date", "timestamp with time zone"):
-            # PostgreSQL would take 'now', and guess at 01/02/2024.
-            loose = sql.SQL(
-                "{0} not like '____-__-__%' and {0} not in ('infinity', '-infinity')"
-            ).format(column)
-            problems.append(loose)
-            reasons.append(
-                sql.SQL(
-                    "when {} then format('%s: no ISO date or time: \"%s\"', {}, left({}, 100))"
-                ).format(loose, sql.Literal(name), column)
-            )
-        problems.append(invalid)
-        reasons.append(
-            sql.SQL(
-                """
-                when {} then (
-                    select concat(
-                        {}::text, left(info.message, 300), ' (' || left(info.detail, 300) || ')'
-                    )
-                    from pg_input_error_info({}, {}) as info
-                )
-                """
-            ).format(invalid, sql.Literal(f"{name}: "), column, sql.Literal(data_type))
-        )
     connection.execute(
         sql.SQL(
             """
@@ -93,13 +130,16 @@ def reject_unreadable(connection: psycopg.Connection, target: Target, columns: l
             )
 
             insert into pg_temp.rejects (n, key, kind, reason, row_text)
-            select n, {key}, 'unreadable', case {reasons} end, to_jsonb(unreadable) - 'n'
-            from unreadable
+            select n, {key}, 'unreadable', case {reasons} end, to_jsonb(incoming) - 'n'
+            from unreadable as incoming
             """
         ).format(
-            problems=sql.SQL(" or ").join(sql.SQL("({})").format(each) for each in problems),
-            key=key,
-            reasons=sql.SQL(" ").join(reasons),
+            problems=_any(problems),
+            key=sql.Identifier(target.table.key),
+            reasons=sql.SQL(" ").join(
+                sql.SQL("when {} then {}").format(condition, reason)
+                for condition, reason in problems
+            ),
         )
     )
 
@@ -182,10 +222,13 @@ def upsert(
     columns: list[str],
     stamp: datetime,
     summary: TableSummary,
+    *,
+    is_checked: bool,
 ) -> None:
     """Write what is new or changed, and count it in the summary; leave the rest untouched.
 
-    A row that was deleted and is in the file again counts as changed.
+    A row that was deleted and is in the file again counts as changed. Rows that are not checked
+    yet are checked on the way: _Doubtful or psycopg.DataError says that one must be rejected.
     """
     table = target.name
     key = sql.Identifier(target.table.key)
@@ -198,13 +241,19 @@ def upsert(
         sql.SQL(", ").join(values.values()),
     )
     waiting = connection.execute("select count(*) from pg_temp.incoming").fetchone()[0]
+    amiss = _any([*_key_problems(target), *_form_problems(target, columns)])
     is_empty = connection.execute(
         sql.SQL("select not exists (select from {})").format(table)
     ).fetchone()[0]
     if is_empty:
-        connection.execute(insert)
-        summary.new = waiting
+        if not is_checked:
+            insert += sql.SQL(" where not {}").format(amiss)
+        summary.new = connection.execute(insert).rowcount
+        if summary.new != waiting:
+            raise _Doubtful
         return
+    if not is_checked and _has_repeated_keys(connection, typed_key):
+        raise _Doubtful
 
     differs = [
         sql.SQL("({}) is distinct from ({})").format(
@@ -219,13 +268,24 @@ def upsert(
         sql.SQL(
             """
             create temporary table touched as
-            select incoming.n, present.{key} is null as is_new
+            select incoming.n, present.{key} is null as is_new, {amiss} as is_amiss
             from pg_temp.incoming
             left join {table} as present on present.{key} = {typed_key}
-            where present.{key} is null or {differs}
+            where present.{key} is null or {differs} or {amiss}
             """
-        ).format(key=key, table=table, typed_key=typed_key, differs=sql.SQL(" or ").join(differs))
+        ).format(
+            amiss=amiss,
+            key=key,
+            table=table,
+            typed_key=typed_key,
+            differs=sql.SQL(" or ").join(differs),
+        )
     )
+    has_amiss = connection.execute(
+        "select exists (select from pg_temp.touched where is_amiss)"
+    ).fetchone()[0]
+    if has_amiss:
+        raise _Doubtful
     summary.changed = connection.execute(
         sql.SQL(
             """
@@ -252,6 +312,18 @@ def upsert(
     ).rowcount
     summary.unchanged = waiting - summary.changed - summary.new
     connection.execute("drop table pg_temp.touched")
+
+
+def _has_repeated_keys(connection: psycopg.Connection, typed_key: sql.Composable) -> bool:
+    return connection.execute(
+        sql.SQL(
+            """
+            select exists (
+                select {0} from pg_temp.incoming group by {0} having count(*) > 1
+            )
+            """
+        ).format(typed_key)
+    ).fetchone()[0]
 
 
 def delete_missing(
@@ -410,31 +482,46 @@ def apply(
     rows are in quarantine.
     """
     summary.read = sum(read)
-    report.step("checking")
-    reject_unreadable(connection, target, columns)
-    reject_superseded(connection, target, columns)
-    count_rejects(connection, summary)
-    if find_texts and (summary.rejected or summary.superseded):
-        find_texts()
-    try:
-        check_rejected(connection, summary, read, options)
+
+    def write(*, is_checked: bool) -> datetime:
         with connection.transaction():
             warehouse.lock(connection, target, report)
             # Taken after the lock: stamps and commits of a table have one order.
-            stamp = (
-                options.loaded_at or connection.execute("select clock_timestamp()").fetchone()[0]
-            )
+            now = connection.execute("select clock_timestamp()").fetchone()[0]
+            stamp = options.loaded_at or now
             report.step("writing")
-            upsert(connection, target, columns, stamp, summary)
+            upsert(connection, target, columns, stamp, summary, is_checked=is_checked)
             if options.complete:
                 delete_missing(connection, target, stamp, options, summary)
             if summary.rejected or summary.superseded:
                 quarantine(connection, target, summary.files, stamp)
             if before_commit:
                 before_commit(stamp)
-    except WarehouseError:
-        quarantine(connection, target, summary.files, None)
-        raise
+        return stamp
+
+    stamp = None
+    if not connection.execute("select exists (select from pg_temp.rejects)").fetchone()[0]:
+        # Most loads have nothing to reject: PostgreSQL's own types and the key say so while it
+        # writes, which costs half of checking first.
+        try:
+            stamp = write(is_checked=False)
+        except (_Doubtful, psycopg.DataError, psycopg.errors.UniqueViolation):
+            summary.new = summary.changed = summary.unchanged = summary.deleted = 0
+            # What the first try wrote is dead; its space is free for the second.
+            connection.execute(sql.SQL("vacuum {}").format(target.name))
+    if stamp is None:
+        report.step("checking")
+        reject_unreadable(connection, target, columns)
+        reject_superseded(connection, target, columns)
+        count_rejects(connection, summary)
+        if find_texts and (summary.rejected or summary.superseded):
+            find_texts()
+        try:
+            check_rejected(connection, summary, read, options)
+            stamp = write(is_checked=True)
+        except WarehouseError:
+            quarantine(connection, target, summary.files, None)
+            raise
     summary.loaded_at = stamp
     touched = summary.new + summary.changed + summary.deleted
     if touched > _ANALYZE_SHARE * summary.read:
