@@ -584,6 +584,20 @@ def test_bad_rows_of_parquet(connection, tmp_path) -> None:
     ]
 
 
+def test_a_known_row_is_checked_like_a_new_one(connection, tmp_path) -> None:
+    """PostgreSQL would take both; the second even says what the table holds already."""
+    write(tmp_path, "users.csv", f"user_id,birth_date,created_at,email\n{GOOD}")
+    one(tmp_path, connection)
+    loose = GOOD.replace("\n7,2000-01-01,2024-01-01 00:00:00", "\n7,2000-01-01,yesterday")
+    loose = loose.replace("\n8,2000-01-01,", "\n8,2000/01/01,")
+    write(tmp_path, "users.csv", f"user_id,birth_date,created_at,email\n{loose}")
+    assert one(tmp_path, connection) == {"read": 200, "unchanged": 198, "rejected": 2}
+    assert [(row[2], row[3]) for row in quarantined(connection)] == [
+        (9, 'created_at: no ISO date or time: "yesterday"'),
+        (10, 'birth_date: no ISO date or time: "2000/01/01"'),
+    ]
+
+
 def test_rejects_do_not_pile_up(connection, tmp_path) -> None:
     write(tmp_path, "users.csv", f"user_id,birth_date,created_at,email\n{GOOD}bad,soon,,\n")
     one(tmp_path, connection, loaded_at=THEN)
