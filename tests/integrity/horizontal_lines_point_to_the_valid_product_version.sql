@@ -1,0 +1,36 @@
+-- Checked from the key: it is one of this product, valid at that moment; the unknown member's only without such a product.
+with
+
+items as (
+    select * from {{ ref('fct_order_items') }}
+),
+
+versions as (
+    select * from {{ ref('dim_products') }}
+),
+
+known_products as (
+    select distinct product_id
+    from versions
+    where product_key != {{ unknown_key() }}
+),
+
+final as (
+    select items.*
+    from items
+    left join versions on items.product_key = versions.product_key
+    left join known_products
+        on items.product_id = known_products.product_id
+            and items.product_key = {{ unknown_key() }}
+    where known_products.product_id is not null
+        or (
+            items.product_key != {{ unknown_key() }}
+            and (
+                versions.product_id is distinct from items.product_id
+                or items.ordered_at < versions.effective_date
+                or items.ordered_at >= versions.expiry_date
+            )
+        )
+)
+
+select * from final

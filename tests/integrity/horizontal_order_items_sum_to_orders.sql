@@ -1,0 +1,30 @@
+with
+
+orders as (
+    select * from {{ ref('fct_orders') }}
+),
+
+items as (
+    select
+        order_id,
+        count(*) as item_count,
+        sum(quantity) as quantity,
+        sum(line_amount) as order_amount
+    from {{ ref('fct_order_items') }}
+    group by 1
+),
+
+final as (
+    select
+        coalesce(orders.order_id, items.order_id) as order_id,
+        orders.order_amount,
+        items.order_amount as items_amount
+    from orders
+    full outer join items on orders.order_id = items.order_id
+    where orders.order_id is null
+        or orders.item_count != coalesce(items.item_count, 0)
+        or orders.quantity != coalesce(items.quantity, 0)
+        or orders.order_amount != coalesce(items.order_amount, 0)
+)
+
+select * from final

@@ -1,0 +1,25 @@
+with
+
+orders as (
+    select * from {{ ref('fct_orders') }}
+),
+
+paid as (
+    select
+        order_id,
+        sum(case when is_paid then amount else 0 end) as paid_amount
+    from {{ ref('fct_payments') }}
+    group by 1
+),
+
+final as (
+    select
+        orders.order_id,
+        orders.paid_amount,
+        paid.paid_amount as payments_amount
+    from orders
+    left join paid on orders.order_id = paid.order_id
+    where orders.paid_amount != coalesce(paid.paid_amount, 0)
+)
+
+select * from final

@@ -1,0 +1,19 @@
+-- render() leaves dbt's limit of an empty build out, under which a row would not know its partition.
+with
+
+partitions as (
+    select
+        tableoid::regclass::text as partition_name,
+        min(event_timestamp) at time zone 'UTC' as first_event,
+        max(event_timestamp) at time zone 'UTC' as last_event
+    from {{ ref('fct_user_events').render() }}
+    group by 1
+),
+
+final as (
+    select * from partitions
+    where strpos(partition_name, to_char(first_event, '"fct_user_events_"YYYY_MM"_"')) = 0
+        or date_trunc('month', first_event) != date_trunc('month', last_event)
+)
+
+select * from final

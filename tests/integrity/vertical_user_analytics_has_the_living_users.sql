@@ -1,0 +1,22 @@
+with
+
+user_analytics as (
+    select * from {{ ref('user_analytics') }}
+),
+
+living_users as (
+    select user_id
+    from {{ ref('stg_app__users') }}
+    where exclusion_reason is null and not is_deleted
+),
+
+final as (
+    select
+        living_users.user_id as staged_user_id,
+        user_analytics.user_id
+    from living_users
+    full outer join user_analytics on living_users.user_id = user_analytics.user_id
+    where living_users.user_id is null or user_analytics.user_id is null
+)
+
+select * from final

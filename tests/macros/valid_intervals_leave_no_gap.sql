@@ -1,0 +1,47 @@
+with
+
+versions (what, version_id, version_started_at, _loaded_at, dbt_valid_from) as (
+    values
+    ('alone', 1, '2026-01-05'::timestamptz, '2026-01-06'::timestamptz, '2026-01-06'::timestamptz),
+    ('told', 1, '2026-01-05', '2026-01-06', '2026-01-06'),
+    ('told', 2, '2026-02-01', '2026-02-02', '2026-02-02'),
+    ('untold', 1, '2026-01-05', '2026-01-06', '2026-01-06'),
+    ('untold', 2, '2026-01-05', '2026-01-07', '2026-01-07'),
+    ('untold', 3, '2026-01-01', '2026-01-08', '2026-01-08'),
+    -- Version 3 claims to be older than version 1, but not than what version 2 made of it.
+    ('between', 1, '2026-01-05', '2026-01-06', '2026-01-06'),
+    ('between', 2, '2026-01-02', '2026-01-09', '2026-01-09'),
+    ('between', 3, '2026-01-07', '2026-01-10', '2026-01-10')
+),
+
+expected (what, version_id, effective_date, expiry_date) as (
+    values
+    ('alone', 1, '1900-01-01'::timestamptz, '9999-12-31'::timestamptz),
+    ('told', 1, '1900-01-01', '2026-02-01'),
+    ('told', 2, '2026-02-01', '9999-12-31'),
+    ('untold', 1, '1900-01-01', '2026-01-07'),
+    ('untold', 2, '2026-01-07', '2026-01-08'),
+    ('untold', 3, '2026-01-08', '9999-12-31'),
+    ('between', 1, '1900-01-01', '2026-01-09'),
+    ('between', 2, '2026-01-09', '2026-01-09'),
+    ('between', 3, '2026-01-09', '9999-12-31')
+),
+
+actual as (
+    {{ valid_intervals('versions', 'what') }}
+),
+
+final as (
+    select
+        expected.*,
+        actual.effective_date as actual_effective_date,
+        actual.expiry_date as actual_expiry_date
+    from expected
+    left join actual
+        on expected.what = actual.what
+            and expected.version_id = actual.version_id
+    where actual.effective_date is distinct from expected.effective_date
+        or actual.expiry_date is distinct from expected.expiry_date
+)
+
+select * from final
