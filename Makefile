@@ -23,7 +23,7 @@ SAMPLE_SEED ?= 42
 
 .PHONY: help
 help:  ## List the targets
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-z0-9.-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 # --- Installing -------------------------------------------------------------------------------
 
@@ -47,7 +47,7 @@ setup: $(INSTALLED)  ## Install everything into .venv, and the dbt packages
 
 .PHONY: lock
 lock: $(INSTALLED)  ## Resolve requirements/*.in anew into the locked files
-	@for name in uv warehouse; do \
+	@for name in uv warehouse dbt-1.11; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 			--upgrade --excludes requirements/excluded.txt requirements/$$name.in --output-file requirements/$$name.txt; \
 	done
@@ -96,6 +96,16 @@ lint: setup  ## sqlfluff, ruff and yamllint
 test: lint  ## Lint, unit tests, and the whole test suite
 	@$(BIN)/pytest
 
+OTHER_VENV := .venv-dbt-1.11
+
+.PHONY: test-dbt-1.11
+test-dbt-1.11: setup  ## The laws of the dbt project under dbt-core 1.11, in an environment of its own
+	@$(UV) venv --quiet --allow-existing --python $(BIN)/python $(OTHER_VENV)
+	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --require-hashes --no-deps -r requirements/warehouse.txt
+	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --require-hashes --no-deps -r requirements/dbt-1.11.txt
+	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --no-deps --editable .
+	@$(OTHER_VENV)/bin/pytest tests/python/test_project.py
+
 .PHONY: parity
 parity: setup  ## Compare the stand-ins with the genuine packages: make parity PACKAGES=FOLDER
 	@if [ -z "$(PACKAGES)" ]; then echo "Name the folder of the genuine packages: make parity PACKAGES=FOLDER"; exit 2; fi
@@ -107,5 +117,5 @@ bench: setup  ## Measure, and write benchmarks/README.md
 
 .PHONY: clean
 clean: down  ## Remove everything that was made: environment, data, sample, dbt's files
-	@rm -rf $(VENV) .warehouse sample target logs dbt_packages .pytest_cache .ruff_cache .hypothesis warehouse.egg-info
+	@rm -rf $(VENV) $(OTHER_VENV) .warehouse sample target logs dbt_packages .pytest_cache .ruff_cache .hypothesis warehouse.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

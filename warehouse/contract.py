@@ -23,7 +23,8 @@ class Table:
     """One table of the contract.
 
     `columns` maps each column of the application to its PostgreSQL type, the key among them, in
-    the order of the contract, without the two columns that the loader adds.
+    the order of the contract, without the two columns that the loader adds. `indexes` are the
+    columns that the models look rows up by.
     `incremental_column` is the timestamp by which changes are found in a source database: null
     when the table has none, and is then read whole.
     """
@@ -32,6 +33,7 @@ class Table:
     key: str
     columns: dict[str, str]
     incremental_column: str | None
+    indexes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,14 @@ def _table(entry: dict, path: Path) -> Table:
             f"{path}: {name} needs config.meta.primary_key, the name of one of its columns; "
             f"got {key!r}."
         )
-    return Table(name, key, columns, _incremental_column(name, columns, meta, path))
+    indexes = meta.get("indexes") or []
+    for column in indexes:
+        if column not in columns:
+            raise WarehouseError(
+                f"{path}: config.meta.indexes of {name} must name columns of it; got {column!r}."
+            )
+    incremental_column = _incremental_column(name, columns, meta, path)
+    return Table(name, key, columns, incremental_column, tuple(indexes))
 
 
 def _incremental_column(name: str, columns: dict, meta: dict, path: Path) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class WarehouseError(Exception):
-    """Something the user can act on; the message says in a line or two what is wrong and what to do.
+    """Something the user can act on; its message says what is wrong and what to do.
 
     `exit_code` becomes the exit status of the command: 1 unless a caller can use another one.
     """

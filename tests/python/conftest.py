@@ -66,6 +66,19 @@ def server() -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def server_16() -> Iterator[Server]:
+    """A second server like `server`, of the oldest version that is supported."""
+    folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))
+    running = Server(folder / ".warehouse", version=16, settings=FAST)
+    try:
+        running.up()
+        yield running
+    finally:
+        running.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @dataclasses.dataclass(frozen=True)
 class Database:
     """A database for one test: `environment` leads psql, dbt and `warehouse` to it."""
@@ -110,6 +123,13 @@ def _made(server: Server, template: str = "template0") -> Iterator[Database]:
 def database(server: Server) -> Iterator[Database]:
     """A fresh, empty database in the shared server, dropped after the test."""
     with _made(server) as made:
+        yield made
+
+
+@pytest.fixture
+def database_16(server_16: Server) -> Iterator[Database]:
+    """A fresh, empty database of PostgreSQL 16."""
+    with _made(server_16) as made:
         yield made
 
 

@@ -216,6 +216,21 @@ def _typed(target: Target, column: str, table: str) -> sql.Composable:
     return sql.SQL("{}::{}").format(name, sql.SQL(target.types[column]))
 
 
+def check_stamp(connection: psycopg.Connection, target: Target, stamp: datetime) -> None:
+    """Refuse a stamp before the newest row's: builds find rows by `_loaded_at`, in its order.
+
+    Raises WarehouseError that names both times.
+    """
+    newest = connection.execute(
+        sql.SQL("select max({}) from {}").format(sql.Identifier(LOADED_AT), target.name)
+    ).fetchone()[0]
+    if newest is not None and stamp < newest:
+        raise WarehouseError(
+            f"{target.table.name} holds rows loaded at {newest}, and this load would be stamped "
+            f"{stamp}: a build would overlook it. Load history from the oldest to the newest."
+        )
+
+
 def upsert(
     connection: psycopg.Connection,
     target: Target,
@@ -489,6 +504,7 @@ def apply(
             # Taken after the lock: stamps and commits of a table have one order.
             now = connection.execute("select clock_timestamp()").fetchone()[0]
             stamp = options.loaded_at or now
+            check_stamp(connection, target, stamp)
             report.step("writing")
             upsert(connection, target, columns, stamp, summary, is_checked=is_checked)
             if options.complete:

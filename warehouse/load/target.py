@@ -127,11 +127,11 @@ def _create_table(connection: psycopg.Connection, schema: str, table: Table) -> 
             sql.Identifier(table.key),
         )
     )
-    _index_loaded_at(connection, schema, table)
+    _create_indexes(connection, schema, table)
 
 
 def check(connection: psycopg.Connection, contract: Contract, table: Table) -> Target:
-    """Check that the raw table fits the contract, and give it the index on `_loaded_at`.
+    """Check that the raw table fits the contract, and give it its indexes.
 
     Raises WarehouseError that names the column and the statement that helps.
     """
@@ -174,7 +174,7 @@ def check(connection: psycopg.Connection, contract: Contract, table: Table) -> T
                 f"(allowed: {', '.join(_COMPATIBLE[data_type])})."
             )
     _check_key(connection, contract.schema, table)
-    _index_loaded_at(connection, contract.schema, table)
+    _create_indexes(connection, contract.schema, table)
     return Target(table, contract.schema, {column: full[column] for column in expected})
 
 
@@ -202,29 +202,31 @@ def _check_key(connection: psycopg.Connection, schema: str, table: Table) -> Non
         )
 
 
-def _index_loaded_at(connection: psycopg.Connection, schema: str, table: Table) -> None:
-    indexed = connection.execute(
-        """
-        select exists (
-            select
-            from pg_index
-            where indrelid = format('%%I.%%I', %s::text, %s::text)::regclass and indpred is null
-                and indkey[0] = (
-                    select attnum from pg_attribute
-                    where attrelid = indrelid and attname = %s
-                )
-        )
-        """,
-        (schema, table.name, LOADED_AT),
-    ).fetchone()[0]
-    if not indexed:
-        connection.execute(
-            sql.SQL("create index if not exists {} on {} ({})").format(
-                sql.Identifier(f"{table.name}_loaded_at_idx"),
-                sql.Identifier(schema, table.name),
-                sql.Identifier(LOADED_AT),
+def _create_indexes(connection: psycopg.Connection, schema: str, table: Table) -> None:
+    """Index `_loaded_at` and the contract's `indexes`, unless an index begins with the column."""
+    for column in (LOADED_AT, *table.indexes):
+        indexed = connection.execute(
+            """
+            select exists (
+                select
+                from pg_index
+                where indrelid = format('%%I.%%I', %s::text, %s::text)::regclass and indpred is null
+                    and indkey[0] = (
+                        select attnum from pg_attribute
+                        where attrelid = indrelid and attname = %s
+                    )
             )
-        )
+            """,
+            (schema, table.name, column),
+        ).fetchone()[0]
+        if not indexed:
+            connection.execute(
+                sql.SQL("create index if not exists {} on {} ({})").format(
+                    sql.Identifier(f"{table.name}_{column.strip('_')}_idx"),
+                    sql.Identifier(schema, table.name),
+                    sql.Identifier(column),
+                )
+            )
 
 
 def lock(connection: psycopg.Connection, target: Target, report: Reporter) -> None:
