@@ -10,6 +10,7 @@
     ('half a round behind', 100, turn // 2 + 100, 100),
     ('half a round ahead', turn // 2 + 100, 100, turn // 2 + 100),
     ('just over half a round behind', 99, turn // 2 + 100, turn + 99),
+    ('just over half a round ahead', turn // 2 + 101, turn + 100, turn // 2 + 101),
     ('older than the first round', turn - 6, 100, 0),
 ] %}
 
