@@ -13,7 +13,6 @@ import datetime as dt
 import functools
 import json
 import os
-import pickle
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,10 +78,13 @@ def _invoke(arguments: Sequence[str], project: Path, manifest: Any = None) -> An
 
 
 @functools.cache
-def _parsed(environment_items: tuple, variables: str, project: Path) -> bytes:
-    """The parsed project, as bytes that every run makes its own copy of."""
+def _parsed(environment_items: tuple, variables: str, project: Path) -> Any:
+    """The parsed project (dbt's Manifest), of which every run gets a copy of its own."""
     with environment(dict(environment_items)):
-        return pickle.dumps(_invoke(["parse", "--vars", variables], project).result)
+        manifest = _invoke(["parse", "--vars", variables], project).result
+    # A run does not look at what is disabled, and dbt's own copy stumbles over it.
+    manifest.disabled = {}
+    return manifest
 
 
 def _failures(results: Sequence[RunResult]) -> list[str]:
@@ -138,8 +140,7 @@ def run(
     if full_refresh:
         arguments.append("--full-refresh")
     with environment(database.environment):
-        # Our own bytes of a moment ago, never a stranger's.
-        answer = _invoke(arguments, project, pickle.loads(parsed))  # noqa: S301
+        answer = _invoke(arguments, project, parsed.deepcopy())
     results = list(answer.result.results) if answer.result else []
     failures = _failures(results)
     if failures or not answer.success:
