@@ -4,3 +4,4 @@
 {% macro is_in(keys, columns=none) %}true{% endmacro %}
 {% macro upstream(relation, columns=none, through=none) %}{% endmacro %}
 {% macro read_source(table_name, has_row_xid=true) %}select *, null::bigint as _row_xid from {{ table_name }}{% endmacro %}
+{% macro state_relation(identifier) %}{{ identifier }}{% endmacro %}

@@ -4,8 +4,10 @@
         temporary table changed_keys, analysed, so that the planner knows how few they are.
     -#}
     {%- set columns = [columns] if columns is string else columns -%}
-    {%- if not execute or model.resource_type == 'unit_test' or flags.EMPTY or flags.WHICH not in ['build', 'run'] -%}
-        {{ return({'all': not (execute and flags.EMPTY and is_incremental()), 'columns': columns}) }}
+    {%- if not execute or model.resource_type == 'unit_test' or flags.WHICH not in ['build', 'run'] -%}
+        {{ return({'all': true, 'columns': columns}) }}
+    {%- elif flags.EMPTY -%}
+        {{ return({'all': not is_incremental(), 'columns': columns}) }}
     {%- endif -%}
 
     {%- set upstreams = normalize_upstreams(columns, upstreams) -%}

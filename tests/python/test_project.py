@@ -115,6 +115,31 @@ def test_a_first_build_on_empty_inputs_passes(database: Any, sample_folder: Path
         assert session.execute("select count(*) from marts.fct_orders").fetchone() == (0,)
         assert session.execute("select count(*) from raw.orders").fetchone() != (0,)
 
+    dbt_project.build(database)
+    held = contents(database)
+    assert held["marts.fct_orders"][0] > 100
+    assert held["marts.daily_revenue"][0] > 10
+
+
+def test_keys_may_be_called_unknown(database: Any, tmp_path: Path) -> None:
+    from warehouse.load import load_folder
+
+    (tmp_path / "users.csv").write_text("user_id,created_at\nunknown,2026-01-01\n")
+    (tmp_path / "products.csv").write_text("product_id,category_id\nunknown,unknown\n")
+    (tmp_path / "categories.csv").write_text("category_id,category_name\nunknown,Unknown\n")
+    (tmp_path / "orders.csv").write_text(
+        "order_id,user_id,order_status,order_date\n"
+        "1,unknown,paid,2026-01-02\n2,nobody,paid,2026-01-02\n"
+    )
+    with database.connect() as connection:
+        load_folder(tmp_path, connection=connection)
+    dbt_project.build(database)
+    with database.connect() as session:
+        assert session.execute(
+            "select user_id, total_orders from marts.user_analytics"
+        ).fetchall() == [("unknown", 1)]
+        assert session.execute("select count(*) from marts.dim_categories").fetchone() == (2,)
+
 
 def test_an_empty_raw_schema_builds(database: Any, tmp_path: Path) -> None:
     from warehouse.load import load_folder
@@ -126,7 +151,7 @@ def test_an_empty_raw_schema_builds(database: Any, tmp_path: Path) -> None:
         connection.commit()
     dbt_project.build(database)
     with database.connect() as session:
-        assert session.execute("select user_id from marts.dim_users").fetchall() == [("unknown",)]
+        assert session.execute("select user_key from marts.dim_users").fetchall() == [("unknown",)]
         assert session.execute("select count(*) from marts.user_analytics").fetchone() == (0,)
 
 

@@ -79,7 +79,7 @@ final as (
     select
         {{ unknown_key() }} as category_key,
         null::{{ text_type() }} as parent_category_key,
-        'unknown'::{{ text_type() }} as category_id,
+        null::{{ text_type() }} as category_id,
         null::{{ text_type() }} as parent_id,
         null::{{ text_type() }} as category_name,
         1 as depth,

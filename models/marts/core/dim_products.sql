@@ -51,7 +51,7 @@ unknown_member as (
     select
         {{ unknown_key() }} as product_key,
         {{ unknown_key() }} as category_key,
-        'unknown'::{{ text_type() }} as product_id,
+        null::{{ text_type() }} as product_id,
         null::{{ text_type() }} as category_id,
         null::{{ text_type() }} as product_name,
         null::{{ text_type() }} as description,

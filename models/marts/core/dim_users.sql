@@ -43,8 +43,8 @@ users as (
 
 unknown_member as (
     select
-        {{ unknown_key() }} as user_key,
-        'unknown'::{{ text_type() }} as user_id,
+        {{ unknown_key() }}::{{ text_type() }} as user_key,
+        null::{{ text_type() }} as user_id,
         null::{{ text_type() }} as email,
         null::{{ text_type() }} as first_name,
         null::{{ text_type() }} as last_name,

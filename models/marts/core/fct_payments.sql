@@ -25,7 +25,9 @@ final as (
         payment_method,
         payment_status,
         amount::{{ amount_type() }} as amount,
-        payment_status in ('paid', 'completed', 'succeeded', 'captured', 'settled') as is_paid,
+        coalesce(
+            payment_status in ('paid', 'completed', 'succeeded', 'captured', 'settled'), false
+        ) as is_paid,
         paid_at
     from payments
 )
