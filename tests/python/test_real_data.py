@@ -54,11 +54,12 @@ def check_history(database: Any, loads: Loads, what: str) -> None:
         "marts.dim_users",
         oracle.user_history(loads),
         ["user_id", "effective_date"],
-        where="user_id <> 'unknown'",
+        where="user_id is not null",
         what=what,
     )
     columns = ["user_id", "effective_date", "expiry_date", "is_current"]
     rows = compare.fetch(database, "marts.dim_users", columns)
+    rows = [row for row in rows if row["user_id"] is not None]  # all but the unknown member
     rows.sort(key=lambda row: (row["user_id"], row["effective_date"]))
     for user_id, versions in itertools.groupby(rows, lambda row: row["user_id"]):
         versions = list(versions)
