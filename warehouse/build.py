@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +12,7 @@ import typer
 
 from warehouse import connection, project
 from warehouse.errors import WarehouseError
+from warehouse.lock import build_lock
 
 if TYPE_CHECKING:
     import psycopg
@@ -38,16 +37,21 @@ def build(
             help="Passed to dbt build as they are: --select user_analytics+, --full-refresh."
         ),
     ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for a build that is running; else exit with 75.")
+    ] = False,
 ) -> None:
     """Run `dbt build` on the warehouse's database, then list the marts with their rows.
 
-    The embedded server is started when needed, your own is checked first; the exit code is dbt's.
+    One build runs at a time. The embedded server is started when needed, your own is checked
+    first; the exit code is dbt's: 1 when a model or a test failed, 2 when dbt did not get that far.
     """
     where = connection.settings()
     if where.embedded:
         connection.ensure_running()
     connection.preflight(where)
-    status = run_dbt(["build", *(arguments or [])])
+    with build_lock(where, wait=wait):
+        status = run_dbt(["build", *(arguments or [])])
     if status:
         raise WarehouseError(
             "dbt build failed: the lines above name the model or test; logs/dbt.log has all of it.",
@@ -62,11 +66,19 @@ def marts() -> None:
 
 
 def run_dbt(arguments: list[str]) -> int:
-    """Run dbt in the project's folder with our own interpreter; returns its exit code."""
-    command = [sys.executable, "-m", "dbt.cli.main", *arguments]
+    """Run dbt in the project's folder; returns what its own command would exit with.
+
+    In this process, so that a killed build ends with the session that holds its lock.
+    """
+    from dbt.cli.main import dbtRunner
+
     folder = project.root()
-    environment = {**os.environ, "PWD": str(folder)}
-    return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
+    os.chdir(folder)
+    os.environ["PWD"] = str(folder)
+    answer = dbtRunner().invoke(arguments)
+    if answer.success:
+        return 0
+    return 1 if answer.exception is None else 2
 
 
 def show_marts() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import dbt_project
 import pytest
 
-from warehouse import build
+from warehouse import build, connection, lock
 from warehouse.errors import WarehouseError
 
 pytestmark = pytest.mark.dbt
@@ -57,6 +57,67 @@ def test_a_failing_build_says_so(database: Any, tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert "dbt build failed" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_a_second_build_names_the_first_and_leaves(built: Any, tmp_path: Path) -> None:
+    with dbt_project.environment(built.environment):
+        where = connection.settings()
+        with lock.build_lock(where, wait=False):
+            answer = call(built, tmp_path, "build", "--select", "dim_time")
+
+    assert answer.returncode == 75
+    assert "Another build is running: warehouse build by" in answer.stderr
+    assert f"process {os.getpid()}" in answer.stderr
+    assert "dim_time" not in answer.stdout
+
+
+def test_a_second_build_can_wait(built: Any, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "warehouse.cli", "build", "--wait", "--select", "dim_time"]
+    variables = {**os.environ, **built.environment, "DBT_TARGET_PATH": str(tmp_path / "target")}
+    with dbt_project.environment(built.environment):
+        where = connection.settings()
+    with lock.build_lock(where, wait=False):
+        waiting = subprocess.Popen(
+            command,
+            cwd=dbt_project.ROOT,
+            env={**variables, "DBT_LOG_PATH": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert waiting.stderr is not None
+        assert "Waiting for another build" in waiting.stderr.readline()
+        assert waiting.poll() is None
+    out, _ = waiting.communicate(timeout=120)
+
+    assert waiting.returncode == 0
+    assert "dim_time" in out
+
+
+def test_a_killed_build_gives_its_lock_back(built: Any, tmp_path: Path) -> None:
+    with dbt_project.environment(built.environment):
+        where = connection.settings()
+    holder = subprocess.Popen(
+        [
+            *(sys.executable, "-c"),
+            "import time\nfrom warehouse import connection, lock\n"
+            "with lock.build_lock(connection.settings(), wait=False):\n"
+            "    print('held', flush=True)\n    time.sleep(600)",
+        ],
+        cwd=dbt_project.ROOT,
+        env={**os.environ, **built.environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(WarehouseError) as refused, lock.build_lock(where, wait=False):
+        pass
+    assert refused.value.exit_code == lock.BUSY
+    holder.kill()
+    holder.wait()
+    with lock.build_lock(where, wait=True):
+        pass
 
 
 def test_every_mart_says_what_it_answers(built: Any, tmp_path: Path) -> None:
