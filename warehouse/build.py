@@ -66,9 +66,10 @@ def marts() -> None:
 
 
 def run_dbt(arguments: list[str]) -> int:
-    """Run dbt in the project's folder; returns what its own command would exit with.
+    """Run dbt in the project's folder; returns 0, or 1 when a node failed.
 
-    In this process, so that a killed build ends with the session that holds its lock.
+    In this process, so that a killed build ends with the session that holds its lock. Raises
+    WarehouseError with exit code 2, and dbt's reason, when dbt did not get to the nodes.
     """
     from dbt.cli.main import dbtRunner
 
@@ -76,9 +77,10 @@ def run_dbt(arguments: list[str]) -> int:
     os.chdir(folder)
     os.environ["PWD"] = str(folder)
     answer = dbtRunner().invoke(arguments)
-    if answer.success:
-        return 0
-    return 1 if answer.exception is None else 2
+    if answer.exception is not None:
+        reason = " ".join(str(answer.exception).split())
+        raise WarehouseError(f"dbt stopped: {reason}", exit_code=2) from answer.exception
+    return 0 if answer.success else 1
 
 
 def show_marts() -> None:

@@ -59,6 +59,15 @@ def test_a_failing_build_says_so(database: Any, tmp_path: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
+def test_what_dbt_does_not_know_is_named(built: Any, tmp_path: Path) -> None:
+    answer = call(built, tmp_path, "build", "--bogus")
+
+    assert answer.returncode == 2
+    assert "dbt stopped: No such option" in answer.stderr
+    assert "--bogus" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
 def test_a_second_build_names_the_first_and_leaves(built: Any, tmp_path: Path) -> None:
     with dbt_project.environment(built.environment):
         where = connection.settings()
