@@ -87,14 +87,16 @@ def show(summaries: list[TableSummary], console: Console) -> None:
         for name in ("superseded", "duplicates", "deleted")
         if any(getattr(summary, name) for summary in summaries)
     ]
-    table = Table()
-    table.add_column("table")
-    for name in (*names, "seconds"):
-        table.add_column(name, justify="right")
+    # No frame and no wrapping, so that eight counts fit a terminal of 80 columns.
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
+    table.add_column("table", no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
     for summary in summaries:
         counts = [f"{getattr(summary, name):,}" for name in names]
-        table.add_row(summary.table, *counts, f"{summary.seconds:.1f}")
+        table.add_row(summary.table, *counts)
     console.print(table)
+    console.print(f"Loaded in {sum(summary.seconds for summary in summaries):.1f} s.")
     if any(summary.rejected or summary.superseded for summary in summaries):
         console.print("Rejected and superseded rows are in quarantine.rejected_rows.")
 
