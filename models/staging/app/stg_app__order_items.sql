@@ -12,8 +12,8 @@ cleaned as (
         {{ foreign_key('product_id') }} as product_id,
 
         -- numerics
-        quantity,
-        price_at_purchase,
+        quantity::numeric as quantity,
+        price_at_purchase::numeric as price_at_purchase,
 
         -- booleans
         _deleted_at is not null as is_deleted,
@@ -24,7 +24,7 @@ cleaned as (
             'no order_id': 'order_id is null',
             'quantity is missing or no amount': is_amount('quantity') ~ ' is not true',
             'price_at_purchase is missing or no amount': is_amount('price_at_purchase') ~ ' is not true',
-            'quantity x price_at_purchase is no amount': is_amount('quantity * price_at_purchase') ~ ' is not true',
+            'quantity x price_at_purchase is no amount': is_amount('quantity::numeric * price_at_purchase') ~ ' is not true',
         }) }} as exclusion_reason,
         _loaded_at,
         _row_xid

@@ -15,7 +15,7 @@ cleaned as (
         lower({{ clean_text('payment_status') }}) as payment_status,
 
         -- numerics
-        amount,
+        amount::numeric as amount,
 
         -- booleans
         _deleted_at is not null as is_deleted,
