@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FAILED = (NodeStatus.Error, NodeStatus.Fail, NodeStatus.RuntimeErr, NodeStatus.PartialSuccess)
 
 # Read while a node runs, never while the project is parsed; so a new value needs no new parse.
-RUNTIME_VARIABLES = frozenset(("as_of",))
+RUNTIME_VARIABLES = frozenset(("as_of", "from", "to"))
 
 
 class DbtFailed(AssertionError):

@@ -1,0 +1,1 @@
+"""The proof that a build load by load equals a full rebuild; docs/replay.md explains it."""

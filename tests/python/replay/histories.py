@@ -1,0 +1,485 @@
+"""Random histories of loads, as plain data: made from a seed, printed as a script, and shrunk.
+
+A **plan** says what is common to all histories of a batch: the clock, `as_of`, seeds, which models
+a load builds. A **history** says what happens to a handful of rows in each load. Many histories
+share one database and one plan; a prefix to all keys keeps them apart.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from warehouse import contract
+
+Values = Mapping[str, str | None]
+
+# When a batch of changes is committed. What is not committed before the build was written and
+# stamped before it, by a transaction that is still open.
+BEFORE, DURING, AFTER = "before the build", "during the build", "after the build"
+
+LOAD_OVERLAP = dt.timedelta(days=1)
+# How much earlier than the load's clock the rows of a batch are stamped, the whole overlap included.
+LATENESS = (
+    dt.timedelta(0),
+    dt.timedelta(0),
+    dt.timedelta(minutes=1),
+    dt.timedelta(hours=5),
+    LOAD_OVERLAP,
+)
+
+FIRST_LOAD = dt.datetime(2024, 4, 1, 12, tzinfo=dt.UTC)
+
+
+# --- The data ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One change of one row.
+
+    `kind` is `put` (insert, or replace with every column), `change` (some columns), `touch` (the
+    same row again), `delete` or `restore`. `key` and foreign keys are without the prefix.
+    """
+
+    kind: str
+    table: str
+    key: str
+    values: Values = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        cells = " ".join(f"{name}={value!r}" for name, value in self.values.items())
+        return f"{self.kind} {self.table} {self.key} {cells}".rstrip()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Operations of one transaction: when it commits, and how long before that it stamped rows."""
+
+    commit: str
+    lateness: dt.timedelta
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True)
+class History:
+    """What happens to one small application: for every load its batches."""
+
+    loads: tuple[tuple[Batch, ...], ...]
+
+    @property
+    def size(self) -> int:
+        """What shrinking makes smaller: operations, their cells, and what is unusual in batches."""
+        return sum(
+            3 * len(batch.operations)
+            + sum(len(operation.values) for operation in batch.operations)
+            + (batch.commit != BEFORE)
+            + (batch.lateness != dt.timedelta(0))
+            for load in self.loads
+            for batch in load
+        )
+
+
+@dataclass(frozen=True)
+class Load:
+    """What all histories have in common in one load.
+
+    Args:
+        clock: the newest stamp of the load.
+        as_of: the variable of this name.
+        is_quiet: nothing stays open during the build, so that a full rebuild must give the same.
+        select: what is built, everything when empty.
+        rebuild: a model that is built anew, alone, before the build.
+        wait_in: the model in whose write the transactions of `DURING` commit.
+        seeds: seeds that are changed from this load on, with their new text.
+        grow: raw tables that gain a column which the contract does not know.
+        clv_factor: the variable simple_clv_factor.
+        has_beat: whether a row of every table comes, stamped with the clock.
+        empty_first: whether a build with --empty goes ahead.
+    """
+
+    clock: dt.datetime
+    as_of: str
+    is_quiet: bool = True
+    select: tuple[str, ...] = ()
+    rebuild: str | None = None
+    wait_in: str = "fct_orders"
+    seeds: Values = field(default_factory=dict)
+    grow: tuple[str, ...] = ()
+    clv_factor: str = "1.2"
+    has_beat: bool = True
+    empty_first: bool = False
+
+    def __str__(self) -> str:
+        words = [f"clock {self.clock:%Y-%m-%d %H:%M:%S}, as_of {self.as_of}"]
+        words += [f"{name} changed to {text!r}" for name, text in self.seeds.items()]
+        words += [f"raw.{table} gains a column" for table in self.grow]
+        if self.clv_factor != "1.2":
+            words.append(f"simple_clv_factor {self.clv_factor}")
+        if self.empty_first:
+            words.append("dbt build --empty")
+        if self.rebuild:
+            words.append(f"dbt build --full-refresh --select {self.rebuild}")
+        words.append(f"dbt build {'--select ' if self.select else ''}{' '.join(self.select)}")
+        return "; ".join(words).strip()
+
+
+Plan = tuple[Load, ...]
+
+
+def script(plan: Plan, history: History) -> str:
+    """The history as lines to read, load by load."""
+    lines = []
+    for number, (load, batches) in enumerate(zip(plan, history.loads, strict=True), start=1):
+        lines.append(f"load {number}: {load}")
+        for batch in batches:
+            stamp = load.clock - batch.lateness
+            where = batch.commit
+            if where == DURING:
+                where = f"while {load.wait_in} is written"
+            lines.append(f"  stamped {stamp:%Y-%m-%d %H:%M:%S}, committed {where}:")
+            lines += [f"    {operation}" for operation in batch.operations]
+    return "\n".join(lines)
+
+
+# --- Making them ------------------------------------------------------------------------------
+
+MOMENTS = (
+    "2024-01-31 23:59:59.999999+00",
+    "2024-02-01 00:00:00+00",
+    "2024-02-10 01:30:00+05:30",
+    "2024-03-01 12:00:00+00",
+    "2024-03-20 08:15:30.25+00",
+    "2024-04-01 00:00:00+00",
+    "2024-04-05 00:00:00+00",
+    "2024-04-09 18:00:00+00",
+    "2024-05-02 10:00:00+00",
+    "2024-06-15 10:00:00+00",
+)
+ODD_MOMENTS = ("infinity", "-infinity", "1850-01-01 00:00:00+00", "2150-01-01 00:00:00+00", None)
+STATUSES = (" Completed ", "paid", "Shipped", "returned", "REFUNDED", "cancelled", "lost", "", None)
+AMOUNTS = ("10", "400.5", "999.9999", "1000", "0", "-3.33335", "2000", "NaN", "1e13", None)
+EVENT_TYPES = ("page_view", " Purchase ", "click", "dance", None)
+
+SEEDS = {
+    "segment_thresholds": (
+        "threshold_name,threshold_value\nhigh_value_min_spent,{}\n"
+        "new_max_days_since_signup,{}\nat_risk_min_days_inactive,{}\n"
+    ),
+    "order_statuses": (
+        "order_status,is_revenue,is_refund\ncompleted,{},false\npaid,true,false\n"
+        "shipped,true,false\nreturned,false,{}\nrefunded,false,true\ncancelled,false,false\n"
+    ),
+    "event_types": (
+        "event_type,event_category,funnel_step\npage_view,{},1\npurchase,purchase,{}\n"
+        "click,engagement,\n"
+    ),
+}
+SEED_CHOICES: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "segment_thresholds": (("1000", "30", "60"), ("500", "10", "20"), ("5000", "45", "5")),
+    "order_statuses": (("true", "true"), ("false", "true"), ("true", "false")),
+    "event_types": (("browse", "5"), ("look", "5"), ("browse", "")),
+}
+# What the project's own seeds say of these statuses and thresholds.
+USUAL_SEEDS = {name: text.format(*SEED_CHOICES[name][0]) for name, text in SEEDS.items()}
+
+# Models whose own write comes after both snapshots of a build, so that it is known what they saw.
+WAITING_MODELS = (
+    "dim_users",
+    "fct_orders",
+    "fct_order_items",
+    "fct_user_events",
+    "fct_user_sessions",
+    "int_user_activity",
+    "user_segments",
+    "user_daily_metrics",
+    "user_analytics",
+)
+PARTIAL_BUILDS = (
+    ("+fct_orders",),
+    ("+int_user_activity",),
+    ("fct_orders", "fct_payments"),
+    ("fct_user_events", "fct_user_sessions", "user_daily_metrics"),
+    ("int_user_activity", "user_segments"),
+    ("+dim_users", "+dim_products"),
+)
+REBUILT_MODELS = (
+    "dim_users",
+    "dim_products",
+    "dim_categories",
+    "fct_order_items",
+    "fct_payments",
+    "fct_orders",
+    "fct_user_sessions",
+    "fct_user_events",
+    "int_user_activity",
+    "user_segments",
+    "user_clv",
+)
+
+KEYS = {
+    "users": [f"u{number}" for number in range(4)],
+    "categories": [f"c{number}" for number in range(4)],
+    "products": [f"p{number}" for number in range(3)],
+    "orders": [f"o{number}" for number in range(5)],
+    "order_items": [f"i{number}" for number in range(7)],
+    "payments": [f"pay{number}" for number in range(4)],
+    "user_sessions": [f"s{number}" for number in range(4)],
+    "events": [f"e{number}" for number in range(7)],
+    "consents": ["k0"],
+    "erasure_requests": ["r0"],
+}
+# Tables that matter more come more often.
+WEIGHTS = dict(
+    zip(KEYS, (8, 4, 3, 6, 7, 3, 4, 6, 1, 1), strict=True),
+)
+# What a column refers to; of its own table it is the key.
+REFERENCES = {
+    "user_id": "users",
+    "order_id": "orders",
+    "product_id": "products",
+    "category_id": "categories",
+    "parent_id": "categories",
+    "session_id": "user_sessions",
+}
+
+
+class Generator:
+    """Draws plans and histories from one seed; the same seed gives the same ones."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.contract = contract.read()
+
+    def plan(self, count: int) -> Plan:
+        """A plan of `count` loads; the last is quiet and builds everything."""
+        chance = random.Random(f"plan {self.seed}")  # noqa: S311 - test data
+        loads = []
+        clock = FIRST_LOAD
+        for number in range(count):
+            is_first, is_last = number == 0, number == count - 1
+            clock += dt.timedelta(
+                minutes=chance.choice((7, 60, 60 * 9, 60 * 24, 60 * 24 * 3, 60 * 24 * 11))
+            )
+            is_quiet = is_last or chance.random() < 0.4
+            is_odd = not is_first and not is_last
+            select = chance.choice(PARTIAL_BUILDS) if is_odd and chance.random() < 0.25 else ()
+            rebuild = (
+                chance.choice(REBUILT_MODELS) if not is_first and chance.random() < 0.2 else None
+            )
+            seeds = {
+                name: text.format(*chance.choice(SEED_CHOICES[name]))
+                for name, text in SEEDS.items()
+                if chance.random() < 0.2
+            }
+            tables = list(self.contract.tables)
+            loads.append(
+                Load(
+                    clock=clock,
+                    as_of=self._as_of(chance, clock, loads),
+                    is_quiet=is_quiet and not select,
+                    select=select,
+                    rebuild=rebuild,
+                    wait_in=chance.choice(WAITING_MODELS),
+                    seeds=seeds,
+                    grow=(chance.choice(tables),) if chance.random() < 0.3 else (),
+                    clv_factor=chance.choice(("1.2", "1.2", "1.2", "1.2", "1.5")),
+                    has_beat=is_first or chance.random() < 0.85,
+                    empty_first=not is_first and chance.random() < 0.1,
+                )
+            )
+        return tuple(loads)
+
+    def _as_of(self, chance: random.Random, clock: dt.datetime, loads: list[Load]) -> str:
+        """Mostly the clock's day; else the last one again, days off, or a sharp moment."""
+        kind = chance.random()
+        if kind < 0.2 and loads:
+            return loads[-1].as_of
+        if kind < 0.4:
+            return f"{clock.date() + dt.timedelta(days=chance.choice((-25, -3, 4, 29, 40, 61)))}"
+        if kind < 0.55:
+            return chance.choice([moment for moment in MOMENTS if moment.endswith("+00")])
+        return f"{clock.date()}"
+
+    def history(self, number: int, plan: Plan) -> History:
+        """The history of this number, for a plan."""
+        chance = random.Random(f"history {self.seed} {number}")  # noqa: S311 - test data
+        activity = chance.choice((2, 4, 7))
+        return History(
+            tuple(
+                self._load(chance, load, activity * 3 if index == 0 else activity)
+                for index, load in enumerate(plan)
+            )
+        )
+
+    def _load(self, chance: random.Random, load: Load, activity: int) -> tuple[Batch, ...]:
+        batches = []
+        taken: set[tuple[str, str]] = set()
+        for commit in (BEFORE, DURING, AFTER):
+            if commit != BEFORE and (load.is_quiet or chance.random() < 0.5):
+                continue
+            operations = [self._operation(chance) for _ in range(chance.randint(0, activity))]
+            # Of two open transactions only one can hold a row.
+            own = [each for each in operations if (each.table, each.key) not in taken]
+            taken.update((each.table, each.key) for each in own)
+            if own:
+                batches.append(Batch(commit, chance.choice(LATENESS), tuple(own)))
+        return tuple(batches)
+
+    def _operation(self, chance: random.Random) -> Operation:
+        table = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        key = chance.choice(KEYS[table])
+        kind = chance.choices(
+            ("put", "change", "touch", "delete", "restore"), (10, 6, 1, 3, 2)
+        )[0]
+        if kind == "delete":
+            return Operation(kind, table, key, {"_deleted_at": chance.choice((*MOMENTS, "stamp"))})
+        if kind in ("touch", "restore"):
+            return Operation(kind, table, key)
+        columns = self.contract.tables[table].columns
+        names = [name for name in columns if name in CELLS and REFERENCES.get(name) != table or name == "parent_id"]
+        if kind == "change":
+            names = [chance.choice(names)] + (["updated_at"] if "updated_at" in names else [])
+        return Operation(kind, table, key, {name: CELLS[name](chance) for name in set_order(names)})
+
+
+def set_order(names: list[str]) -> list[str]:
+    """The names once each, in their order."""
+    return list(dict.fromkeys(names))
+
+
+def _one_of(*values: str | None) -> Any:
+    return lambda chance: chance.choice(values)
+
+
+def _reference(table: str, strange: tuple[str | None, ...] = (None,)) -> Any:
+    """Mostly a key of the table, whether the row exists or not; at times none, or a blank."""
+    return lambda chance: (
+        chance.choice(strange) if chance.random() < 0.15 else chance.choice(KEYS[table])
+    )
+
+
+def _moment(chance: random.Random) -> str | None:
+    return chance.choice(ODD_MOMENTS if chance.random() < 0.1 else MOMENTS)
+
+
+CELLS = {
+    "user_id": _reference("users", (None, " ")),
+    "order_id": _reference("orders", (None, "")),
+    "product_id": _reference("products"),
+    "category_id": _reference("categories"),
+    "parent_id": _reference("categories", (None, None, " ")),
+    "session_id": _reference("user_sessions"),
+    "email": _one_of("A@example.org", " a@example.org", "b@example.org", "no mail", None),
+    "first_name": _one_of("Ada", "Ben", None),
+    "country": _one_of("DE", " FR ", None),
+    "subscription_tier": _one_of("free", " free ", "plus", None),
+    "birth_date": _one_of("2000-02-29", "1970-01-01", None),
+    "created_at": _moment,
+    "updated_at": _moment,
+    "last_login_at": _moment,
+    "category_name": _one_of("Shoes", " Shirts ", "", None),
+    "product_name": _one_of("Boot", "Sandal", None),
+    "unit_price": _one_of(*AMOUNTS),
+    "order_status": _one_of(*STATUSES),
+    "currency": _one_of("EUR", " usd ", None),
+    "order_date": _moment,
+    "quantity": _one_of("1", "2", "3", "-1", "0.5", None),
+    "price_at_purchase": _one_of(*AMOUNTS),
+    "payment_method": _one_of("card", None),
+    "payment_status": _one_of("paid", "Captured", "failed", None),
+    "amount": _one_of(*AMOUNTS),
+    "paid_at": _moment,
+    "session_start": _moment,
+    "session_end": _moment,
+    "device": _one_of("phone", "Desktop", None),
+    "event_type": _one_of(*EVENT_TYPES),
+    "event_timestamp": _moment,
+    "page_url": _one_of("/", "/cart", None),
+    "properties": _one_of('{"a": 1}', "[]", None),
+    "purpose": _one_of("mail"),
+    "is_granted": _one_of("true", "false"),
+    "recorded_at": _moment,
+    "requested_at": _moment,
+}
+
+
+# --- Shrinking --------------------------------------------------------------------------------
+
+
+def reductions(history: History) -> Iterator[History]:
+    """Every smaller history that is worth a try: halves, quarters ... single operations left out,
+    then unusual batches made usual, then cells left out."""
+    total = sum(len(batch.operations) for load in history.loads for batch in load)
+    length = total
+    while length:
+        for start in range(0, total, length):
+            yield _without(history, range(start, min(start + length, total)))
+        length //= 2
+    for load_number, load in enumerate(history.loads):
+        for batch_number, batch in enumerate(load):
+            if batch.commit != BEFORE:
+                usual = dataclasses.replace(batch, commit=BEFORE)
+                yield _with_batch(history, load_number, batch_number, usual)
+            if batch.lateness:
+                usual = dataclasses.replace(batch, lateness=dt.timedelta(0))
+                yield _with_batch(history, load_number, batch_number, usual)
+            for position, operation in enumerate(batch.operations):
+                for name in operation.values:
+                    values = {n: value for n, value in operation.values.items() if n != name}
+                    if operation.kind == "change" and not values:
+                        continue
+                    fewer = list(batch.operations)
+                    fewer[position] = dataclasses.replace(operation, values=values)
+                    smaller = dataclasses.replace(batch, operations=tuple(fewer))
+                    yield _with_batch(history, load_number, batch_number, smaller)
+
+
+def _without(history: History, positions: range) -> History:
+    """The history without the operations at these positions, counted through all loads."""
+    position = 0
+    loads = []
+    for load in history.loads:
+        batches = []
+        for batch in load:
+            left = []
+            for operation in batch.operations:
+                if position not in positions:
+                    left.append(operation)
+                position += 1
+            if left:
+                batches.append(dataclasses.replace(batch, operations=tuple(left)))
+        loads.append(tuple(batches))
+    return History(tuple(loads))
+
+
+def _with_batch(history: History, load_number: int, batch_number: int, batch: Batch) -> History:
+    loads = list(history.loads)
+    batches = list(loads[load_number])
+    batches[batch_number] = batch
+    loads[load_number] = tuple(batches)
+    return History(tuple(loads))
+
+
+def plainer(plan: Plan, history: History) -> Iterator[tuple[Plan, History]]:
+    """Every plan that lacks one load in which nothing happens, or one thing that is unusual."""
+    for number, (load, batches) in enumerate(zip(plan, history.loads, strict=True)):
+        rest = (*plan[:number], *plan[number + 1 :])
+        if not batches and 0 < number < len(plan) - 1:
+            yield rest, History((*history.loads[:number], *history.loads[number + 1 :]))
+        for change in (
+            {"rebuild": None},
+            {"empty_first": False},
+            {"grow": ()},
+            {"clv_factor": "1.2"},
+            {"select": ()},
+            {"seeds": {}},
+            {"as_of": plan[number - 1].as_of} if number else {},
+        ):
+            plain = dataclasses.replace(load, **change)
+            if plain != load:
+                yield (*plan[:number], plain, *plan[number + 1 :]), history

@@ -1,0 +1,530 @@
+"""A database in which histories are built load by load and compared with a full rebuild.
+
+The database keeps its name, and the project its folder, so that dbt parses the project once; a
+build then costs about two seconds, whatever the number of histories in it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import compare
+import dbt_project
+import oracle
+import polars as pl
+import psycopg
+from conftest import Database
+from psycopg import sql
+from replay import histories
+from replay.histories import AFTER, BEFORE, DURING, History, Load, Operation, Plan
+
+from warehouse import contract
+from warehouse.load import target
+from warehouse.server import Server
+
+PROJECT_FILES = (
+    *("dbt_project.yml", "profiles.yml", "packages.yml", "dbt_packages"),
+    *("macros", "models", "seeds", "snapshots", "tests/integrity", "tests/generic"),
+)
+WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+
+# Not compared row by row, because they are large and read nothing: a fingerprint will do.
+STATIC = ("marts.dim_date", "marts.dim_time")
+# Columns that follow the clock of the query, not that of the build.
+LIVE = ["days_since_signup", "days_since_last_activity"]
+
+# The beat is one row in every table, stamped with the clock of each load. It keeps the newest stamp
+# of a table the same for a history alone as for many together.
+BEAT = "beat"
+LOCK = (4711, 1)
+
+# What a relation holds: every row as JSON, and how often.
+Contents = dict[str, Counter[str]]
+# Complaints by the prefix of the history that they concern; "" when a row does not say.
+Complaints = dict[str, list[str]]
+
+
+def copy_project(folder: Path) -> Path:
+    """Copy what dbt reads into a folder, where seeds and macros may be changed.
+
+    Args:
+        folder: an empty folder, or none yet.
+
+    Returns:
+        The folder.
+    """
+    for name in PROJECT_FILES:
+        source = dbt_project.ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name)
+        elif source.exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, folder / name)
+    return folder
+
+
+class Workshop:
+    """One database, made anew for each batch of histories.
+
+    Args:
+        server: a running server.
+        project: a copy of the dbt project, whose seeds are overwritten.
+        name: of the database.
+    """
+
+    def __init__(self, server: Server, project: Path, name: str = "replay") -> None:
+        self.server = server
+        self.project = project
+        parameters = server.parameters(name)
+        self.database = Database(
+            name,
+            {
+                "PGHOST": parameters["host"],
+                "PGPORT": parameters["port"],
+                "PGUSER": parameters["user"],
+                "PGDATABASE": name,
+            },
+        )
+        self.contract = contract.read()
+        # What each build's snapshot of users saw, for the oracle.
+        self.users_seen: list[tuple[Any, pl.DataFrame]] = []
+
+    # --- The database -------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Make the database anew, with empty raw tables, and the seeds usual."""
+        self.drop()
+        self._administer("create database {} template template0", self.database.name)
+        with self.database.connect() as session:
+            target.create(session, self.contract)
+            session.execute(
+                f"""
+                create function public.wait_for_commits() returns trigger language plpgsql as $$
+                begin
+                    perform pg_advisory_xact_lock_shared({LOCK[0]}, {LOCK[1]});
+                    return null;
+                end $$
+                """
+            )
+        self.users_seen = []
+        self._write_seeds(histories.USUAL_SEEDS)
+
+    def drop(self) -> None:
+        """Drop the database, and its copy, if they exist."""
+        for name in (self.database.name, self._copy):
+            self._administer("drop database if exists {} with (force)", name)
+
+    @property
+    def _copy(self) -> str:
+        return f"{self.database.name}_copy"
+
+    def _administer(self, statement: str, *names: str) -> None:
+        with self.server.connect("postgres") as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Undo everything that is done to the database within."""
+        self._administer("create database {} template {}", self._copy, self.database.name)
+        yield
+        self._administer("drop database {} with (force)", self.database.name)
+        self._administer("alter database {} rename to {}", self._copy, self.database.name)
+
+    # --- One load -----------------------------------------------------------------------------
+
+    def load(self, load: Load, of_load: Mapping[str, Sequence[histories.Batch]]) -> None:
+        """Apply the batches of all histories, and build.
+
+        Args:
+            load: what they have in common.
+            of_load: the batches of this load by the history's prefix.
+        """
+        self._write_seeds(load.seeds)
+        with self.database.connect() as session:
+            for table in load.grow:
+                session.execute(
+                    f"alter table raw.{table} add column if not exists not_in_contract text"
+                    " default 'unknown'"
+                )
+        if load.has_beat:
+            self._beat(load)
+        open_transactions = {
+            commit: self.database.connect() for commit in (BEFORE, DURING, AFTER)
+        }
+        try:
+            for prefix, batches in of_load.items():
+                for batch in batches:
+                    session = open_transactions[batch.commit]
+                    stamp = load.clock - batch.lateness
+                    for operation in batch.operations:
+                        self._apply(session, prefix, operation, stamp, load.clock)
+                    if batch.commit == BEFORE:
+                        session.commit()
+            self._build_around(load, open_transactions[DURING])
+            open_transactions[AFTER].commit()
+        finally:
+            for session in open_transactions.values():
+                session.close()
+
+    def _build_around(self, load: Load, held: psycopg.Connection) -> None:
+        """Build as the load says, and commit `held` while the model that it names is written."""
+        if load.rebuild:
+            self.build(load, load.rebuild, full_refresh=True)
+        if load.empty_first:
+            self.build(load, options=("--empty",))
+        if not load.select or any(name.startswith("+") for name in load.select):
+            self._see_users()
+        is_idle = held.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        if is_idle or not self._exists(load.wait_in):
+            self.build(load, *load.select)
+            held.commit()
+            return
+        with self._held_until_written(load.wait_in, held):
+            self.build(load, *load.select)
+        held.commit()
+
+    def build(self, load: Load, *select: str, **options: Any) -> None:
+        """`dbt build` with the variables of the load, without tests."""
+        given = {"options": (), **options}
+        given["options"] = (*given["options"], *WITHOUT_TESTS)
+        dbt_project.build(
+            self.database,
+            *select,
+            as_of=load.as_of,
+            variables={"simple_clv_factor": float(load.clv_factor)},
+            project=self.project,
+            **given,
+        )
+
+    def test(self, load: Load) -> None:
+        """The data tests, as they stand in the project."""
+        dbt_project.run(
+            self.database,
+            "test",
+            as_of=load.as_of,
+            variables={"simple_clv_factor": float(load.clv_factor)},
+            options=("--exclude-resource-type", "unit_test"),
+            project=self.project,
+        )
+
+    @contextmanager
+    def _held_until_written(self, model: str, held: psycopg.Connection) -> Iterator[None]:
+        """Let the model's write wait, in the midst of its transaction, until `held` committed."""
+        table = sql.Identifier(*_place(model))
+        done = threading.Event()
+        with self.database.connect() as control:
+            control.autocommit = True
+            control.execute(
+                sql.SQL(
+                    "create trigger wait_for_commits before delete on {}"
+                    " for each statement execute function public.wait_for_commits()"
+                ).format(table)
+            )
+            control.execute("select pg_advisory_lock(%s, %s)", LOCK)
+
+            def commit_when_waited_for() -> None:
+                while not done.wait(0.005):
+                    waiting = control.execute(
+                        "select exists (select from pg_locks where locktype = 'advisory'"
+                        " and classid = %s and objid = %s and not granted)",
+                        LOCK,
+                    ).fetchone()
+                    if waiting == (True,):
+                        held.commit()
+                        break
+                control.execute("select pg_advisory_unlock(%s, %s)", LOCK)
+
+            watcher = threading.Thread(target=commit_when_waited_for)
+            watcher.start()
+            try:
+                yield
+            finally:
+                done.set()
+                watcher.join()
+            control.execute(
+                sql.SQL("drop trigger if exists wait_for_commits on {}").format(table)
+            )
+
+    def _exists(self, model: str) -> bool:
+        with self.database.connect() as session:
+            return session.execute(
+                "select to_regclass(format('%%I.%%I', %s::text, %s::text)) is not null",
+                _place(model),
+            ).fetchone() == (True,)
+
+    def _see_users(self) -> None:
+        """Note what the coming snapshot will see, grouped by stamp as the oracle wants it."""
+        users = self._raw("users")
+        for stamp in users["_loaded_at"].unique().sort():
+            self.users_seen.append(
+                (oracle.parse_moment(stamp), users.filter(pl.col("_loaded_at") == stamp))
+            )
+
+    def _write_seeds(self, seeds: Mapping[str, str | None]) -> None:
+        for name, text in seeds.items():
+            (self.project / "seeds" / f"{name}.csv").write_text(text or "")
+
+    # --- Rows ---------------------------------------------------------------------------------
+
+    def _apply(
+        self, session: psycopg.Connection, prefix: str, operation: Operation, stamp: Any, clock: Any
+    ) -> None:
+        """Do what an operation says. Its row is stamped, later than before, as the contract asks;
+        but never later than the clock."""
+        table = self.contract.tables[operation.table]
+        key = f"{prefix}-{operation.key}"
+        values = {
+            name: f"{prefix}-{value}"
+            if name in histories.REFERENCES and value and value.strip()
+            else value
+            for name, value in operation.values.items()
+        }
+        name = sql.Identifier("raw", table.name)
+        moves = sql.SQL(
+            "_loaded_at = least(greatest({stamp}, held._loaded_at + interval '1 microsecond'),"
+            " {clock})"
+        ).format(stamp=sql.Literal(stamp), clock=sql.Literal(clock))
+        where = sql.SQL("where held.{} = {}").format(
+            sql.Identifier(table.key), sql.Literal(key)
+        )
+        match operation.kind:
+            case "put":
+                columns = [column for column in table.columns if column != table.key]
+                query = sql.SQL(
+                    "insert into {name} as held ({columns}, _loaded_at) values ({values}, {stamp})"
+                    " on conflict ({key}) do update set {sets}, _deleted_at = null, {moves}"
+                ).format(
+                    name=name,
+                    columns=sql.SQL(", ").join(map(sql.Identifier, [table.key, *columns])),
+                    values=sql.SQL(", ").join(
+                        map(sql.Literal, [key, *(values.get(column) for column in columns)])
+                    ),
+                    stamp=sql.Literal(stamp),
+                    key=sql.Identifier(table.key),
+                    sets=sql.SQL(", ").join(
+                        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column))
+                        for column in columns
+                    ),
+                    moves=moves,
+                )
+            case "change":
+                sets = sql.SQL(", ").join(
+                    sql.SQL("{} = {}").format(sql.Identifier(column), sql.Literal(value))
+                    for column, value in values.items()
+                )
+                query = sql.SQL("update {} as held set {}, {} {}").format(name, sets, moves, where)
+            case "touch":
+                query = sql.SQL("update {} as held set {} {}").format(name, moves, where)
+            case "delete":
+                moment = values.get("_deleted_at", "stamp")
+                query = sql.SQL("update {} as held set _deleted_at = {}, {} {}").format(
+                    name, sql.Literal(stamp if moment == "stamp" else moment), moves, where
+                )
+            case "restore":
+                query = sql.SQL(
+                    "update {} as held set _deleted_at = null, {} {}"
+                    " and held._deleted_at is not null"
+                ).format(name, moves, where)
+            case _:
+                raise AssertionError(operation.kind)
+        session.execute(query)
+
+    def _beat(self, load: Load) -> None:
+        moment = str(histories.FIRST_LOAD)
+        with self.database.connect() as session:
+            for table, keys in histories.KEYS.items():
+                values: dict[str, str | None] = {}
+                for name, data_type in self.contract.tables[table].columns.items():
+                    if name in histories.REFERENCES:
+                        values[name] = histories.KEYS[histories.REFERENCES[name]][0]
+                    elif data_type == "timestamptz":
+                        values[name] = moment
+                values.pop("parent_id", None)
+                operation = Operation("put", table, keys[0], values)
+                self._apply(session, BEAT, operation, load.clock, load.clock)
+
+    # --- Looking ------------------------------------------------------------------------------
+
+    def contents(self) -> Contents:
+        """Every row of every table and view that a build makes from the sources."""
+        found: Contents = {}
+        with self.database.connect() as session:
+            session.execute("set timezone = 'UTC'")
+            relations = session.execute(
+                """
+                select nspname, relname
+                from pg_class
+                inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
+                where nspname in ('intermediate', 'marts', 'reporting', 'quarantine')
+                    and relname != 'rejected_rows'
+                    and relkind in ('r', 'p', 'm', 'v') and not relispartition
+                order by 1, 2
+                """
+            ).fetchall()
+            for schema, name in relations:
+                relation = f"{schema}.{name}"
+                query = sql.SQL("select (to_jsonb(held) - %s)::text from {} as held")
+                if relation in STATIC:
+                    query = sql.SQL(
+                        "select concat(count(*), ' ', sum(hashtextextended(held::text, 0)))"
+                        " from {} as held where %s::text[] is not null"
+                    )
+                elif name == "bridge_category_ancestors":
+                    # Its keys are hashes; the name says whose row it is.
+                    query = sql.SQL(
+                        "select (to_jsonb(held) - %s || jsonb_build_object("
+                        "'category_id', category_id))::text"
+                        " from {} as held left join marts.dim_categories using (category_key)"
+                    )
+                rows = session.execute(query.format(sql.Identifier(schema, name)), [LIVE])
+                found[relation] = Counter(row[0] for row in rows)
+        return found
+
+    def full_contents(self, load: Load, is_last: bool) -> Contents:
+        """What a full rebuild with the variables of this load gives."""
+        if is_last:
+            self.build(load, full_refresh=True)
+            return self.contents()
+        with self._kept():
+            self.build(load, full_refresh=True)
+            return self.contents()
+
+    def _raw(self, table: str) -> pl.DataFrame:
+        """A raw table as text, as the oracle reads it."""
+        names = [*self.contract.tables[table].columns, "_loaded_at", "_deleted_at"]
+        with self.database.connect() as session:
+            session.execute("set timezone = 'UTC'")
+            columns = ", ".join(f"{name}::text" for name in names)
+            rows = session.execute(f"select {columns} from raw.{table}").fetchall()
+        return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+
+    def witness(self, load: Load, seeds: Mapping[str, str | None]) -> Complaints:
+        """Compare with the oracle, which computes the marts in plain Python, what it can tell."""
+        expected = [
+            (
+                "marts.dim_users",
+                oracle.user_history(self.users_seen),
+                ["user_id", "effective_date"],
+                "user_id is not null",
+            )
+        ]
+        is_usual = dict(seeds) == histories.USUAL_SEEDS and load.clv_factor == "1.2"
+        if is_usual and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", load.as_of):
+            tables = {table: oracle.readable(self._raw(table)) for table in oracle.KEYS}
+            analytics = oracle.user_analytics(tables, oracle.parse_date(load.as_of))
+            expected += [
+                ("marts.user_analytics", analytics, ["user_id"], "true"),
+                ("marts.user_segments", oracle.user_segments(analytics), ["user_id"], "true"),
+                ("marts.user_clv", oracle.user_clv(analytics), ["user_id"], "true"),
+                ("marts.daily_revenue", oracle.daily_revenue(tables), ["revenue_date"], "true"),
+            ]
+        complaints: Complaints = {}
+        for relation, rows, key, where in expected:
+            if not rows:
+                continue
+            actual = compare.fetch(self.database, relation, list(rows[0]), where)
+            for line in compare.differences(actual, rows, key):
+                complaints.setdefault(whose(line), []).append(f"{relation}, oracle: {line}")
+        return complaints
+
+
+def _place(model: str) -> tuple[str, str]:
+    """Schema and name of an incremental model."""
+    return ("intermediate" if model.startswith("int_") else "marts", model)
+
+
+def whose(row: str) -> str:
+    """The prefix of the history that a row belongs to, "" when it does not say."""
+    found = re.search(r"\bh[0-9]+(?=-)", row)
+    return found.group() if found else ""
+
+
+def compare_contents(built: Contents, full: Contents) -> Complaints:
+    """What differs between a build load by load and a full rebuild, by history."""
+    complaints: Complaints = {}
+    for relation in sorted(built.keys() | full.keys()):
+        stands, should = built.get(relation, Counter()), full.get(relation, Counter())
+        for row in (should - stands).elements():
+            complaints.setdefault(whose(row), []).append(f"{relation} lacks {row}")
+        for row in (stands - should).elements():
+            complaints.setdefault(whose(row), []).append(f"{relation} has   {row}")
+    return complaints
+
+
+def merge(*several: Complaints) -> Complaints:
+    """Complaints of several comparisons in one."""
+    merged: Complaints = {}
+    for complaints in several:
+        for prefix, lines in complaints.items():
+            merged.setdefault(prefix, []).extend(lines)
+    return merged
+
+
+def replay(
+    workshop: Workshop,
+    plan: Plan,
+    of_prefix: Mapping[str, History],
+    *,
+    check_all: bool = False,
+    with_tests: bool = False,
+) -> Complaints:
+    """Build histories load by load, and compare with full rebuilds.
+
+    Args:
+        workshop: where to.
+        plan: what the histories have in common.
+        of_prefix: the histories by their prefix, such as h7.
+        check_all: compare after every quiet load, not only after the last one and one in the
+            middle.
+        with_tests: run the data tests after the last load.
+
+    Returns:
+        The first differences that were found; none when all is right.
+    """
+    workshop.reset()
+    seeds = dict(histories.USUAL_SEEDS)
+    middle = next((n for n, load in enumerate(plan) if load.is_quiet and n >= len(plan) // 2), 0)
+    for number, load in enumerate(plan):
+        seeds |= load.seeds
+        workshop.load(load, {prefix: each.loads[number] for prefix, each in of_prefix.items()})
+        is_last = number == len(plan) - 1
+        if not (is_last or load.is_quiet and (check_all or number == middle)):
+            continue
+        if is_last and with_tests:
+            workshop.test(load)
+        built = workshop.contents()
+        complaints = merge(
+            workshop.witness(load, seeds),
+            compare_contents(built, workshop.full_contents(load, is_last)),
+        )
+        if complaints:
+            return {
+                prefix: [f"after load {number + 1}: {line}" for line in lines]
+                for prefix, lines in complaints.items()
+            }
+    return {}
+
+
+def temporary_project() -> Path:
+    """A copy of the project in a new temporary folder."""
+    return copy_project(Path(tempfile.mkdtemp(prefix="replay-")))
+
+
+def show(lines: Sequence[str], limit: int = 12) -> str:
+    """The first complaints, one on a line."""
+    more = [f"... and {len(lines) - limit} more"] if len(lines) > limit else []
+    return "\n".join([*lines[:limit], *more])
+
+
+def dump_json(contents: Contents) -> str:
+    """Contents as text that compares, for a look at them."""
+    return json.dumps({name: sorted(rows.elements()) for name, rows in contents.items()}, indent=1)
