@@ -1,7 +1,7 @@
 {# What the linter sees in the place of the macros that ask dbt or the database. #}
 {% macro as_of() %}'2026-01-01 00:00:00+00'::timestamptz{% endmacro %}
-{% macro changed_keys(columns, upstreams, due=none) %}{% endmacro %}
+{% macro changed_keys(columns, upstreams, due=none, dated_by=none) %}{% endmacro %}
 {% macro is_in(keys, columns=none) %}true{% endmacro %}
-{% macro upstream(relation, columns=none, through=none) %}{% endmacro %}
+{% macro upstream(relation, columns=none, through=none, dated_by=none) %}{% endmacro %}
 {% macro read_source(table_name, has_row_xid=true) %}select *, null::bigint as _row_xid from {{ table_name }}{% endmacro %}
 {% macro state_relation(identifier) %}{{ identifier }}{% endmacro %}

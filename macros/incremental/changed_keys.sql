@@ -1,4 +1,4 @@
-{% macro changed_keys(columns, upstreams, due=none) -%}
+{% macro changed_keys(columns, upstreams, due=none, dated_by=none) -%}
     {#-
         Finds the keys of this run and remembers how far each upstream has been read. The keys go into the
         temporary table changed_keys, analysed, so that the planner knows how few they are.
@@ -27,6 +27,9 @@
             union
             select {{ columns | join(', ') }} from {{ this }} where {{ due }}
             {%- endif %}
+            {%- if is_backfill() %}
+            {{ keys_of_backfill(columns, upstreams, dated_by) }}
+            {%- endif %}
         {%- endset -%}
         {%- do run_query(
             'create temporary table changed_keys (' ~ columns | join(', ') ~ ') as ' ~ found ~ '; analyze changed_keys;'
@@ -48,8 +51,8 @@
 {%- endmacro %}
 
 
-{% macro upstream(relation, columns=none, through=none) -%}
-    {{ return({'relation': relation, 'columns': columns, 'through': through}) }}
+{% macro upstream(relation, columns=none, through=none, dated_by=none) -%}
+    {{ return({'relation': relation, 'columns': columns, 'through': through, 'dated_by': dated_by}) }}
 {%- endmacro %}
 
 
@@ -67,6 +70,7 @@
             'is_snapshot': node.resource_type == 'snapshot',
             'columns': [entry_columns] if entry_columns is string else entry_columns,
             'through': entry.through,
+            'dated_by': entry.dated_by,
         }) -%}
     {%- endfor -%}
     {{ return(normalized) }}
@@ -191,6 +195,29 @@
             where {{ is_unseen_load(watermark, row_xid() if upstream.is_snapshot else '_row_xid') }}
         {%- endif -%}
     {%- endset -%}
+    {{ led_through(columns, upstream, found) }}
+{%- endmacro %}
+
+
+{% macro keys_of_backfill(columns, upstreams, dated_by) -%}
+    {#- What the window holds, in the upstreams and in the table itself, where rows may stand that no upstream has. -#}
+    {%- for upstream in upstreams if upstream.dated_by %}
+    union
+    {%- set found -%}
+        select distinct {{ upstream.columns | join(', ') }}
+        from {{ upstream.relation }}
+        where {{ is_in_backfill(upstream.dated_by) }}
+    {%- endset %}
+    {{ led_through(columns, upstream, found) }}
+    {%- endfor %}
+    {%- if dated_by %}
+    union
+    select {{ columns | join(', ') }} from {{ this }} where {{ is_in_backfill(dated_by) }}
+    {%- endif %}
+{%- endmacro %}
+
+
+{% macro led_through(columns, upstream, found) -%}
     {%- if upstream.through -%}
         select {{ columns | join(', ') }}
         from {{ upstream.through }}

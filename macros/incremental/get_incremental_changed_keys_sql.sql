@@ -47,18 +47,33 @@
         returning {{ tracked_keys_of('new_row', tracked) }} as keys
     )
     {{ write_down_keys('come', tracked) }}
+    {%- if tracked and is_backfill() and key_columns_of_this_run() %};
+
+    {#- A backfill doubts what stands further down as well: all its keys go on, changed or not. -#}
+    with filled as (
+        select {{ tracked_keys_of('new_row', tracked) }} as keys
+        from {{ temp_relation }} as new_row
+    )
+    {{ write_down_keys('filled', tracked) }}
+    {%- endif %}
 {%- endmacro %}
 
 
 {% macro is_key_of_this_run(alias) -%}
-    {%- set key_columns = run_query(
-        "select attname from pg_attribute where attrelid = to_regclass('pg_temp.changed_keys') and attnum > 0 order by attnum"
-    ) | map(attribute='attname') | list -%}
+    {%- set key_columns = key_columns_of_this_run() -%}
     {%- if key_columns -%}
         ({{ prefixed(alias, key_columns) }}) in (select {{ key_columns | join(', ') }} from changed_keys)
     {%- else -%}
         true
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro key_columns_of_this_run() -%}
+    {#- None when the run concerns all keys, and no table of them was made. -#}
+    {{ return(run_query(
+        "select attname from pg_attribute where attrelid = to_regclass('pg_temp.changed_keys') and attnum > 0 order by attnum"
+    ) | map(attribute='attname') | list) }}
 {%- endmacro %}
 
 

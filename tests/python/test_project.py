@@ -97,6 +97,75 @@ def test_a_full_refresh_of_one_fact_reaches_what_reads_it(built: Any) -> None:
     assert contents(built)["marts.user_daily_metrics"] == before["marts.user_daily_metrics"]
 
 
+def test_a_backfill_rebuilds_a_window_and_only_that(built: Any) -> None:
+    """Rows are spoilt everywhere, without any trace that a build would follow."""
+    before = contents(built)
+    with built.connect() as session:
+        days = session.execute(
+            "select percentile_disc(array[0.4, 0.6]) within group (order by date_day)"
+            " from marts.fct_orders inner join marts.dim_date using (date_key)"
+        ).fetchone()
+        assert days is not None
+        first, last = days[0]
+        session.execute("update marts.fct_orders set order_amount = -7")
+        session.execute("delete from marts.fct_user_events")
+        session.execute("update marts.user_daily_metrics set revenue = -7, events = 99")
+        session.execute("update marts.user_analytics set total_events = -7")
+    window = {"from": str(first), "to": str(last)}
+    dbt_project.build(built, options=NO_TESTS, variables=window)
+
+    keys = [int(f"{day:%Y%m%d}") for day in (first, last)]
+    with built.connect() as session:
+        row = session.execute(
+            """
+            select
+                count(*) filter (where is_inside and order_amount = -7),
+                count(*) filter (where not is_inside and order_amount != -7),
+                count(*) filter (where is_inside)
+            from (
+                select
+                    orders.*,
+                    -- An order depends on its payments too, which may be of another day.
+                    orders.date_key between %s and %s or exists (
+                        select from marts.fct_payments as payments
+                        where payments.order_id = orders.order_id
+                            and payments.date_key between %s and %s
+                    ) as is_inside
+                from marts.fct_orders as orders
+            ) as orders
+            """,
+            keys + keys,
+        ).fetchone()
+        assert row is not None
+        assert row[:2] == (0, 0)
+        assert row[2] > 5
+        inside, outside = session.execute(
+            "select count(*) filter (where date_key between %s and %s),"
+            " count(*) filter (where date_key not between %s and %s) from marts.fct_user_events",
+            keys + keys,
+        ).fetchone()
+        assert inside > 100
+        assert outside == 0
+        days = session.execute(
+            "select distinct revenue = -7, date_key between %s and %s"
+            " from marts.user_daily_metrics",
+            keys,
+        ).fetchall()
+        assert sorted(days) == [(False, True), (True, False)]
+        assert session.execute(
+            "select bool_or(total_events >= 0), bool_or(total_events = -7)"
+            " from marts.user_analytics"
+        ).fetchone() == (True, True)
+
+    whole = {"from": "1900-01-01", "to": "2100-12-31"}
+    dbt_project.build(built, options=NO_TESTS, variables=whole)
+    after = contents(built)
+    untouched = ("marts.user_analytics",)  # users without any fact lie in no window
+    assert {k: v for k, v in after.items() if k not in untouched} == {
+        k: v for k, v in before.items() if k not in untouched
+    }
+
+
 def test_a_build_on_empty_inputs_passes_and_the_next_one_heals(built: Any) -> None:
     before = contents(built)
     dbt_project.build(built, options=("--empty",))
@@ -179,6 +248,8 @@ def test_tables_that_the_application_lacks_may_be_missing(
         ({"sources_present": ["users"]}, "leaves out 'orders'"),
         ({"sources_present": ["users", "orders", "carts"]}, "names 'carts'"),
         ({"as_of": "yesterday"}, "The variable as_of is 'yesterday'"),
+        ({"from": "01/02/2026"}, "The variable from is '01/02/2026'"),
+        ({"to": "2026-01-01"}, "from is missing"),
     ],
 )
 def test_a_wrong_variable_is_named(built: Any, variables: dict[str, Any], sentence: str) -> None:

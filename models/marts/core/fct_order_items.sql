@@ -11,10 +11,15 @@
 
 {%- set changed_items = changed_keys('order_item_id', [
     ref('stg_app__order_items'),
-    upstream(ref('stg_app__orders'), columns='order_id', through=ref('stg_app__order_items')),
+    upstream(
+        ref('stg_app__orders'),
+        columns='order_id',
+        through=ref('stg_app__order_items'),
+        dated_by='ordered_at',
+    ),
     upstream(ref('dim_users'), columns='user_id', through=this),
     upstream(ref('dim_products'), columns='product_id', through=this),
-]) %}
+], dated_by='ordered_at') %}
 
 with
 

@@ -9,12 +9,12 @@
 ) }}
 
 {%- set changed_orders = changed_keys('order_id', [
-    ref('stg_app__orders'),
+    upstream(ref('stg_app__orders'), dated_by='ordered_at'),
     ref('fct_order_items'),
     ref('fct_payments'),
     upstream(ref('dim_users'), columns='user_id', through=this),
     ref('order_statuses'),
-]) %}
+], dated_by='ordered_at') %}
 
 with
 

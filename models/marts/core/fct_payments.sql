@@ -7,7 +7,9 @@
     meta={'tracked_keys': ['order_id']},
 ) }}
 
-{%- set changed_payments = changed_keys('payment_id', [ref('stg_app__payments')]) %}
+{%- set changed_payments = changed_keys(
+    'payment_id', [upstream(ref('stg_app__payments'), dated_by='paid_at')], dated_by='paid_at'
+) %}
 
 with
 

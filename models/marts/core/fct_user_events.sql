@@ -14,10 +14,10 @@
 ) }}
 
 {%- set changed_events = changed_keys('event_id', [
-    ref('stg_app__events'),
+    upstream(ref('stg_app__events'), dated_by='event_timestamp'),
     upstream(ref('dim_users'), columns='user_id', through=this),
     ref('event_types'),
-]) %}
+], dated_by='event_timestamp') %}
 
 with
 

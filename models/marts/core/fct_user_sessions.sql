@@ -8,9 +8,9 @@
 ) }}
 
 {%- set changed_sessions = changed_keys('session_id', [
-    ref('stg_app__user_sessions'),
+    upstream(ref('stg_app__user_sessions'), dated_by='started_at'),
     upstream(ref('dim_users'), columns='user_id', through=this),
-]) %}
+], dated_by='started_at') %}
 
 with
 

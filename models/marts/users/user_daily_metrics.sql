@@ -11,7 +11,7 @@
     ref('fct_user_events'),
     ref('fct_user_sessions'),
     ref('fct_orders'),
-]) %}
+], dated_by='date_key') %}
 
 with
 
