@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -155,6 +155,24 @@ def test_every_shared_meaning_is_used(generated: Generated) -> None:
     assert sorted(set(written) - used) == []
     meanings = Counter(written.values())
     assert [meaning for meaning, times in meanings.items() if times > 1 or not meaning] == []
+
+
+@pytest.mark.dbt
+def test_no_meaning_is_written_twice(generated: Generated) -> None:
+    """Columns that say the same, but for capitals and punctuation, share a block of columns.md."""
+    said: dict[tuple[str, ...], list[tuple[str, bool]]] = defaultdict(list)
+    for node in relations(generated.manifest):
+        for column in node["columns"].values():
+            words = tuple(re.findall(r"\w+", column["description"].lower()))
+            name = f"{node['unique_id']}.{column['name']}"
+            said[words].append((name, bool(column["doc_blocks"])))
+    assert len(said) > 100
+    twice = [
+        sorted(name for name, _ in columns)
+        for columns in said.values()
+        if len(columns) > 1 and not all(from_block for _, from_block in columns)
+    ]
+    assert twice == []
 
 
 def signature(macro_sql: str) -> list[str]:
