@@ -46,6 +46,7 @@ def build(
     One build runs at a time. The embedded server is started when needed, your own is checked
     first; the exit code is dbt's: 1 when a model or a test failed, 2 when dbt did not get that far.
     """
+    follow_options(arguments or [])
     where = connection.settings()
     if where.embedded:
         connection.ensure_running()
@@ -63,6 +64,23 @@ def build(
 def marts() -> None:
     """List the marts: their rows, and the question that each answers."""
     show_marts()
+
+
+def follow_options(arguments: list[str]) -> None:
+    """Let dbt's options that choose the database choose ours too, so that both mean the same."""
+    options = {
+        "--target": "DBT_TARGET",
+        "-t": "DBT_TARGET",
+        "--profile": "DBT_PROFILE",
+        "--profiles-dir": "DBT_PROFILES_DIR",
+    }
+    for position, argument in enumerate(arguments):
+        name, given, value = argument.partition("=")
+        if name not in options:
+            continue
+        following = arguments[position + 1 : position + 2]
+        if given or following:
+            os.environ[options[name]] = value if given else following[0]
 
 
 def run_dbt(arguments: list[str]) -> int:

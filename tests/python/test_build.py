@@ -59,6 +59,16 @@ def test_a_failing_build_says_so(database: Any, tmp_path: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.parametrize("given", [["--target", "prod"], ["--target=prod"], ["-t", "prod"]])
+def test_the_target_of_dbt_is_the_target_of_the_command(
+    given: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBT_TARGET", "dev")
+    build.follow_options(["--select", "dim_time", *given])
+
+    assert os.environ["DBT_TARGET"] == "prod"
+
+
 def test_what_dbt_does_not_know_is_named(built: Any, tmp_path: Path) -> None:
     answer = call(built, tmp_path, "build", "--bogus")
 
