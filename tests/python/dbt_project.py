@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FAILED = (NodeStatus.Error, NodeStatus.Fail, NodeStatus.RuntimeErr, NodeStatus.PartialSuccess)
 
 # Read while a node runs, never while the project is parsed; so a new value needs no new parse.
-RUNTIME_VARIABLES = frozenset(("as_of", "from", "to"))
+RUNTIME_VARIABLES = frozenset(("as_of", "from", "to", "simple_clv_factor"))
 
 
 class DbtFailed(AssertionError):
@@ -81,7 +81,8 @@ def _invoke(arguments: Sequence[str], project: Path, manifest: Any = None) -> An
 def _parsed(environment_items: tuple, variables: str, project: Path) -> Any:
     """The parsed project (dbt's Manifest), of which every run gets a copy of its own."""
     with environment(dict(environment_items)):
-        manifest = _invoke(["parse", "--vars", variables], project).result
+        # What dbt remembers of the last parse names files of that project's folder.
+        manifest = _invoke(["parse", "--no-partial-parse", "--vars", variables], project).result
     # A run does not look at what is disabled, and dbt's own copy stumbles over it.
     manifest.disabled = {}
     return manifest

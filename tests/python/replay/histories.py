@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ Values = Mapping[str, str | None]
 BEFORE, DURING, AFTER = "before the build", "during the build", "after the build"
 
 LOAD_OVERLAP = dt.timedelta(days=1)
-# How much earlier than the load's clock the rows of a batch are stamped, the whole overlap included.
+# How much earlier than the load's clock a batch stamps its rows; the whole overlap is allowed.
 LATENESS = (
     dt.timedelta(0),
     dt.timedelta(0),
@@ -100,6 +101,7 @@ class Load:
         clv_factor: the variable simple_clv_factor.
         has_beat: whether a row of every table comes, stamped with the clock.
         empty_first: whether a build with --empty goes ahead.
+        backfill: the first and the last day that the build takes anew, as variables from and to.
     """
 
     clock: dt.datetime
@@ -113,6 +115,7 @@ class Load:
     clv_factor: str = "1.2"
     has_beat: bool = True
     empty_first: bool = False
+    backfill: tuple[str, str] | None = None
 
     def __str__(self) -> str:
         words = [f"clock {self.clock:%Y-%m-%d %H:%M:%S}, as_of {self.as_of}"]
@@ -124,8 +127,10 @@ class Load:
             words.append("dbt build --empty")
         if self.rebuild:
             words.append(f"dbt build --full-refresh --select {self.rebuild}")
-        words.append(f"dbt build {'--select ' if self.select else ''}{' '.join(self.select)}")
-        return "; ".join(words).strip()
+        build = f"dbt build {'--select ' if self.select else ''}{' '.join(self.select)}".strip()
+        if self.backfill:
+            build += " from {} to {}".format(*self.backfill)
+        return "; ".join([*words, build])
 
 
 Plan = tuple[Load, ...]
@@ -159,6 +164,12 @@ MOMENTS = (
     "2024-04-09 18:00:00+00",
     "2024-05-02 10:00:00+00",
     "2024-06-15 10:00:00+00",
+)
+# When the calendar moves a user on who signed up, or was last seen, at one of these moments.
+DUE_MOMENTS = tuple(
+    f"{dt.date.fromisoformat(moment[:10]) + dt.timedelta(days=days)} 00:00:00+00"
+    for moment in MOMENTS
+    for days in (30, 61)
 )
 ODD_MOMENTS = ("infinity", "-infinity", "1850-01-01 00:00:00+00", "2150-01-01 00:00:00+00", None)
 STATUSES = (" Completed ", "paid", "Shipped", "returned", "REFUNDED", "cancelled", "lost", "", None)
@@ -237,7 +248,6 @@ KEYS = {
 WEIGHTS = dict(
     zip(KEYS, (8, 4, 3, 6, 7, 3, 4, 6, 1, 1), strict=True),
 )
-# What a column refers to; of its own table it is the key.
 REFERENCES = {
     "user_id": "users",
     "order_id": "orders",
@@ -248,12 +258,17 @@ REFERENCES = {
 }
 
 
+@functools.cache
+def _contract() -> contract.Contract:
+    return contract.read()
+
+
 class Generator:
     """Draws plans and histories from one seed; the same seed gives the same ones."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.contract = contract.read()
+        self.contract = _contract()
 
     def plan(self, count: int) -> Plan:
         """A plan of `count` loads; the last is quiet and builds everything."""
@@ -290,6 +305,7 @@ class Generator:
                     clv_factor=chance.choice(("1.2", "1.2", "1.2", "1.2", "1.5")),
                     has_beat=is_first or chance.random() < 0.85,
                     empty_first=not is_first and chance.random() < 0.1,
+                    backfill=("2024-02-01", "2024-04-05") if chance.random() < 0.1 else None,
                 )
             )
         return tuple(loads)
@@ -302,7 +318,8 @@ class Generator:
         if kind < 0.4:
             return f"{clock.date() + dt.timedelta(days=chance.choice((-25, -3, 4, 29, 40, 61)))}"
         if kind < 0.55:
-            return chance.choice([moment for moment in MOMENTS if moment.endswith("+00")])
+            sharp = (*MOMENTS, *DUE_MOMENTS)
+            return chance.choice([moment for moment in sharp if moment.endswith("+00")])
         return f"{clock.date()}"
 
     def history(self, number: int, plan: Plan) -> History:
@@ -333,15 +350,17 @@ class Generator:
     def _operation(self, chance: random.Random) -> Operation:
         table = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         key = chance.choice(KEYS[table])
-        kind = chance.choices(
-            ("put", "change", "touch", "delete", "restore"), (10, 6, 1, 3, 2)
-        )[0]
+        kind = chance.choices(("put", "change", "touch", "delete", "restore"), (10, 6, 1, 3, 2))[0]
         if kind == "delete":
             return Operation(kind, table, key, {"_deleted_at": chance.choice((*MOMENTS, "stamp"))})
         if kind in ("touch", "restore"):
             return Operation(kind, table, key)
         columns = self.contract.tables[table].columns
-        names = [name for name in columns if name in CELLS and REFERENCES.get(name) != table or name == "parent_id"]
+        names = [
+            name
+            for name in columns
+            if (name in CELLS and REFERENCES.get(name) != table) or name == "parent_id"
+        ]
         if kind == "change":
             names = [chance.choice(names)] + (["updated_at"] if "updated_at" in names else [])
         return Operation(kind, table, key, {name: CELLS[name](chance) for name in set_order(names)})
@@ -474,6 +493,7 @@ def plainer(plan: Plan, history: History) -> Iterator[tuple[Plan, History]]:
         for change in (
             {"rebuild": None},
             {"empty_first": False},
+            {"backfill": None},
             {"grow": ()},
             {"clv_factor": "1.2"},
             {"select": ()},

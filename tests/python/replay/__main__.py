@@ -1,0 +1,201 @@
+"""`python -m replay histories N` and `python -m replay mutants`; make replay and make mutants."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from conftest import FAST
+
+from replay.histories import Generator, History, Plan, script
+from replay.mutants import MUTANTS, Mutant
+from replay.shrink import shrink
+from replay.workshop import Complaints, Contents, Workshop, copy_project, replay, show
+from warehouse.server import Server
+
+PER_BATCH = 25
+LOADS = 8
+# Every fourth batch is built by the oldest PostgreSQL that is supported.
+VERSIONS = (18, 18, 18, 16)
+
+# The batches that a mutant has to get through, one after the other, to survive.
+MUTANT_SEEDS = range(100, 108)
+MUTANT_HISTORIES = 40
+
+
+@contextmanager
+def workshop(version: int) -> Iterator[Workshop]:
+    """A server of this version in a temporary folder, and a workshop in it."""
+    folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))
+    running = Server(folder / ".warehouse", version=version, settings=FAST)
+    try:
+        running.up()
+        yield Workshop(running, copy_project(folder / "project"))
+    finally:
+        running.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# --- Histories --------------------------------------------------------------------------------
+
+
+def make(seed: int, count: int, loads: int) -> tuple[Plan, dict[str, History]]:
+    """The plan and the histories of a seed, by their prefix."""
+    generator = Generator(seed)
+    plan = generator.plan(loads)
+    return plan, {f"h{number}": generator.history(number, plan) for number in range(count)}
+
+
+def explain(
+    place: Workshop, plan: Plan, of_prefix: dict[str, History], complaints: Complaints
+) -> str:
+    """Shrink one failing history, and tell what it is and what came out wrong."""
+    prefix = next((name for name in complaints if name), None)
+    if prefix is None:
+        prefix = _find_culprit(place, plan, of_prefix)
+    if prefix is None:
+        return show(complaints[""]) + "\nNo history shows this alone."
+
+    def failing(candidate_plan: Plan, candidates: Sequence[History]) -> list[int]:
+        named = {f"h{position}": each for position, each in enumerate(candidates)}
+        found = replay(place, candidate_plan, named, check_all=True)
+        print(f"  shrinking: {len(named)} tried, {len(found)} fail", flush=True)
+        if "" in found and len(named) > 1:
+            # The build stopped, or nobody's row is wrong: they are tried alone, the small first.
+            order = sorted(range(len(candidates)), key=lambda number: candidates[number].size)
+            for number in order[:20]:
+                if replay(place, candidate_plan, {"h0": candidates[number]}, check_all=True):
+                    return [number]
+        return [position for position, name in enumerate(named) if name in found or "" in found]
+
+    plan, history = shrink(plan, of_prefix[prefix], failing)
+    wrong = replay(place, plan, {"h0": history}, check_all=True)
+    lines = list(itertools.chain.from_iterable(wrong.values()))
+    said = show(lines) if lines else "Alone it is right; with others: " + show(complaints[prefix])
+    return f"{script(plan, history)}\n\n{said}"
+
+
+def _find_culprit(place: Workshop, plan: Plan, of_prefix: dict[str, History]) -> str | None:
+    """By halves, a history with which the build fails."""
+    names = list(of_prefix)
+    while len(names) > 1:
+        half = names[: len(names) // 2]
+        fails = replay(place, plan, {name: of_prefix[name] for name in half}, check_all=True)
+        names = half if fails else names[len(half) :]
+    name = names[0]
+    return name if replay(place, plan, {name: of_prefix[name]}, check_all=True) else None
+
+
+def run_histories(count: int, first_seed: int, loads: int) -> int:
+    """Replay at least so many histories, in batches; 0 when incremental equals full in all."""
+    began = time.monotonic()
+    seeds = range(first_seed, first_seed + -(-count // PER_BATCH))
+    for version in dict.fromkeys(VERSIONS[: len(seeds)]):
+        with workshop(version) as place:
+            for position, seed in enumerate(seeds):
+                if VERSIONS[position % len(VERSIONS)] != version:
+                    continue
+                started = time.monotonic()
+                plan, of_prefix = make(seed, PER_BATCH, loads)
+                complaints = replay(place, plan, of_prefix, with_tests=True)
+                seconds = time.monotonic() - started
+                print(
+                    f"seed {seed}, PostgreSQL {version}: {PER_BATCH} histories of {loads} loads,"
+                    f" {seconds:.0f} s, {'DIFFERENT' if complaints else 'equal'}",
+                    flush=True,
+                )
+                if complaints:
+                    for name, lines in complaints.items():
+                        print(f"{name or 'no history'}:\n{show(lines, 3)}")
+                    print(explain(place, plan, of_prefix, complaints))
+                    return 1
+    minutes = (time.monotonic() - began) / 60
+    total = len(seeds) * PER_BATCH
+    print(f"{total} histories: incremental equals full. {total / minutes:.0f} a minute.")
+    return 0
+
+
+# --- Mutants ----------------------------------------------------------------------------------
+
+
+def run_mutants(words: Sequence[str]) -> int:
+    """Break each mechanism, and see that the replay finds it; 0 when every mutant is found."""
+    chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in words)]
+    if not chosen:
+        print(f"No mutant has {' and '.join(words)} in its name.")
+        return 2
+    survivors = []
+    # The full rebuild does not use what is broken, so it is made once, by the project as it is.
+    rebuilds: dict[int, dict[int, Contents]] = {}
+    with workshop(18) as place:
+        for mutant in chosen:
+            started = time.monotonic()
+            found = _try(place, mutant, rebuilds)
+            if not found:
+                survivors.append(mutant)
+            seconds = time.monotonic() - started
+            print(f"{'found' if found else 'SURVIVED':8} {mutant.name} ({seconds:.0f} s)")
+            print(f"         {found[:200]}" if found else "", flush=True)
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants were found.")
+    return 1 if survivors else 0
+
+
+def _try(place: Workshop, mutant: Mutant, rebuilds: dict[int, dict[int, Contents]]) -> str | None:
+    """The first difference that a mutant makes, or None when it gets through all batches."""
+    for seed in MUTANT_SEEDS:
+        plan, of_prefix = make(seed, MUTANT_HISTORIES, LOADS)
+        if seed not in rebuilds:
+            rebuilds[seed] = {}
+            wrong = replay(place, plan, of_prefix, check_all=True, rebuilds=rebuilds[seed])
+            if wrong:
+                raise SystemExit(f"seed {seed} fails without a mutant: {wrong}")
+        with _broken(place, mutant):
+            found = replay(place, plan, of_prefix, check_all=True, rebuilds=rebuilds[seed])
+        if found:
+            return f"seed {seed}, {next(iter(found.values()))[0]}"
+    return None
+
+
+@contextmanager
+def _broken(place: Workshop, mutant: Mutant) -> Iterator[None]:
+    """Let the workshop use a copy of the project in which the mutant is applied."""
+    whole = place.project
+    # A folder of its own, by which the parsed project is remembered.
+    folder = whole.parent / f"mutant-{MUTANTS.index(mutant)}"
+    shutil.copytree(whole, folder)
+    mutant.apply(folder)
+    place.project = folder
+    try:
+        yield
+    finally:
+        place.project = whole
+        shutil.rmtree(folder)
+
+
+def main() -> int:
+    """Read the command line, and do what it says."""
+    parser = argparse.ArgumentParser(prog="replay", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    of_histories = commands.add_parser("histories", help="replay random histories")
+    of_histories.add_argument("count", type=int, help="how many, rounded up to batches of 25")
+    of_histories.add_argument("--seed", type=int, default=1, help="of the first batch")
+    of_histories.add_argument("--loads", type=int, default=LOADS, help="of each history")
+    of_mutants = commands.add_parser("mutants", help="break mechanisms, and see it found")
+    of_mutants.add_argument("words", nargs="*", help="only those with these words in their name")
+    given = parser.parse_args()
+    if given.command == "mutants":
+        return run_mutants(given.words)
+    if given.count < 1 or given.loads < 2:
+        parser.error(f"at least 1 history of 2 loads is needed; got {given.count} of {given.loads}")
+    return run_histories(given.count, given.seed, given.loads)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

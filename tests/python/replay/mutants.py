@@ -1,0 +1,264 @@
+"""The mechanisms of the incremental models, broken on purpose, one at a time.
+
+Each mutant is one change of text in a copy of the project. The replay must find every one of them;
+one that survives shows a promise that nobody checks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+KEYS = "macros/incremental/changed_keys.sql"
+LOADS = "macros/incremental/is_unseen_load.sql"
+STRATEGY = "macros/incremental/get_incremental_changed_keys_sql.sql"
+STATE = "macros/incremental/state.sql"
+MARKS = "macros/incremental/watermarks.sql"
+CORE = "models/marts/core/"
+USERS = "models/marts/users/"
+ACTIVITY = "models/intermediate/users/int_user_activity.sql"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """What is broken, and how: `old` stands once in the file, and becomes `new`."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+    def apply(self, project: Path) -> None:
+        """Break a copy of the project.
+
+        Args:
+            project: the folder of the copy.
+
+        Raises:
+            ValueError: the old text is not there exactly once, so the mutant is out of date.
+        """
+        path = project / self.file
+        text = path.read_text()
+        if text.count(self.old) != 1:
+            raise ValueError(
+                f"The mutant '{self.name}' replaces a text of {self.file} that must stand there"
+                f" once; it stands there {text.count(self.old)} times:\n{self.old}"
+            )
+        path.write_text(text.replace(self.old, self.new))
+
+
+MUTANTS = (
+    # --- An upstream is forgotten
+    Mutant(
+        "orders do not follow their lines",
+        CORE + "fct_orders.sql",
+        "    ref('fct_order_items'),\n",
+        "",
+    ),
+    Mutant(
+        "orders do not follow payments", CORE + "fct_orders.sql", "    ref('fct_payments'),\n", ""
+    ),
+    Mutant(
+        "orders do not follow the seed of statuses",
+        CORE + "fct_orders.sql",
+        "    ref('order_statuses'),\n",
+        "",
+    ),
+    Mutant(
+        "lines do not follow their orders",
+        CORE + "fct_order_items.sql",
+        "    upstream(\n        ref('stg_app__orders'),\n        columns='order_id',\n"
+        "        through=ref('stg_app__order_items'),\n        dated_by='ordered_at',\n    ),\n",
+        "",
+    ),
+    Mutant(
+        "lines are not keyed anew by versions of products",
+        CORE + "fct_order_items.sql",
+        "    upstream(ref('dim_products'), columns='product_id', through=this),\n",
+        "",
+    ),
+    Mutant(
+        "events are not keyed anew by versions of users",
+        CORE + "fct_user_events.sql",
+        "    upstream(ref('dim_users'), columns='user_id', through=this),\n",
+        "",
+    ),
+    Mutant(
+        "sessions are read by versions of users only",
+        CORE + "fct_user_sessions.sql",
+        "    upstream(ref('stg_app__user_sessions'), dated_by='started_at'),\n",
+        "",
+    ),
+    Mutant(
+        "products do not follow their categories",
+        CORE + "dim_products.sql",
+        "    upstream(ref('dim_categories'), columns='category_id', through=this),\n",
+        "",
+    ),
+    Mutant("activity does not follow users", ACTIVITY, "        ref('stg_app__users'),\n", ""),
+    Mutant(
+        "activity does not follow sessions", ACTIVITY, "        ref('fct_user_sessions'),\n", ""
+    ),
+    Mutant(
+        "daily metrics do not follow events",
+        USERS + "user_daily_metrics.sql",
+        "    ref('fct_user_events'),\n",
+        "",
+    ),
+    Mutant(
+        "segments do not follow their thresholds",
+        USERS + "user_segments.sql",
+        "ref('int_user_activity'), ref('segment_thresholds')",
+        "ref('int_user_activity')",
+    ),
+    Mutant(
+        "analytics do not follow users", USERS + "user_analytics.sql", "    ref('dim_users'),\n", ""
+    ),
+    Mutant(
+        "analytics do not follow segments",
+        USERS + "user_analytics.sql",
+        "    ref('user_segments'),\n",
+        "",
+    ),
+    # --- Rows that were loaded
+    Mutant(
+        "no overlap: rows committed late are missed",
+        LOADS,
+        """::timestamptz - interval '{{ var("load_overlap") }}'""",
+        "::timestamptz",
+    ),
+    Mutant(
+        "the overlap ends before its last moment",
+        LOADS,
+        "_loaded_at >= '",
+        "_loaded_at > '",
+    ),
+    Mutant(
+        "within the overlap nothing is unseen",
+        LOADS,
+        "or not pg_visible_in_snapshot(",
+        "or false and not pg_visible_in_snapshot(",
+    ),
+    Mutant(
+        "a snapshot's row is known by the transaction of its source",
+        KEYS,
+        "row_xid() if upstream.is_snapshot else '_row_xid'",
+        "'_row_xid'",
+    ),
+    # --- Keys that were logged
+    Mutant(
+        "keys written by the first unseen transaction are missed",
+        KEYS,
+        "{{ column }} >= pg_snapshot_xmin(",
+        "{{ column }} > pg_snapshot_xmax(",
+    ),
+    Mutant(
+        "keys that lost a row are not logged",
+        STRATEGY,
+        "{{ write_down_keys('gone', tracked) }}",
+        "select count(*) from gone",
+    ),
+    Mutant(
+        "keys that gained a row are not logged",
+        STRATEGY,
+        "{{ write_down_keys('come', tracked) }}",
+        "select count(*) from come",
+    ),
+    Mutant(
+        "a tracked key is missing",
+        CORE + "fct_orders.sql",
+        "'tracked_keys': ['user_id', 'date_key']",
+        "'tracked_keys': ['user_id']",
+    ),
+    Mutant(
+        "the log is pruned before all have read it",
+        STATE,
+        "and not pg_visible_in_snapshot(key_changes.written_by",
+        "and false and not pg_visible_in_snapshot(key_changes.written_by",
+    ),
+    Mutant(
+        "nobody hears of an upstream that was rebuilt",
+        KEYS,
+        "upstream.kind == 'tracked' and was_rebuilt(upstream, watermark)",
+        "false",
+    ),
+    Mutant(
+        "keys are not looked up through another relation",
+        KEYS,
+        "{%- if upstream.through -%}",
+        "{%- if false -%}",
+    ),
+    # --- Watermarks
+    Mutant(
+        "the watermark is taken after reading",
+        MARKS,
+        "'{{ model.name }}', upstream_name, run_snapshot,",
+        "'{{ model.name }}', upstream_name, pg_current_snapshot(),",
+    ),
+    Mutant(
+        "the watermark keeps its first as_of", MARKS, "            as_of = excluded.as_of,\n", ""
+    ),
+    # --- Clocks, seeds, variables
+    Mutant(
+        "clocks are ignored", KEYS, "{%- if due %}\n            union", "{%- if false %}\n union"
+    ),
+    Mutant(
+        "a segment changes a moment too late",
+        USERS + "user_segments.sql",
+        "due='segment_changes_at <= '",
+        "due='segment_changes_at < '",
+    ),
+    Mutant(
+        "an activity comes a moment too late",
+        ACTIVITY,
+        "due='next_activity_at <= '",
+        "due='next_activity_at < '",
+    ),
+    Mutant(
+        "as_of never goes back",
+        KEYS,
+        "{%- elif due and watermark['is_ahead'] -%}",
+        "{%- elif false -%}",
+    ),
+    Mutant(
+        "seeds never change",
+        KEYS,
+        "fingerprint_of(upstream.relation) != watermark['fingerprint']",
+        "false",
+    ),
+    Mutant(
+        "variables never change",
+        KEYS,
+        "definition['fingerprint'] != definition_fingerprint()",
+        "false",
+    ),
+    # --- Writing
+    Mutant(
+        "rows that are gone stay",
+        STRATEGY,
+        "where {{ is_key_of_this_run('old_row') }}\n",
+        "where {{ is_key_of_this_run('old_row') }}\n"
+        "            and exists (select 1 from {{ temp_relation }} as new_row"
+        " where {{ have_same_key(unique_key) }})\n",
+    ),
+    Mutant(
+        "rows that changed stay as they were",
+        STRATEGY,
+        "and ({{ prefixed('new_row', columns) }}) is not distinct from"
+        " ({{ prefixed('old_row', columns) }})",
+        "",
+    ),
+    Mutant(
+        "rows with a null count as changed",
+        STRATEGY,
+        "({{ prefixed('new_row', columns) }}) is not distinct from",
+        "({{ prefixed('new_row', columns) }}) =",
+    ),
+    Mutant(
+        "rows of other keys are deleted",
+        STRATEGY,
+        "({{ prefixed(alias, key_columns) }}) in (select {{ key_columns | join(', ') }}"
+        " from changed_keys)",
+        "true",
+    ),
+)

@@ -1,0 +1,138 @@
+"""Incremental equals full, in a short seeded run; `make replay N=500` is a long one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from replay.__main__ import make
+from replay.histories import BEFORE, Generator, History, Plan, reductions, script
+from replay.mutants import MUTANTS
+from replay.shrink import shrink
+from replay.workshop import Workshop, copy_project, replay, show, whose
+
+from warehouse.server import Server
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return copy_project(tmp_path / "project")
+
+
+def assert_incremental_equals_full(server: Server, project: Path, seed: int, size: Any) -> None:
+    """Replay histories of a seed, `size` being their number and that of their loads."""
+    plan, of_prefix = make(seed, *size)
+    place = Workshop(server, project)
+    try:
+        complaints = replay(place, plan, of_prefix, with_tests=True)
+    finally:
+        place.drop()
+    told = [
+        f"seed {seed}, {prefix or 'no history'}:\n{show(lines)}\n"
+        + (script(plan, of_prefix[prefix]) if prefix else "")
+        for prefix, lines in complaints.items()
+    ]
+    hint = f"To shrink it: make replay N={size[0]} SEED={seed}"
+    assert not complaints, "\n".join([*told[:2], hint])
+
+
+@pytest.mark.dbt
+def test_incremental_equals_full(server: Server, project: Path) -> None:
+    assert_incremental_equals_full(server, project, seed=1, size=(25, 8))
+
+
+@pytest.mark.dbt
+def test_incremental_equals_full_on_postgresql_16(server_16: Server, project: Path) -> None:
+    assert_incremental_equals_full(server_16, project, seed=2, size=(25, 4))
+
+
+# --- The harness itself -----------------------------------------------------------------------
+
+
+def test_every_mutant_fits_the_project(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project")
+    for mutant in MUTANTS:
+        text = (project / mutant.file).read_text()
+        mutant.apply(project)
+        assert (project / mutant.file).read_text() != text, mutant.name
+        (project / mutant.file).write_text(text)
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 14
+
+
+def test_a_mutant_whose_text_is_gone_is_an_error(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project")
+    MUTANTS[0].apply(project)
+    with pytest.raises(ValueError, match=r"must stand there\s+once; it stands there 0 times"):
+        MUTANTS[0].apply(project)
+
+
+seeds = st.integers(0, 10**6)
+
+
+def operations(history: History) -> Iterator[tuple[int, Any]]:
+    """The operations with the number of their load."""
+    for number, load in enumerate(history.loads):
+        for batch in load:
+            for operation in batch.operations:
+                yield number, operation
+
+
+@settings(max_examples=25, deadline=None)
+@given(seeds)
+def test_a_seed_gives_the_same_histories_again(seed: int) -> None:
+    assert make(seed, 2, 6) == make(seed, 2, 6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seeds)
+def test_no_two_open_transactions_change_the_same_row(seed: int) -> None:
+    plan, of_prefix = make(seed, 3, 6)
+    for history in of_prefix.values():
+        for load, batches in zip(plan, history.loads, strict=True):
+            rows = [{(each.table, each.key) for each in batch.operations} for batch in batches]
+            assert len(set().union(*rows)) == sum(map(len, rows))
+            assert not load.is_quiet or all(batch.commit == BEFORE for batch in batches)
+    assert plan[-1].is_quiet
+    assert not plan[-1].select
+
+
+@settings(max_examples=25, deadline=None)
+@given(seeds)
+def test_what_shrinking_tries_is_smaller(seed: int) -> None:
+    generator = Generator(seed)
+    history = generator.history(0, generator.plan(4))
+    for smaller in reductions(history):
+        assert smaller.size < history.size
+
+
+@settings(max_examples=25, deadline=None)
+@given(seeds)
+def test_a_failing_history_shrinks_to_what_matters(seed: int) -> None:
+    """A failure that needs a user who is put and deleted later shrinks to these two operations."""
+
+    def fails(history: History) -> bool:
+        put = {each.key for _, each in operations(history) if each.kind == "put"}
+        return any(each.kind == "delete" and each.key in put for _, each in operations(history))
+
+    def failing(_: Plan, candidates: Sequence[History]) -> list[int]:
+        return [position for position, each in enumerate(candidates) if fails(each)]
+
+    generator = Generator(seed)
+    plan = generator.plan(6)
+    history = next(each for number in range(100) if fails(each := generator.history(number, plan)))
+    plan, smallest = shrink(plan, history, failing, rounds=40)
+
+    assert [each.kind for _, each in operations(smallest)] in (["put", "delete"], ["delete", "put"])
+    assert all(not each.values for _, each in operations(smallest))
+    text = script(plan, smallest)
+    assert text.count("delete") == 1
+    assert text.count("load ") == len(plan)
+
+
+def test_a_row_says_whose_it_is() -> None:
+    assert whose('{"user_id": "h12-u3"}') == "h12"
+    assert whose('{"revenue_date": "2024-01-01"}') == ""
