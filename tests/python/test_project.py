@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dbt_project
+import psycopg
 import pytest
 
 pytestmark = pytest.mark.dbt
@@ -330,6 +331,16 @@ def test_events_lie_in_partitions_of_their_month(built: Any) -> None:
     assert months is not None
     assert len(partitions) >= months[0] + 2  # one ahead, and the default one
     assert plan.count("Scan") == 1
+
+
+def test_a_snapshot_cannot_hold_two_current_rows_of_a_key(built: Any) -> None:
+    with (
+        built.connect() as session,
+        pytest.raises(psycopg.errors.UniqueViolation, match="snp_app__users_current"),
+    ):
+        session.execute(
+            "insert into snapshots.snp_app__users select * from snapshots.snp_app__users limit 1"
+        )
 
 
 def test_every_mart_has_an_enforced_contract(built: Any) -> None:
