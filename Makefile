@@ -87,7 +87,7 @@ docs: up  ## Generate dbt's documentation and lineage into target/
 
 .PHONY: lint
 lint: setup  ## sqlfluff, ruff and yamllint
-	@$(BIN)/sqlfluff lint --processes 0 --disable-progress-bar models tests/integrity tests/macros analyses
+	@$(BIN)/sqlfluff lint --disable-progress-bar models tests/integrity tests/macros analyses
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/yamllint --strict .
