@@ -25,8 +25,9 @@ LOADS = 8
 # Every fourth batch is built by the oldest PostgreSQL that is supported.
 VERSIONS = (18, 18, 18, 16)
 
-# The batches that a mutant has to get through, one after the other, to survive.
-MUTANT_SEEDS = range(100, 108)
+# The batches that a mutant has to get through, one after the other, to survive. The first ones are
+# compared early and often.
+MUTANT_SEEDS = (111, 122, 129, 107, 120, 116, 127, 102, 128, 106)
 MUTANT_HISTORIES = 40
 
 
