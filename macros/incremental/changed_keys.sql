@@ -68,6 +68,7 @@
             'relation': entry.relation,
             'kind': kind_of_upstream(node),
             'is_snapshot': node.resource_type == 'snapshot',
+            'is_elsewhere': node.relation_name != entry.relation | string,
             'columns': [entry_columns] if entry_columns is string else entry_columns,
             'through': entry.through,
             'dated_by': entry.dated_by,
@@ -80,6 +81,12 @@
 {% macro node_of_relation(relation) -%}
     {%- for node in graph.nodes.values() if node.resource_type in ['model', 'snapshot', 'seed'] -%}
         {%- if node.relation_name == relation | string -%}
+            {{ return(node) }}
+        {%- endif -%}
+    {%- endfor -%}
+    {#- With --defer a ref leads into the schemas of another target. -#}
+    {%- for node in graph.nodes.values() if node.resource_type in ['model', 'snapshot', 'seed'] -%}
+        {%- if node.alias == relation.identifier -%}
             {{ return(node) }}
         {%- endif -%}
     {%- endfor -%}
@@ -115,7 +122,8 @@
                 run_snapshot::text as run_snapshot,
                 loaded_through::text as loaded_through,
                 fingerprint,
-                as_of > {{ as_of() }} as is_ahead
+                as_of > {{ as_of() }} as is_ahead,
+                system_identifier != {{ system_identifier() }} as is_of_another_server
             from {{ state_relation('watermarks') }}
             where model_name = '{{ model.name }}'
         {%- endset -%}
@@ -136,9 +144,14 @@
     {%- if not definition or definition['fingerprint'] != definition_fingerprint() -%}
         {{ return('its SQL or a variable changed') }}
     {%- endif -%}
+    {%- if previous.values() | selectattr('is_of_another_server') | list -%}
+        {{ return('the database was restored from another server') }}
+    {%- endif -%}
     {%- for upstream in upstreams -%}
         {%- set watermark = previous.get(upstream.name) -%}
-        {%- if not watermark -%}
+        {%- if upstream.is_elsewhere -%}
+            {{ return(upstream.name ~ ' is read from another target') }}
+        {%- elif not watermark -%}
             {{ return(upstream.name ~ ' was never read') }}
         {%- elif due and watermark['is_ahead'] -%}
             {{ return('as_of lies before the one of the last run') }}

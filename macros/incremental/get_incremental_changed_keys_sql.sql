@@ -14,7 +14,7 @@
 
     {%- if flags.EMPTY -%}
         {#- Without rows there is nothing to compare with; what stands there stays. -#}
-        {{ return('select 1') }}
+        {{ return('create temporary table applied_changes () on commit drop') }}
     {%- endif -%}
 
     create temporary table applied_changes () on commit drop;

@@ -1,7 +1,8 @@
 {% macro is_unseen_load(watermark, row_xid) -%}
     {#-
-        Rows newer than the newest seen, and, within the overlap, those that the last run's snapshot could not see:
-        a transaction may commit later than another one that stamped its rows later.
+        Rows newer than the newest seen, and, within the overlap, those of transactions that had not surely ended
+        when the last run began: one may commit later than another that stamped its rows later. A row can hold the
+        number of a subtransaction, of which a snapshot knows nothing; it is always above its transaction's.
     -#}
     {%- if watermark['loaded_through'] is none -%}
         true
@@ -10,9 +11,8 @@
         and (
             _loaded_at > '{{ watermark["loaded_through"] }}'
             or {{ row_xid }} is null
-            or not pg_visible_in_snapshot(
-                {{ full_xid(row_xid, watermark['run_snapshot']) }}, '{{ watermark["run_snapshot"] }}'
-            )
+            or {{ full_xid(row_xid, watermark['run_snapshot']) }}
+            >= pg_snapshot_xmin('{{ watermark["run_snapshot"] }}')
         )
     {%- endif -%}
 {%- endmacro %}

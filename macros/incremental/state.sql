@@ -20,6 +20,7 @@
     create table if not exists {{ watermarks }} (
         model_name text not null,
         upstream_name text not null,
+        system_identifier text not null,
         run_snapshot pg_snapshot not null,
         loaded_through timestamptz,
         fingerprint text,

@@ -7,6 +7,7 @@
         create temporary table this_run as
         select
             upstream_name,
+            {{ system_identifier() }} as system_identifier,
             pg_current_snapshot() as run_snapshot,
             loaded_through,
             fingerprint
@@ -15,12 +16,13 @@
                 '(definition)' as upstream_name,
                 null::timestamptz as loaded_through,
                 '{{ definition_fingerprint() }}' as fingerprint
-            {%- for upstream in upstreams %}
+            {%- for upstream in upstreams if not upstream.is_elsewhere %}
             union all
             select
                 '{{ upstream.name }}' as upstream_name,
                 {% if upstream.kind == 'loaded' -%}
-                    (select max(_loaded_at) from {{ upstream.relation }})
+                    {#- A row stamped in the future must not hide those that come before it. -#}
+                    (select least(max(_loaded_at), clock_timestamp()) from {{ upstream.relation }})
                 {%- else -%}
                     null::timestamptz
                 {%- endif %} as loaded_through,
@@ -37,29 +39,50 @@
 
 
 {% macro advance_watermarks() -%}
-    {#- A post-hook inside the model's transaction: the watermarks and the table move together or not at all. -#}
-    {%- if execute and not flags.EMPTY -%}
+    {#-
+        A post-hook inside the model's transaction: the watermarks and the table move together or not at all.
+        A table that was made anew is marked for its readers; made on empty inputs, it has read nothing itself.
+    -#}
+    {%- if execute -%}
         {%- set found = run_query(
-            "select to_regclass('pg_temp.this_run') is not null, to_regclass('pg_temp.applied_changes') is not null"
+            "select to_regclass('pg_temp.this_run') is not null, to_regclass('pg_temp.applied_changes') is null"
         )[0] -%}
-        {%- if found[0] %}
+        {%- set has_watermarks, is_new_table = found[0], found[1] -%}
+        {%- if is_new_table %}
+        insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
+        values ('{{ model.name }}', pg_current_xact_id(), null);
+        {%- endif %}
+        {%- if is_new_table and flags.EMPTY %}
+        delete from {{ state_relation('watermarks') }} where model_name = '{{ model.name }}'
+        {%- elif has_watermarks %}
         insert into {{ state_relation('watermarks') }} (
-            model_name, upstream_name, run_snapshot, loaded_through, fingerprint, as_of, advanced_at
+            model_name,
+            upstream_name,
+            system_identifier,
+            run_snapshot,
+            loaded_through,
+            fingerprint,
+            as_of,
+            advanced_at
         )
         select
-            '{{ model.name }}', upstream_name, run_snapshot, loaded_through, fingerprint, {{ as_of() }}, clock_timestamp()
+            '{{ model.name }}',
+            upstream_name,
+            system_identifier,
+            run_snapshot,
+            loaded_through,
+            fingerprint,
+            {{ as_of() }},
+            clock_timestamp()
         from pg_temp.this_run
         on conflict (model_name, upstream_name) do update
         set
+            system_identifier = excluded.system_identifier,
             run_snapshot = excluded.run_snapshot,
             loaded_through = excluded.loaded_through,
             fingerprint = excluded.fingerprint,
             as_of = excluded.as_of,
-            advanced_at = excluded.advanced_at;
-        {%- endif %}
-        {%- if not found[1] %}
-        insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
-        values ('{{ model.name }}', pg_current_xact_id(), null)
+            advanced_at = excluded.advanced_at
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
@@ -68,4 +91,10 @@
 {% macro lock_model() -%}
     {#- Two builds of one model at once would both insert the same rows; the second waits until the first has committed. -#}
     select pg_advisory_xact_lock(hashtext('{{ this }}'))
+{%- endmacro %}
+
+
+{% macro system_identifier() -%}
+    {#- Transaction numbers mean something in the cluster that gave them, and a dump is restored into another. -#}
+    (select system_identifier::text from pg_control_system())
 {%- endmacro %}

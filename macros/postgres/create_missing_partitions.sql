@@ -27,14 +27,19 @@
             ) as months
             where months.month_start is not null
         loop
-            child_name := format(
-                '%s_%s_%s', '{{ this.identifier[:40] }}', to_char(first_day, 'YYYY_MM'), '{{ relation }}'::regclass::oid
-            );
-            if to_regclass(format('%I.%I', '{{ child_schema }}', child_name)) is null then
+            child_name := format('%s_%s_', '{{ this.identifier[:40] }}', to_char(first_day, 'YYYY_MM'));
+            -- By the beginning of the name: a restored table has another oid than its children say.
+            if not exists (
+                select
+                from pg_inherits
+                inner join pg_class on pg_inherits.inhrelid = pg_class.oid
+                where pg_inherits.inhparent = '{{ relation }}'::regclass
+                    and starts_with(pg_class.relname, child_name)
+            ) then
                 execute format(
                     'create table %I.%I partition of {{ relation }} for values from (%L) to (%L)',
                     '{{ child_schema }}',
-                    child_name,
+                    child_name || '{{ relation }}'::regclass::oid,
                     first_day::text || ' 00:00:00+00',
                     (first_day + interval '1 month')::date::text || ' 00:00:00+00'
                 );

@@ -1,0 +1,178 @@
+"""What an incremental build must find: late commits, odd clocks, databases that have moved."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import dbt_project
+import pytest
+from conftest import FAST
+from test_project import NO_TESTS, contents
+
+from warehouse.server import Server
+
+pytestmark = pytest.mark.dbt
+
+ORDER = "insert into raw.orders (order_id, order_status, order_date, _loaded_at) values"
+
+
+def orders_like(database: Any, pattern: str) -> list[str]:
+    """The keys of fct_orders that are like `pattern`, sorted."""
+    with database.connect() as session:
+        return [
+            row[0]
+            for row in session.execute(
+                "select order_id from marts.fct_orders where order_id like %s order by 1", [pattern]
+            )
+        ]
+
+
+@pytest.mark.parametrize("drop", [False, True], ids=["full refresh", "dropped"])
+def test_a_table_made_on_empty_inputs_is_filled_by_the_next_build(built: Any, drop: bool) -> None:
+    before = contents(built)
+    if drop:
+        with built.connect() as session:
+            session.execute("drop table marts.fct_orders cascade")
+        dbt_project.build(built, options=("--empty", *NO_TESTS))
+    else:
+        dbt_project.build(built, options=("--empty", *NO_TESTS), full_refresh=True)
+    dbt_project.build(built, options=NO_TESTS)
+
+    assert contents(built) == before
+
+
+@pytest.mark.parametrize("in_savepoint", [False, True], ids=["plain", "in a savepoint"])
+def test_a_late_commit_is_found(built: Any, in_savepoint: bool) -> None:
+    """Its rows are stamped before those of a transaction that a build has already read."""
+    with built.connect() as late, built.connect() as soon:
+        if in_savepoint:
+            late.execute("savepoint inner_one")
+        late.execute(f"{ORDER} ('late', 'paid', now(), now() - interval '1 minute')")
+        if in_savepoint:
+            late.execute("release savepoint inner_one")
+        soon.execute(f"{ORDER} ('soon', 'paid', now(), now())")
+        soon.commit()
+        dbt_project.build(built, options=NO_TESTS)
+        assert orders_like(built, "%oon") == ["soon"]
+        late.commit()
+    dbt_project.build(built, options=NO_TESTS)
+
+    assert orders_like(built, "late") == ["late"]
+
+
+def test_a_stamp_in_the_future_hides_nothing(built: Any) -> None:
+    with built.connect() as session:
+        session.execute(f"{ORDER} ('early', 'paid', now(), now() + interval '10 days')")
+    dbt_project.build(built, options=NO_TESTS)
+    with built.connect() as session:
+        session.execute(f"{ORDER} ('after', 'paid', now(), clock_timestamp())")
+    dbt_project.build(built, options=NO_TESTS)
+
+    assert orders_like(built, "after") == ["after"]
+    assert orders_like(built, "early") == ["early"]
+
+
+def test_a_changed_variable_reaches_every_row(built: Any) -> None:
+    dbt_project.build(built, options=NO_TESTS, variables={"simple_clv_factor": 2})
+    with built.connect() as session:
+        row = session.execute(
+            "select bool_and(simple_value = round(2 * historic_value, 2)), max(simple_value) > 0"
+            " from marts.user_clv"
+        ).fetchone()
+    assert row == (True, True)
+
+
+def test_a_restored_warehouse_goes_on(built: Any, server: Server) -> None:
+    """Another server gives other numbers to transactions and to tables."""
+    folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))
+    other = Server(folder / ".warehouse", settings=FAST)
+    try:
+        other.up()
+        dump = folder / "dump"
+        with other.connect("postgres") as connection:
+            connection.execute("create database restored template template0")
+        subprocess.run(
+            [str(server.bin / "pg_dump"), "-Fc", "-f", str(dump), server.uri(built.name)],
+            check=True,
+        )
+        subprocess.run(
+            [str(other.bin / "pg_restore"), "-d", other.uri("restored"), str(dump)], check=True
+        )
+        parameters = other.parameters("restored")
+        restored = dataclasses.replace(
+            built,
+            name="restored",
+            environment={
+                "PGHOST": parameters["host"],
+                "PGPORT": parameters["port"],
+                "PGUSER": parameters["user"],
+                "PGDATABASE": "restored",
+            },
+        )
+        with restored.connect() as session:
+            row = session.execute(
+                "select user_id, total_orders from marts.user_analytics order by 1 limit 1"
+            ).fetchone()
+            assert row is not None
+            session.execute(
+                "insert into raw.orders (order_id, user_id, order_status, order_date, _loaded_at)"
+                " values ('new', %s, 'paid', now() - interval '1 hour', clock_timestamp())",
+                [row[0]],
+            )
+            session.execute(
+                "insert into raw.events (event_id, event_type, event_timestamp, _loaded_at)"
+                " select 'new', 'click', max(event_timestamp), clock_timestamp()"
+                " from marts.fct_user_events"
+            )
+        dbt_project.build(restored, options=("--exclude-resource-type", "unit_test"))
+        with restored.connect() as session:
+            after = session.execute(
+                "select total_orders from marts.user_analytics where user_id = %s", [row[0]]
+            ).fetchone()
+            events = session.execute(
+                "select count(*) from marts.fct_user_events where event_id = 'new'"
+            ).fetchone()
+        assert after == (row[1] + 1,)
+        assert events == (1,)
+    finally:
+        other.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_build_may_defer_to_another_target(built: Any, tmp_path: Path) -> None:
+    """As in a pull request's check: one model in a target of its own, on the parents of another."""
+    state = tmp_path / "state"
+    environment = {**built.environment, "DBT_LOG_PATH": str(tmp_path)}
+    for arguments in (
+        ["compile", "--select", "user_clv", "--target-path", str(state)],
+        *[
+            [
+                *("build", "--target", "ci", "--select", "user_clv", "--defer"),
+                *("--state", str(state), "--target-path", str(tmp_path / "target")),
+            ]
+        ]
+        * 2,
+    ):
+        with dbt_project.environment(environment):
+            answer = subprocess.run(
+                [sys.executable, "-m", "dbt.cli.main", *arguments],
+                cwd=dbt_project.ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        assert answer.returncode == 0, answer.stdout[-3000:]
+    with built.connect() as session:
+        assert session.execute(
+            "select user_id, simple_value from ci_marts.user_clv order by 1"
+        ).fetchall() == (
+            session.execute(
+                "select user_id, simple_value from marts.user_clv order by 1"
+            ).fetchall()
+        )
