@@ -106,8 +106,9 @@ def show_marts() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    listed = read_marts(manifest_path())
     with connection.connect() as session:
-        found = count_rows(session, read_marts(manifest_path()))
+        found = count_rows(session, listed)
     table = Table(title="The marts", title_justify="left", box=None, pad_edge=False)
     table.add_column("mart", style="bold", no_wrap=True)
     table.add_column("rows", justify="right")

@@ -1066,3 +1066,20 @@ def test_real_data_loads_whole(connection, name: str) -> None:
     for summary in load_folder(SHARED / "data" / name, connection=connection):
         assert summary.unchanged == summary.read
     assert fetch(connection, "select count(*) from quarantine.rejected_rows") == [(0,)]
+
+
+def test_another_kind_of_database_is_refused(database) -> None:
+    with (
+        database.connect() as connection,
+        pytest.raises(WarehouseError, match="the only source database is PostgreSQL"),
+    ):
+        load_folder(Path("mysql://host/shop"), connection=connection)
+
+
+def test_the_truth_of_a_sample_goes_without_saying(database, sample_folder: Path) -> None:
+    assert (sample_folder / "truth.json").is_file()
+    report = Reporter()
+    with database.connect() as connection:
+        load_folder(sample_folder, connection=connection, report=report)
+
+    assert report.notes == []

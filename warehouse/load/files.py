@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ FORMATS = {
     ".jsonl": "jsonl",
     ".jsonl.gz": "jsonl",
 }
+# What `warehouse sample` writes beside the tables.
+TRUTH = {"truth", "truth.json"}
 
 
 @dataclass
@@ -67,6 +70,11 @@ def discover(
     Arguments: `tables` limits the load to these, all when empty.
     Raises WarehouseError when a name, a header or an archive is wrong: nothing is loaded then.
     """
+    if re.match("[a-z][a-z0-9+.-]*:/", str(folder), re.IGNORECASE):
+        raise WarehouseError(
+            f"{folder} is no folder, and the only source database is PostgreSQL: "
+            "postgresql://user@host/database."
+        )
     if not folder.exists():
         raise WarehouseError(f"{folder} does not exist; give the folder that holds the files.")
     if not folder.is_dir():
@@ -85,7 +93,8 @@ def discover(
         if path.is_dir():
             stem = path.name.lower()
             if stem not in contract.tables:
-                report.note(f"{path.name}/ is ignored: no table of that name.")
+                if path.name not in TRUTH:
+                    report.note(f"{path.name}/ is ignored: no table of that name.")
                 continue
             parts = _parts(path, folder, report)
             if not parts:
@@ -94,7 +103,8 @@ def discover(
         else:
             split = split_name(path)
             if split is None:
-                report.note(f"{path.name} is ignored: no data file ({', '.join(FORMATS)}).")
+                if path.name not in TRUTH:
+                    report.note(f"{path.name} is ignored: no data file ({', '.join(FORMATS)}).")
                 continue
             stem, kind = split
             if tables and stem not in tables and stem in contract.tables:
