@@ -106,13 +106,24 @@ test-dbt-1.11: setup  ## The laws of the dbt project under dbt-core 1.11, in an 
 	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --no-deps --editable .
 	@$(OTHER_VENV)/bin/pytest tests/python/test_project.py
 
+N ?= 100
+SEED ?=
+
+.PHONY: replay
+replay: setup  ## Random histories, built load by load against a full rebuild: make replay N=500 SEED=7
+	@PYTHONPATH=tests/python $(BIN)/python -m replay histories $(N) $(if $(SEED),--seed $(SEED))
+
+.PHONY: mutants
+mutants: setup  ## Break each incremental mechanism, and see that the replay notices
+	@PYTHONPATH=tests/python $(BIN)/python -m replay mutants
+
 .PHONY: parity
 parity: setup  ## Compare the stand-ins with the genuine packages: make parity PACKAGES=FOLDER
 	@if [ -z "$(PACKAGES)" ]; then echo "Name the folder of the genuine packages: make parity PACKAGES=FOLDER"; exit 2; fi
 	@$(BIN)/python -m warehouse.parity --packages "$(PACKAGES)"
 
 .PHONY: bench
-bench: setup  ## Measure, and write benchmarks/README.md
+bench: setup  ## Measure loading against a bare copy: benchmarks/README.md
 	@$(BIN)/python benchmarks/load.py
 
 .PHONY: clean
