@@ -162,6 +162,8 @@ class Workshop:
                 for batch in batches:
                     session = open_transactions[batch.commit]
                     stamp = load.clock - batch.lateness
+                    # Behind a savepoint a row holds another number than its transaction's.
+                    session.execute("savepoint of_a_batch")
                     for operation in batch.operations:
                         self._apply(session, prefix, operation, stamp, load.clock)
                     if batch.commit == BEFORE:
