@@ -21,8 +21,11 @@
             select
                 '{{ upstream.name }}' as upstream_name,
                 {% if upstream.kind == 'loaded' -%}
-                    {#- A row stamped in the future must not hide those that come before it. -#}
-                    (select least(max(_loaded_at), clock_timestamp()) from {{ upstream.relation }})
+                    {#- A row stamped in the future must not hide those that come before it; least() skips a null. -#}
+                    (
+                        select case when max(_loaded_at) is not null then least(max(_loaded_at), clock_timestamp()) end
+                        from {{ upstream.relation }}
+                    )
                 {%- else -%}
                     null::timestamptz
                 {%- endif %} as loaded_through,
