@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -191,6 +192,8 @@ def main() -> int:
     of_mutants = commands.add_parser("mutants", help="break mechanisms, and see it found")
     of_mutants.add_argument("words", nargs="*", help="only those with these words in their name")
     given = parser.parse_args()
+    # A run that is told to end stops its server, as at Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if given.command == "mutants":
         return run_mutants(given.words)
     if given.count < 1 or given.loads < 2:
