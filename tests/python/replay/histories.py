@@ -95,6 +95,7 @@ class Load:
         is_quiet: nothing stays open during the build, so that a full rebuild must give the same.
         select: what is built, everything when empty.
         rebuild: a model that is built anew, alone, before the build.
+        late: when late transactions may commit; one that stays open hides how others are found.
         wait_in: the model in whose write the transactions of `DURING` commit.
         seeds: seeds that are changed from this load on, with their new text.
         grow: raw tables that gain a column which the contract does not know.
@@ -109,6 +110,7 @@ class Load:
     is_quiet: bool = True
     select: tuple[str, ...] = ()
     rebuild: str | None = None
+    late: tuple[str, ...] = (DURING, AFTER)
     wait_in: str = "fct_orders"
     seeds: Values = field(default_factory=dict)
     grow: tuple[str, ...] = ()
@@ -273,6 +275,7 @@ class Generator:
     def plan(self, count: int) -> Plan:
         """A plan of `count` loads; the last is quiet and builds everything."""
         chance = random.Random(f"plan {self.seed}")  # noqa: S311 - test data
+        late = random.Random(f"late {self.seed}")  # noqa: S311 - test data
         # What makes a model take all its keys is rare, because it heals what went wrong before.
         loads = []
         clock = FIRST_LOAD
@@ -300,6 +303,7 @@ class Generator:
                     is_quiet=is_quiet and not select,
                     select=select,
                     rebuild=rebuild,
+                    late=late.choice(((DURING,), (AFTER,), (DURING, AFTER))),
                     wait_in=chance.choice(WAITING_MODELS),
                     seeds=seeds,
                     grow=(chance.choice(tables),) if chance.random() < 0.3 else (),
@@ -344,7 +348,7 @@ class Generator:
             # Of two open transactions only one can hold a row.
             own = [each for each in operations if (each.table, each.key) not in taken]
             taken.update((each.table, each.key) for each in own)
-            if own:
+            if own and commit in (BEFORE, *load.late):
                 batches.append(Batch(commit, chance.choice(LATENESS), tuple(own)))
         return tuple(batches)
 
