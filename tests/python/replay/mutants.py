@@ -250,7 +250,7 @@ MUTANTS = (
         KEYS,
         "definition['fingerprint'] != definition_fingerprint()",
         "false",
-        seed=127,
+        seed=138,
     ),
     # --- Writing
     Mutant(
