@@ -1,0 +1,71 @@
+{% materialization view, adapter='postgres' %}
+    {#-
+        dbt's own drops the view that was there, and everything that stands on it. Here a view that says the same
+        stays untouched, and another one takes its place under the same identity, so readers never miss it.
+    -#}
+    {%- set existing_relation = load_cached_relation(this) -%}
+    {%- set target_relation = this.incorporate(type='view') -%}
+    {%- set fit = fit_of_view(existing_relation, sql) -%}
+    {%- if fit == 'other columns' -%}
+        {{ return(dbt.materialization_view_default()) }}
+    {%- endif -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {%- if config.get('contract').enforced -%}
+        {{ get_assert_columns_equivalent(sql) }}
+    {%- endif -%}
+    {%- if fit == 'same' -%}
+        {%- do store_raw_result(name='main', message='UNCHANGED', code='UNCHANGED', rows_affected='-1') -%}
+    {%- else -%}
+        {%- call statement('main') -%}
+            {{ lock_model() }};
+            {{ config.get('sql_header') or '' }}
+            create or replace view {{ target_relation }} as
+            {{ sql }}
+        {%- endcall -%}
+    {%- endif -%}
+    {%- set should_revoke = should_revoke(existing_relation, full_refresh_mode=True) -%}
+    {%- do apply_grants(target_relation, config.get('grants'), should_revoke=should_revoke) -%}
+    {%- do persist_docs(target_relation, model) -%}
+
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+
+{% macro fit_of_view(existing_relation, sql) -%}
+    {%- if existing_relation is none -%}
+        {{ return('new') }}
+    {%- elif not existing_relation.is_view -%}
+        {{ return('other columns') }}
+    {%- endif -%}
+    {#- PostgreSQL replaces a view by one that has its columns, by name and type, and perhaps more behind them. -#}
+    {%- set query -%}
+        create temporary view view_to_come as
+        {{ sql }};
+
+        select
+            case
+                when exists (
+                    select attnum, attname, atttypid, atttypmod, attcollation
+                    from pg_attribute
+                    where attrelid = to_regclass('{{ existing_relation }}') and attnum > 0
+                    except
+                    select attnum, attname, atttypid, atttypmod, attcollation
+                    from pg_attribute
+                    where attrelid = 'pg_temp.view_to_come'::regclass and attnum > 0
+                ) then 'other columns'
+                when pg_get_viewdef(to_regclass('{{ existing_relation }}')) = pg_get_viewdef('pg_temp.view_to_come'::regclass)
+                    then 'same'
+                else 'same columns'
+            end as fit
+    {%- endset -%}
+    {%- set fit = run_query((config.get('sql_header') or '') ~ query)[0][0] -%}
+    {%- do run_query('drop view pg_temp.view_to_come') -%}
+    {{ return(fit) }}
+{%- endmacro %}

@@ -1,0 +1,99 @@
+"""Views that are built again: readers never miss them, nor what stands on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dbt_project
+import pytest
+
+pytestmark = pytest.mark.dbt
+
+VIEW, ON_TOP = "staging.stg_app__consents", "quarantine.excluded_rows"
+
+
+def identities(database: Any) -> tuple[tuple[int, str], tuple[int, str]]:
+    """The oid and the text of the view and of the view that reads it; both must be there."""
+    with database.connect() as session:
+        return tuple(
+            session.execute(
+                "select %(name)s::regclass::oid::int, pg_get_viewdef(%(name)s::regclass)",
+                {"name": name},
+            ).fetchone()
+            for name in (VIEW, ON_TOP)
+        )
+
+
+def put_in_place(database: Any, query: str) -> None:
+    """Make VIEW another one."""
+    with database.connect() as session:
+        session.execute(f"drop view {VIEW} cascade")
+        session.execute(f"create view {VIEW} as {query}")
+
+
+def text_of(database: Any) -> str:
+    """The query of VIEW."""
+    return identities(database)[0][1].rstrip(";")
+
+
+def test_a_view_that_stays_the_same_is_not_locked(built: Any) -> None:
+    before = identities(built)
+    with built.connect() as reader:
+        reader.execute(f"select count(*) from {VIEW}")
+        with built.connect() as session:
+            session.execute(f"alter database {built.name} set lock_timeout = '2s'")
+        dbt_project.run(built, "run", "stg_app__consents")
+
+    assert identities(built) == before
+
+
+def test_another_text_takes_its_place_below_the_views_that_read_it(built: Any) -> None:
+    before = identities(built)
+    with built.connect() as session:
+        session.execute(f"create or replace view {VIEW} as {text_of(built)} limit 0")
+    assert identities(built) != before
+    dbt_project.run(built, "run", "stg_app__consents")
+
+    assert identities(built) == before
+
+
+def test_a_view_with_fewer_columns_gains_them_in_its_place(built: Any) -> None:
+    whole = text_of(built)
+    put_in_place(built, f"select consent_id from ({whole}) as whole")
+    with built.connect() as session:
+        (before,) = session.execute("select %s::regclass::oid::int", [VIEW]).fetchone()
+    dbt_project.run(built, "run", "stg_app__consents", "excluded_rows")
+
+    assert identities(built)[0] == (before, f"{whole};")
+
+
+def test_what_cannot_be_replaced_is_made_anew(built: Any) -> None:
+    whole = text_of(built)
+    for query in (
+        "select 1 as of_old_times",
+        "select 1 as consent_id",
+        f"select user_id, consent_id from ({whole}) as whole",
+    ):
+        put_in_place(built, query)
+        dbt_project.run(built, "run", "stg_app__consents", "excluded_rows")
+        assert text_of(built) == whole, query
+
+    with built.connect() as session:
+        session.execute(f"drop view {VIEW} cascade")
+        session.execute(f"create table {VIEW} (consent_id text)")
+    dbt_project.run(built, "run", "stg_app__consents", "excluded_rows")
+    assert text_of(built) == whole
+
+
+def test_an_open_reader_of_another_text_stops_the_build_and_loses_nothing(built: Any) -> None:
+    """The replacement waits for `lock_timeout`, then says so; the old view stays."""
+    with built.connect() as session:
+        session.execute(f"create or replace view {VIEW} as {text_of(built)} limit 0")
+    before = identities(built)
+    built.environment["WAREHOUSE_SESSION_OPTIONS"] = "-c timezone=UTC -c lock_timeout=300ms"
+    with built.connect() as reader:
+        reader.execute(f"select count(*) from {VIEW}")
+        with pytest.raises(dbt_project.DbtFailed, match="lock timeout"):
+            dbt_project.run(built, "run", "stg_app__consents")
+
+    assert identities(built) == before
