@@ -113,9 +113,11 @@ SEED ?=
 replay: setup  ## Random histories, built load by load against a full rebuild: make replay N=500 SEED=7
 	@PYTHONPATH=tests/python $(BIN)/python -m replay histories $(N) $(if $(SEED),--seed $(SEED))
 
+ONLY ?=
+
 .PHONY: mutants
-mutants: setup  ## Break each incremental mechanism, and see that the replay notices
-	@PYTHONPATH=tests/python $(BIN)/python -m replay mutants
+mutants: setup  ## Break each incremental mechanism, and see that the replay notices: make mutants ONLY="part of a name, another"
+	@PYTHONPATH=tests/python $(BIN)/python -m replay mutants $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: parity
 parity: setup  ## Compare the stand-ins with the genuine packages: make parity PACKAGES=FOLDER

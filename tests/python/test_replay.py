@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay.__main__ import make
-from replay.histories import BEFORE, Generator, History, Plan, reductions, script
+from replay.histories import (
+    BEFORE,
+    Generator,
+    History,
+    Plan,
+    details_of,
+    operations_of,
+    script,
+    without,
+)
 from replay.mutants import MUTANTS
 from replay.shrink import shrink
-from replay.workshop import Workshop, copy_project, replay, show, whose
+from replay.workshop import Workshop, compare_contents, copy_project, replay, show, whose
 
 from warehouse.server import Server
 
@@ -105,8 +115,11 @@ def test_no_two_open_transactions_change_the_same_row(seed: int) -> None:
 def test_what_shrinking_tries_is_smaller(seed: int) -> None:
     generator = Generator(seed)
     history = generator.history(0, generator.plan(4))
-    for smaller in reductions(history):
-        assert smaller.size < history.size
+    pieces = [*operations_of(history), *details_of(history)]
+    for piece in pieces:
+        assert without(history, {piece}).size < history.size
+    assert without(history, set()) == history
+    assert without(history, set(pieces)).size == 0
 
 
 @settings(max_examples=25, deadline=None)
@@ -136,3 +149,22 @@ def test_a_failing_history_shrinks_to_what_matters(seed: int) -> None:
 def test_a_row_says_whose_it_is() -> None:
     assert whose('{"user_id": "h12-u3"}') == "h12"
     assert whose('{"revenue_date": "2024-01-01"}') == ""
+
+
+def test_a_difference_is_told_by_its_cells() -> None:
+    def order(key: str, amount: str) -> str:
+        return f'{{"order_id": "{key}", "currency": "EUR", "paid": true, "amount": {amount}}}'
+
+    both = order("h1-o0", "1.0")
+    built = {"marts.fct_orders": Counter([both, order("h1-o1", "2.50"), order("h2-o2", "3"), both])}
+    full = {"marts.fct_orders": Counter([both, order("h1-o1", "null"), order("h3-o3", "5")])}
+
+    assert compare_contents(built, full) == {
+        "h1": [
+            "marts.fct_orders, order_id=h1-o1: amount is 2.50, expected null",
+            f"marts.fct_orders has, and should not: {both}",
+        ],
+        "h2": [f"marts.fct_orders has, and should not: {order('h2-o2', '3')}"],
+        "h3": [f"marts.fct_orders lacks {order('h3-o3', '5')}"],
+    }
+    assert compare_contents(built, built) == {}

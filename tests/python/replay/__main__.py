@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,15 @@ from conftest import FAST
 from replay.histories import Generator, History, Plan, script
 from replay.mutants import MUTANTS, Mutant
 from replay.shrink import shrink
-from replay.workshop import Complaints, Contents, Workshop, copy_project, replay, show
+from replay.workshop import (
+    Complaints,
+    Contents,
+    Workshop,
+    copy_project,
+    load_of,
+    replay,
+    show,
+)
 from warehouse.server import Server
 
 PER_BATCH = 25
@@ -58,41 +66,62 @@ def make(seed: int, count: int, loads: int) -> tuple[Plan, dict[str, History]]:
 def explain(
     place: Workshop, plan: Plan, of_prefix: dict[str, History], complaints: Complaints
 ) -> str:
-    """Shrink one failing history, and tell what it is and what came out wrong."""
-    prefix = next((name for name in complaints if name), None)
-    if prefix is None:
-        prefix = _find_culprit(place, plan, of_prefix)
-    if prefix is None:
-        return show(complaints[""]) + "\nNo history shows this alone."
+    """Shrink one failing history, and tell what it is and what came out wrong.
+
+    Args:
+        place: where to replay.
+        plan: what the histories have in common.
+        of_prefix: the histories by their prefix.
+        complaints: what their replay said.
+
+    Returns:
+        The history as a script of loads, and its differences; or that no history shows them alone.
+    """
+    # What comes after the load that failed does not matter; but it has to be a quiet one.
+    end = next(n for n in range(load_of(complaints), len(plan) + 1) if plan[n - 1].is_quiet)
+    plan = plan[:end]
+    of_prefix = {name: History(each.loads[:end]) for name, each in of_prefix.items()}
+    with_tests = any("dbt test: " in line for lines in complaints.values() for line in lines)
+
+    def wrong(candidate_plan: Plan, candidates: dict[str, History]) -> Complaints:
+        return replay(place, candidate_plan, candidates, check="last", with_tests=with_tests)
+
+    named = sorted((each for each in complaints if each), key=lambda name: of_prefix[name].size)
+    prefix = named[0] if named else _find_culprit(wrong, plan, of_prefix)
+    if prefix is None or (named and not wrong(plan, {prefix: of_prefix[prefix]})):
+        told = show(next(iter(complaints.values())))
+        return f"{told}\nNo history shows this alone; the whole batch is needed."
 
     def failing(candidate_plan: Plan, candidates: Sequence[History]) -> list[int]:
-        named = {f"h{position}": each for position, each in enumerate(candidates)}
-        found = replay(place, candidate_plan, named, check_all=True)
-        print(f"  shrinking: {len(named)} tried, {len(found)} fail", flush=True)
-        if "" in found and len(named) > 1:
-            # The build stopped, or nobody's row is wrong: they are tried alone, the small first.
-            order = sorted(range(len(candidates)), key=lambda number: candidates[number].size)
-            for number in order[:20]:
-                if replay(place, candidate_plan, {"h0": candidates[number]}, check_all=True):
-                    return [number]
-        return [position for position, name in enumerate(named) if name in found or "" in found]
+        of_name = {f"h{position}": each for position, each in enumerate(candidates)}
+        found = wrong(candidate_plan, of_name)
+        names = {name for name in found if name}
+        if found and not names:
+            # The build stopped, or nobody's row is wrong; the small ones are searched first.
+            small_first = sorted(of_name, key=lambda name: of_name[name].size)
+            culprit = _find_culprit(wrong, candidate_plan, {n: of_name[n] for n in small_first})
+            names = {culprit} if culprit else set()
+        print(f"  shrinking: {len(of_name)} tried, {len(names)} fail", flush=True)
+        return [position for position, name in enumerate(of_name) if name in names]
 
     plan, history = shrink(plan, of_prefix[prefix], failing)
-    wrong = replay(place, plan, {"h0": history}, check_all=True)
-    lines = list(itertools.chain.from_iterable(wrong.values()))
-    said = show(lines) if lines else "Alone it is right; with others: " + show(complaints[prefix])
-    return f"{script(plan, history)}\n\n{said}"
+    lines = itertools.chain.from_iterable(wrong(plan, {"h0": history}).values())
+    return f"{script(plan, history)}\n\n{show(list(lines))}"
 
 
-def _find_culprit(place: Workshop, plan: Plan, of_prefix: dict[str, History]) -> str | None:
-    """By halves, a history with which the build fails."""
+def _find_culprit(
+    wrong: Callable[[Plan, dict[str, History]], Complaints],
+    plan: Plan,
+    of_prefix: dict[str, History],
+) -> str | None:
+    """By halves, a history that fails alone; the first ones are searched first."""
     names = list(of_prefix)
     while len(names) > 1:
-        half = names[: len(names) // 2]
-        fails = replay(place, plan, {name: of_prefix[name] for name in half}, check_all=True)
+        half = names[: (len(names) + 1) // 2]
+        fails = wrong(plan, {name: of_prefix[name] for name in half})
         names = half if fails else names[len(half) :]
     name = names[0]
-    return name if replay(place, plan, {name: of_prefix[name]}, check_all=True) else None
+    return name if wrong(plan, {name: of_prefix[name]}) else None
 
 
 def run_histories(count: int, first_seed: int, loads: int) -> int:
@@ -127,12 +156,24 @@ def run_histories(count: int, first_seed: int, loads: int) -> int:
 # --- Mutants ----------------------------------------------------------------------------------
 
 
-def run_mutants(words: Sequence[str]) -> int:
-    """Break each mechanism, and see that the replay finds it; 0 when every mutant is found."""
-    chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in words)]
-    if not chosen:
-        print(f"No mutant has {' and '.join(words)} in its name.")
-        return 2
+def run_mutants(only: str) -> int:
+    """Break each mechanism, and see that the replay finds it.
+
+    Args:
+        only: parts of names, separated by commas; empty for all mutants.
+
+    Returns:
+        0 when every mutant is found, 1 when one survives, 2 when a part fits no name.
+    """
+    parts = [part.strip() for part in only.split(",") if part.strip()]
+    for part in parts:
+        if not any(part in mutant.name for mutant in MUTANTS):
+            names = "\n  ".join(mutant.name for mutant in MUTANTS)
+            print(f"No mutant has '{part}' in its name; there are:\n  {names}")
+            return 2
+    chosen = [
+        mutant for mutant in MUTANTS if not parts or any(part in mutant.name for part in parts)
+    ]
     survivors = []
     # The full rebuild does not use what is broken, so it is made once, by the project as it is.
     rebuilds: dict[int, dict[int, Contents]] = {}
@@ -155,11 +196,11 @@ def _try(place: Workshop, mutant: Mutant, rebuilds: dict[int, dict[int, Contents
         plan, of_prefix = make(seed, MUTANT_HISTORIES, LOADS)
         if seed not in rebuilds:
             rebuilds[seed] = {}
-            wrong = replay(place, plan, of_prefix, check_all=True, rebuilds=rebuilds[seed])
+            wrong = replay(place, plan, of_prefix, check="all", rebuilds=rebuilds[seed])
             if wrong:
                 raise SystemExit(f"seed {seed} fails without a mutant: {wrong}")
         with _broken(place, mutant):
-            found = replay(place, plan, of_prefix, check_all=True, rebuilds=rebuilds[seed])
+            found = replay(place, plan, of_prefix, check="all", rebuilds=rebuilds[seed])
         if found:
             return f"seed {seed}, {next(iter(found.values()))[0]}"
     return None
@@ -190,12 +231,12 @@ def main() -> int:
     of_histories.add_argument("--seed", type=int, default=1, help="of the first batch")
     of_histories.add_argument("--loads", type=int, default=LOADS, help="of each history")
     of_mutants = commands.add_parser("mutants", help="break mechanisms, and see it found")
-    of_mutants.add_argument("words", nargs="*", help="only those with these words in their name")
+    of_mutants.add_argument("--only", default="", help="parts of names, separated by commas")
     given = parser.parse_args()
     # A run that is told to end stops its server, as at Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if given.command == "mutants":
-        return run_mutants(given.words)
+        return run_mutants(given.only)
     if given.count < 1 or given.loads < 2:
         parser.error(f"at least 1 history of 2 loads is needed; got {given.count} of {given.loads}")
     return run_histories(given.count, given.seed, given.loads)

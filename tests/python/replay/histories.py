@@ -12,6 +12,7 @@ import datetime as dt
 import functools
 import random
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,7 +103,9 @@ class Load:
         clv_factor: the variable simple_clv_factor.
         has_beat: whether a row of every table comes, stamped with the clock.
         empty_first: whether a build with --empty goes ahead.
+        emptied: a model that is built anew on empty inputs, alone, before the build.
         backfill: the first and the last day that the build takes anew, as variables from and to.
+        has_faults: whether rows of these days went wrong without a trace, before the load.
     """
 
     clock: dt.datetime
@@ -117,7 +120,9 @@ class Load:
     clv_factor: str = "1.2"
     has_beat: bool = True
     empty_first: bool = False
+    emptied: str | None = None
     backfill: tuple[str, str] | None = None
+    has_faults: bool = False
 
     def __str__(self) -> str:
         words = [f"clock {self.clock:%Y-%m-%d %H:%M:%S}, as_of {self.as_of}"]
@@ -125,13 +130,17 @@ class Load:
         words += [f"raw.{table} gains a column" for table in self.grow]
         if self.clv_factor != "1.2":
             words.append(f"simple_clv_factor {self.clv_factor}")
-        if self.empty_first:
-            words.append("dbt build --empty")
+        if self.has_faults:
+            words.append("rows of the window go wrong without a trace")
         if self.rebuild:
             words.append(f"dbt build --full-refresh --select {self.rebuild}")
+        if self.emptied:
+            words.append(f"dbt build --full-refresh --empty --select {self.emptied}")
+        if self.empty_first:
+            words.append("dbt build --empty")
         build = f"dbt build {'--select ' if self.select else ''}{' '.join(self.select)}".strip()
         if self.backfill:
-            build += " from {} to {}".format(*self.backfill)
+            build += " --vars '{{from: {}, to: {}}}'".format(*self.backfill)
         return "; ".join([*words, build])
 
 
@@ -220,6 +229,8 @@ PARTIAL_BUILDS = (
     ("int_user_activity", "user_segments"),
     ("+dim_users", "+dim_products"),
 )
+# Without the snapshots that they read, which are one load behind.
+WITHOUT_SNAPSHOTS = ("dim_users", "dim_products", "fct_order_items")
 REBUILT_MODELS = (
     "dim_users",
     "dim_products",
@@ -276,6 +287,7 @@ class Generator:
         """A plan of `count` loads; the last is quiet and builds everything."""
         chance = random.Random(f"plan {self.seed}")  # noqa: S311 - test data
         late = random.Random(f"late {self.seed}")  # noqa: S311 - test data
+        rare = random.Random(f"rare {self.seed}")  # noqa: S311 - test data
         # What makes a model take all its keys is rare, because it heals what went wrong before.
         loads = []
         clock = FIRST_LOAD
@@ -287,6 +299,8 @@ class Generator:
             is_quiet = is_last or chance.random() < 0.5
             is_odd = not is_first and not is_last
             select = chance.choice(PARTIAL_BUILDS) if is_odd and chance.random() < 0.2 else ()
+            if select and rare.random() < 0.25:
+                select = WITHOUT_SNAPSHOTS
             rebuild = (
                 chance.choice(REBUILT_MODELS) if not is_first and chance.random() < 0.1 else None
             )
@@ -296,23 +310,27 @@ class Generator:
                 if chance.random() < 0.06
             }
             tables = list(self.contract.tables)
-            loads.append(
-                Load(
-                    clock=clock,
-                    as_of=self._as_of(chance, clock, loads),
-                    is_quiet=is_quiet and not select,
-                    select=select,
-                    rebuild=rebuild,
-                    late=late.choice(((DURING,), (AFTER,), (DURING, AFTER))),
-                    wait_in=chance.choice(WAITING_MODELS),
-                    seeds=seeds,
-                    grow=(chance.choice(tables),) if chance.random() < 0.3 else (),
-                    clv_factor="1.5" if chance.random() < 0.04 else "1.2",
-                    has_beat=is_first or chance.random() < 0.85,
-                    empty_first=not is_first and chance.random() < 0.1,
-                    backfill=("2024-02-01", "2024-04-05") if chance.random() < 0.06 else None,
-                )
+            load = Load(
+                clock=clock,
+                as_of=self._as_of(chance, clock, loads),
+                is_quiet=is_quiet and not select,
+                select=select,
+                rebuild=rebuild,
+                late=late.choice(((DURING,), (AFTER,), (DURING, AFTER))),
+                wait_in=chance.choice(WAITING_MODELS),
+                seeds=seeds,
+                grow=(chance.choice(tables),) if chance.random() < 0.3 else (),
+                clv_factor="1.5" if chance.random() < 0.04 else "1.2",
+                has_beat=is_first or chance.random() < 0.85,
+                empty_first=not is_first and chance.random() < 0.1,
+                emptied=(
+                    rare.choice(REBUILT_MODELS) if not is_first and rare.random() < 0.06 else None
+                ),
+                backfill=("2024-02-01", "2024-04-05") if chance.random() < 0.06 else None,
             )
+            if load.backfill and not select and not is_first:
+                load = dataclasses.replace(load, has_faults=True)
+            loads.append(load)
         return tuple(loads)
 
     def _as_of(self, chance: random.Random, clock: dt.datetime, loads: list[Load]) -> str:
@@ -331,12 +349,24 @@ class Generator:
         """The history of this number, for a plan."""
         chance = random.Random(f"history {self.seed} {number}")  # noqa: S311 - test data
         activity = chance.choice((2, 4, 7))
-        return History(
-            tuple(
-                self._load(chance, load, activity * 3 if index == 0 else activity)
-                for index, load in enumerate(plan)
-            )
+        first, *later = (
+            self._load(chance, load, activity * 3 if index == 0 else activity)
+            for index, load in enumerate(plan)
         )
+        return History((self._with_users(number, first), *later))
+
+    def _with_users(self, number: int, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
+        """The batches, with most users there from the start; without a user facts change little."""
+        chance = random.Random(f"users {self.seed} {number}")  # noqa: S311 - test data
+        taken = {
+            (operation.table, operation.key) for batch in batches for operation in batch.operations
+        }
+        users = tuple(
+            self._put(chance, "users", key)
+            for key in KEYS["users"]
+            if chance.random() < 0.7 and ("users", key) not in taken
+        )
+        return (Batch(BEFORE, dt.timedelta(0), users), *batches) if users else batches
 
     def _load(self, chance: random.Random, load: Load, activity: int) -> tuple[Batch, ...]:
         batches = []
@@ -360,15 +390,23 @@ class Generator:
             return Operation(kind, table, key, {"_deleted_at": chance.choice((*MOMENTS, "stamp"))})
         if kind in ("touch", "restore"):
             return Operation(kind, table, key)
-        columns = self.contract.tables[table].columns
-        names = [
+        if kind == "put":
+            return self._put(chance, table, key)
+        names = self._columns(table)
+        names = [chance.choice(names)] + (["updated_at"] if "updated_at" in names else [])
+        return Operation(kind, table, key, {name: CELLS[name](chance) for name in set_order(names)})
+
+    def _put(self, chance: random.Random, table: str, key: str) -> Operation:
+        cells = {name: CELLS[name](chance) for name in self._columns(table)}
+        return Operation("put", table, key, cells)
+
+    def _columns(self, table: str) -> list[str]:
+        """The columns that operations fill; the key of the table itself is not among them."""
+        return [
             name
-            for name in columns
+            for name in self.contract.tables[table].columns
             if (name in CELLS and REFERENCES.get(name) != table) or name == "parent_id"
         ]
-        if kind == "change":
-            names = [chance.choice(names)] + (["updated_at"] if "updated_at" in names else [])
-        return Operation(kind, table, key, {name: CELLS[name](chance) for name in set_order(names)})
 
 
 def set_order(names: list[str]) -> list[str]:
@@ -435,76 +473,114 @@ CELLS = {
 # --- Shrinking --------------------------------------------------------------------------------
 
 
-def reductions(history: History) -> Iterator[History]:
-    """Every smaller history that is worth a try: halves, quarters ... single operations left out,
-    then unusual batches made usual, then cells left out."""
-    total = sum(len(batch.operations) for load in history.loads for batch in load)
-    length = total
-    while length:
-        for start in range(0, total, length):
-            yield _without(history, range(start, min(start + length, total)))
-        length //= 2
+@dataclass(frozen=True, order=True)
+class Piece:
+    """Something that can be left out of a history: an operation, a cell of it when `cell` is named,
+    or, when `operation` is None, what is unusual in a batch, which `cell` then names."""
+
+    load: int
+    batch: int
+    operation: int | None = None
+    cell: str | None = None
+
+
+def operations_of(history: History) -> list[Piece]:
+    """Every operation, as a piece."""
+    return [
+        Piece(load_number, batch_number, position)
+        for load_number, load in enumerate(history.loads)
+        for batch_number, batch in enumerate(load)
+        for position in range(len(batch.operations))
+    ]
+
+
+def details_of(history: History) -> list[Piece]:
+    """Every cell, and whatever is unusual in a batch, as pieces."""
+    pieces = []
     for load_number, load in enumerate(history.loads):
         for batch_number, batch in enumerate(load):
             if batch.commit != BEFORE:
-                usual = dataclasses.replace(batch, commit=BEFORE)
-                yield _with_batch(history, load_number, batch_number, usual)
+                pieces.append(Piece(load_number, batch_number, cell="commit"))
             if batch.lateness:
-                usual = dataclasses.replace(batch, lateness=dt.timedelta(0))
-                yield _with_batch(history, load_number, batch_number, usual)
-            for position, operation in enumerate(batch.operations):
-                for name in operation.values:
-                    values = {n: value for n, value in operation.values.items() if n != name}
-                    if operation.kind == "change" and not values:
-                        continue
-                    fewer = list(batch.operations)
-                    fewer[position] = dataclasses.replace(operation, values=values)
-                    smaller = dataclasses.replace(batch, operations=tuple(fewer))
-                    yield _with_batch(history, load_number, batch_number, smaller)
+                pieces.append(Piece(load_number, batch_number, cell="lateness"))
+            pieces += [
+                Piece(load_number, batch_number, position, name)
+                for position, operation in enumerate(batch.operations)
+                for name in operation.values
+            ]
+    return pieces
 
 
-def _without(history: History, positions: range) -> History:
-    """The history without the operations at these positions, counted through all loads."""
-    position = 0
+def without(history: History, pieces: AbstractSet[Piece]) -> History:
+    """The history without these pieces. A change without a cell becomes a touch; a batch without
+    an operation goes."""
     loads = []
-    for load in history.loads:
+    for load_number, load in enumerate(history.loads):
         batches = []
-        for batch in load:
-            left = []
-            for operation in batch.operations:
-                if position not in positions:
-                    left.append(operation)
-                position += 1
-            if left:
-                batches.append(dataclasses.replace(batch, operations=tuple(left)))
+        for batch_number, batch in enumerate(load):
+            operations = []
+            for position, operation in enumerate(batch.operations):
+                piece = Piece(load_number, batch_number, position)
+                if piece in pieces:
+                    continue
+                values = {
+                    name: value
+                    for name, value in operation.values.items()
+                    if dataclasses.replace(piece, cell=name) not in pieces
+                }
+                is_touch = operation.kind == "change" and not values
+                operations.append(
+                    dataclasses.replace(
+                        operation, kind="touch" if is_touch else operation.kind, values=values
+                    )
+                )
+            usual: dict[str, Any] = {}
+            if Piece(load_number, batch_number, cell="commit") in pieces:
+                usual["commit"] = BEFORE
+            if Piece(load_number, batch_number, cell="lateness") in pieces:
+                usual["lateness"] = dt.timedelta(0)
+            if operations:
+                batches.append(dataclasses.replace(batch, operations=tuple(operations), **usual))
         loads.append(tuple(batches))
     return History(tuple(loads))
 
 
-def _with_batch(history: History, load_number: int, batch_number: int, batch: Batch) -> History:
-    loads = list(history.loads)
-    batches = list(loads[load_number])
-    batches[batch_number] = batch
-    loads[load_number] = tuple(batches)
-    return History(tuple(loads))
+# A load that is nothing but rows and a build.
+PLAIN: Mapping[str, Any] = {
+    "rebuild": None,
+    "emptied": None,
+    "empty_first": False,
+    "has_faults": False,
+    "backfill": None,
+    "grow": (),
+    "clv_factor": "1.2",
+    "select": (),
+    "seeds": {},
+}
 
 
-def plainer(plan: Plan, history: History) -> Iterator[tuple[Plan, History]]:
-    """Every plan that lacks one load in which nothing happens, or one thing that is unusual."""
-    for number, (load, batches) in enumerate(zip(plan, history.loads, strict=True)):
-        rest = (*plan[:number], *plan[number + 1 :])
-        if not batches and 0 < number < len(plan) - 1:
-            yield rest, History((*history.loads[:number], *history.loads[number + 1 :]))
-        for change in (
-            {"rebuild": None},
-            {"empty_first": False},
-            {"backfill": None},
-            {"grow": ()},
-            {"clv_factor": "1.2"},
-            {"select": ()},
-            {"seeds": {}},
-            {"as_of": plan[number - 1].as_of} if number else {},
-        ):
-            plain = dataclasses.replace(load, **change)
-            if plain != load:
-                yield (*plan[:number], plain, *plan[number + 1 :]), history
+def plainer(plan: Plan, history: History) -> Iterator[tuple[str, Plan, History]]:
+    """Plans that lack several unusual things at once, then those that lack one of them, or a load
+    in which nothing happens. Each has a name, which stays the same when another was taken."""
+    last = len(plan) - 1
+    idle = [n for n, batches in enumerate(history.loads) if not batches and 0 < n < last]
+    for dropped in (idle, *([n] for n in idle)):
+        if dropped:
+            kept = [n for n in range(len(plan)) if n not in dropped]
+            name = f"no load at {', '.join(str(plan[n].clock) for n in dropped)}"
+            yield (
+                name,
+                tuple(plan[n] for n in kept),
+                History(tuple(history.loads[n] for n in kept)),
+            )
+    plain = tuple(dataclasses.replace(load, **PLAIN) for load in plan)
+    if plain != plan:
+        yield "all plain", plain, history
+    for number, load in enumerate(plan):
+        for name, usual in (*PLAIN.items(), ("as_of", plan[max(number - 1, 0)].as_of)):
+            if getattr(load, name) != usual:
+                changes = {name: usual}
+                if name == "backfill":
+                    changes["has_faults"] = False
+                simple = dataclasses.replace(load, **changes)
+                yield f"{load.clock} {name}", (*plan[:number], simple, *plan[number + 1 :]), history

@@ -157,7 +157,7 @@ MUTANTS = (
         KEYS,
         "row_xid() if upstream.is_snapshot else '_row_xid'",
         "'_row_xid'",
-        seed=345,
+        seed=120,
     ),
     # --- Keys that were logged
     Mutant(
@@ -189,7 +189,7 @@ MUTANTS = (
         KEYS,
         "upstream.kind == 'tracked' and was_rebuilt(upstream, watermark)",
         "false",
-        seed=145,
+        seed=102,
     ),
     Mutant(
         "keys are not looked up through another relation",
@@ -213,6 +213,35 @@ MUTANTS = (
         "            as_of = excluded.as_of,\n",
         "",
         seed=107,
+    ),
+    Mutant(
+        "a table made on empty inputs counts as having read them",
+        MARKS,
+        "{%- if is_new_table and flags.EMPTY %}",
+        "{%- if false %}",
+        seed=129,
+    ),
+    # --- Backfills
+    Mutant(
+        "a backfill takes none of its days",
+        KEYS,
+        "{{ keys_of_backfill(columns, upstreams, dated_by) }}",
+        "",
+        seed=127,
+    ),
+    Mutant(
+        "a backfill forgets rows that its upstreams have lost",
+        KEYS,
+        "from {{ this }} where {{ is_in_backfill(dated_by) }}",
+        "from {{ this }} where false",
+        seed=127,
+    ),
+    Mutant(
+        "a backfill stops where nothing changed",
+        STRATEGY,
+        "{{ write_down_keys('filled', tracked) }}",
+        "select count(*) from filled",
+        seed=127,
     ),
     # --- Clocks, seeds, variables
     Mutant(
@@ -250,7 +279,7 @@ MUTANTS = (
         KEYS,
         "definition['fingerprint'] != definition_fingerprint()",
         "false",
-        seed=138,
+        seed=127,
     ),
     # --- Writing
     Mutant(

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from replay.histories import History, Plan, plainer, reductions
+from replay.histories import (
+    History,
+    Piece,
+    Plan,
+    details_of,
+    operations_of,
+    plainer,
+    without,
+)
 
 # Which of these histories fail under the plan, by their position.
 Failing = Callable[[Plan, Sequence[History]], Iterable[int]]
 
 
 def shrink(
-    plan: Plan, history: History, failing: Failing, rounds: int = 15
+    plan: Plan, history: History, failing: Failing, rounds: int = 12, plans: int = 20
 ) -> tuple[Plan, History]:
     """Leave out of a failing history whatever does not matter.
 
@@ -23,27 +31,61 @@ def shrink(
         plan: what the history was built with.
         history: one that fails.
         failing: tells which histories fail.
-        rounds: how often to try at most; the plan is tried as often again.
+        rounds: how often to try at most, once for the operations and once for their details.
+        plans: how many plainer plans to try at most.
 
     Returns:
         The plan and the history, as small as they became; they still fail.
     """
+    history = _leave_out(plan, history, failing, operations_of, rounds)
+    plan, history = _make_plain(plan, history, failing, plans)
+    return plan, _leave_out(plan, history, failing, details_of, rounds)
+
+
+def _leave_out(
+    plan: Plan,
+    history: History,
+    failing: Failing,
+    pieces_of: Callable[[History], list[Piece]],
+    rounds: int,
+) -> History:
+    """The history with as few pieces of a kind as it needs to fail."""
+    gone: frozenset[Piece] = frozenset()
+    needless: list[Piece] = []
     for _ in range(rounds):
-        candidates = list(reductions(history))
-        found = [candidates[position] for position in failing(plan, candidates)]
-        smallest = min(found, key=lambda each: each.size, default=history)
-        if smallest.size >= history.size:
+        left = [piece for piece in pieces_of(history) if piece not in gone]
+        groups = list(dict.fromkeys((*_parts(needless), *_parts(left))))
+        candidates = [without(history, gone.union(group)) for group in groups]
+        found = list(failing(plan, candidates)) if candidates else []
+        if not found:
             break
-        history = smallest
-    left = rounds
-    progress = True
-    while progress and left:
-        progress = False
-        for plain, rest in plainer(plan, history):
-            left -= 1
-            if list(failing(plain, [rest])):
-                plan, history, progress = plain, rest, True
-                break
-            if not left:
-                break
+        best = min(found, key=lambda position: candidates[position].size)
+        gone = gone.union(groups[best])
+        # What could go alone may go together, unless one stood in for the other.
+        alone = [groups[position][0] for position in found if len(groups[position]) == 1]
+        needless = [piece for piece in alone if piece not in gone]
+    return without(history, gone)
+
+
+def _parts(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, ...]]:
+    """All pieces, halves, quarters, and so on to single ones."""
+    length = len(pieces)
+    while length:
+        for start in range(0, len(pieces), length):
+            yield tuple(pieces[start : start + length])
+        length //= 2
+
+
+def _make_plain(plan: Plan, history: History, failing: Failing, plans: int) -> tuple[Plan, History]:
+    """The plan with as little that is unusual as the history needs to fail."""
+    tried: set[str] = set()
+    while len(tried) < plans:
+        untried = (each for each in plainer(plan, history) if each[0] not in tried)
+        candidate = next(untried, None)
+        if candidate is None:
+            break
+        name, plainer_plan, rest = candidate
+        tried.add(name)
+        if list(failing(plainer_plan, [rest])):
+            plan, history = plainer_plan, rest
     return plan, history
