@@ -3,5 +3,5 @@
 {% macro changed_keys(columns, upstreams, due=none, dated_by=none) %}{% endmacro %}
 {% macro is_in(keys, columns=none) %}true{% endmacro %}
 {% macro upstream(relation, columns=none, through=none, dated_by=none) %}{% endmacro %}
-{% macro read_source(table_name, has_row_xid=true) %}select *, null::bigint as _row_xid from {{ table_name }}{% endmacro %}
+{% macro read_source(table_name, has_row_xid=true) %}{{ table_name }}{% endmacro %}
 {% macro state_relation(identifier) %}{{ identifier }}{% endmacro %}

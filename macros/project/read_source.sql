@@ -15,17 +15,21 @@
     {%- endfor -%}
 
     {%- if table_name in present -%}
+    (
         select
             *,
             {{ row_xid() if has_row_xid and not flags.EMPTY else 'null::bigint' }} as _row_xid
         from {{ source('app', table_name) }}
+    ) as source
     {%- elif execute -%}
-        {%- set table = (graph.sources.values() | selectattr('source_name', 'equalto', 'app') | selectattr('name', 'equalto', table_name) | first) -%}
+    {%- set table = (graph.sources.values() | selectattr('source_name', 'equalto', 'app') | selectattr('name', 'equalto', table_name) | first) -%}
+    (
         select
             {%- for column in table.columns.values() %}
             null::{{ column.data_type }} as {{ column.name }},
             {%- endfor %}
             null::bigint as _row_xid
         where false
+    ) as source
     {%- endif -%}
 {%- endmacro %}

@@ -1,26 +1,16 @@
-with
+select
+    -- ids
+    category_id::{{ text_type() }} as category_id,
+    {{ foreign_key('parent_id') }} as parent_id,
 
-source as (
-    {{ read_source('categories') }}
-),
+    -- strings
+    {{ clean_text('category_name') }} as category_name,
 
-cleaned as (
-    select
-        -- ids
-        category_id::{{ text_type() }} as category_id,
-        {{ foreign_key('parent_id') }} as parent_id,
+    -- booleans
+    _deleted_at is not null as is_deleted,
 
-        -- strings
-        {{ clean_text('category_name') }} as category_name,
-
-        -- booleans
-        _deleted_at is not null as is_deleted,
-
-        -- load
-        {{ exclusion_reason({'no category_id': 'category_id is null'}) }} as exclusion_reason,
-        _loaded_at,
-        _row_xid
-    from source
-)
-
-select * from cleaned
+    -- load
+    {{ exclusion_reason({'no category_id': 'category_id is null'}) }} as exclusion_reason,
+    _loaded_at,
+    _row_xid
+from {{ read_source('categories') }}

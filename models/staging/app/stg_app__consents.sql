@@ -1,34 +1,24 @@
-with
+select
+    -- ids
+    consent_id::{{ text_type() }} as consent_id,
+    {{ foreign_key('user_id') }} as user_id,
 
-source as (
-    {{ read_source('consents') }}
-),
+    -- strings
+    lower({{ clean_text('purpose') }}) as purpose,
 
-cleaned as (
-    select
-        -- ids
-        consent_id::{{ text_type() }} as consent_id,
-        {{ foreign_key('user_id') }} as user_id,
+    -- booleans
+    is_granted,
+    _deleted_at is not null as is_deleted,
 
-        -- strings
-        lower({{ clean_text('purpose') }}) as purpose,
+    -- timestamps
+    recorded_at,
 
-        -- booleans
-        is_granted,
-        _deleted_at is not null as is_deleted,
-
-        -- timestamps
-        recorded_at,
-
-        -- load
-        {{ exclusion_reason({
-            'no consent_id': 'consent_id is null',
-            'no user_id': clean_text('user_id') ~ ' is null',
-            'recorded_at is missing or outside the calendar': not_within_calendar('recorded_at'),
-        }) }} as exclusion_reason,
-        _loaded_at,
-        _row_xid
-    from source
-)
-
-select * from cleaned
+    -- load
+    {{ exclusion_reason({
+        'no consent_id': 'consent_id is null',
+        'no user_id': clean_text('user_id') ~ ' is null',
+        'recorded_at is missing or outside the calendar': not_within_calendar('recorded_at'),
+    }) }} as exclusion_reason,
+    _loaded_at,
+    _row_xid
+from {{ read_source('consents') }}

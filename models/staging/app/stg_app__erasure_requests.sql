@@ -1,29 +1,19 @@
-with
+select
+    -- ids
+    request_id::{{ text_type() }} as request_id,
+    {{ foreign_key('user_id') }} as user_id,
 
-source as (
-    {{ read_source('erasure_requests') }}
-),
+    -- booleans
+    _deleted_at is not null as is_deleted,
 
-cleaned as (
-    select
-        -- ids
-        request_id::{{ text_type() }} as request_id,
-        {{ foreign_key('user_id') }} as user_id,
+    -- timestamps
+    requested_at,
 
-        -- booleans
-        _deleted_at is not null as is_deleted,
-
-        -- timestamps
-        requested_at,
-
-        -- load
-        {{ exclusion_reason({
-            'no request_id': 'request_id is null',
-            'no user_id': clean_text('user_id') ~ ' is null',
-        }) }} as exclusion_reason,
-        _loaded_at,
-        _row_xid
-    from source
-)
-
-select * from cleaned
+    -- load
+    {{ exclusion_reason({
+        'no request_id': 'request_id is null',
+        'no user_id': clean_text('user_id') ~ ' is null',
+    }) }} as exclusion_reason,
+    _loaded_at,
+    _row_xid
+from {{ read_source('erasure_requests') }}

@@ -1,38 +1,28 @@
-with
+select
+    -- ids
+    event_id::{{ text_type() }} as event_id,
+    {{ foreign_key('user_id') }} as user_id,
+    {{ foreign_key('session_id') }} as session_id,
 
-source as (
-    {{ read_source('events') }}
-),
+    -- strings
+    lower({{ clean_text('event_type') }}) as event_type,
+    {{ clean_text('page_url') }} as page_url,
+    {{ clean_text('referrer_url') }} as referrer_url,
 
-cleaned as (
-    select
-        -- ids
-        event_id::{{ text_type() }} as event_id,
-        {{ foreign_key('user_id') }} as user_id,
-        {{ foreign_key('session_id') }} as session_id,
+    -- semi-structured
+    properties,
 
-        -- strings
-        lower({{ clean_text('event_type') }}) as event_type,
-        {{ clean_text('page_url') }} as page_url,
-        {{ clean_text('referrer_url') }} as referrer_url,
+    -- booleans
+    _deleted_at is not null as is_deleted,
 
-        -- semi-structured
-        properties,
+    -- timestamps
+    event_timestamp,
 
-        -- booleans
-        _deleted_at is not null as is_deleted,
-
-        -- timestamps
-        event_timestamp,
-
-        -- load
-        {{ exclusion_reason({
-            'no event_id': 'event_id is null',
-            'event_timestamp is missing or outside the calendar': not_within_calendar('event_timestamp'),
-        }) }} as exclusion_reason,
-        _loaded_at,
-        _row_xid
-    from source
-)
-
-select * from cleaned
+    -- load
+    {{ exclusion_reason({
+        'no event_id': 'event_id is null',
+        'event_timestamp is missing or outside the calendar': not_within_calendar('event_timestamp'),
+    }) }} as exclusion_reason,
+    _loaded_at,
+    _row_xid
+from {{ read_source('events') }}

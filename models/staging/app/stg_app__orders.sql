@@ -1,33 +1,23 @@
-with
+select
+    -- ids
+    order_id::{{ text_type() }} as order_id,
+    {{ foreign_key('user_id') }} as user_id,
 
-source as (
-    {{ read_source('orders') }}
-),
+    -- strings
+    lower({{ clean_text('order_status') }}) as order_status,
+    upper({{ clean_text('currency') }}) as currency,
 
-cleaned as (
-    select
-        -- ids
-        order_id::{{ text_type() }} as order_id,
-        {{ foreign_key('user_id') }} as user_id,
+    -- booleans
+    _deleted_at is not null as is_deleted,
 
-        -- strings
-        lower({{ clean_text('order_status') }}) as order_status,
-        upper({{ clean_text('currency') }}) as currency,
+    -- timestamps
+    order_date as ordered_at,
 
-        -- booleans
-        _deleted_at is not null as is_deleted,
-
-        -- timestamps
-        order_date as ordered_at,
-
-        -- load
-        {{ exclusion_reason({
-            'no order_id': 'order_id is null',
-            'order_date is missing or outside the calendar': not_within_calendar('order_date'),
-        }) }} as exclusion_reason,
-        _loaded_at,
-        _row_xid
-    from source
-)
-
-select * from cleaned
+    -- load
+    {{ exclusion_reason({
+        'no order_id': 'order_id is null',
+        'order_date is missing or outside the calendar': not_within_calendar('order_date'),
+    }) }} as exclusion_reason,
+    _loaded_at,
+    _row_xid
+from {{ read_source('orders') }}

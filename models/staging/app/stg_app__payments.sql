@@ -1,36 +1,26 @@
-with
+select
+    -- ids
+    payment_id::{{ text_type() }} as payment_id,
+    {{ foreign_key('order_id') }} as order_id,
 
-source as (
-    {{ read_source('payments') }}
-),
+    -- strings
+    lower({{ clean_text('payment_method') }}) as payment_method,
+    lower({{ clean_text('payment_status') }}) as payment_status,
 
-cleaned as (
-    select
-        -- ids
-        payment_id::{{ text_type() }} as payment_id,
-        {{ foreign_key('order_id') }} as order_id,
+    -- numerics
+    amount::numeric as amount,
 
-        -- strings
-        lower({{ clean_text('payment_method') }}) as payment_method,
-        lower({{ clean_text('payment_status') }}) as payment_status,
+    -- booleans
+    _deleted_at is not null as is_deleted,
 
-        -- numerics
-        amount::numeric as amount,
+    -- timestamps
+    {{ calendar_timestamp('paid_at') }} as paid_at,
 
-        -- booleans
-        _deleted_at is not null as is_deleted,
-
-        -- timestamps
-        {{ calendar_timestamp('paid_at') }} as paid_at,
-
-        -- load
-        {{ exclusion_reason({
-            'no payment_id': 'payment_id is null',
-            'amount is missing or no amount': is_amount('amount') ~ ' is not true',
-        }) }} as exclusion_reason,
-        _loaded_at,
-        _row_xid
-    from source
-)
-
-select * from cleaned
+    -- load
+    {{ exclusion_reason({
+        'no payment_id': 'payment_id is null',
+        'amount is missing or no amount': is_amount('amount') ~ ' is not true',
+    }) }} as exclusion_reason,
+    _loaded_at,
+    _row_xid
+from {{ read_source('payments') }}

@@ -1,34 +1,24 @@
-with
+select
+    -- ids
+    product_id::{{ text_type() }} as product_id,
+    {{ foreign_key('category_id') }} as category_id,
 
-source as (
-    {{ read_source('products') }}
-),
+    -- strings
+    {{ clean_text('product_name') }} as product_name,
+    {{ clean_text('description') }} as description,
 
-cleaned as (
-    select
-        -- ids
-        product_id::{{ text_type() }} as product_id,
-        {{ foreign_key('category_id') }} as category_id,
+    -- numerics
+    (case when {{ is_amount('unit_price') }} then unit_price end)::{{ amount_type() }}
+        as unit_price,
 
-        -- strings
-        {{ clean_text('product_name') }} as product_name,
-        {{ clean_text('description') }} as description,
+    -- booleans
+    _deleted_at is not null as is_deleted,
 
-        -- numerics
-        (case when {{ is_amount('unit_price') }} then unit_price end)::{{ amount_type() }}
-            as unit_price,
+    -- timestamps
+    {{ version_started_at() }} as version_started_at,
 
-        -- booleans
-        _deleted_at is not null as is_deleted,
-
-        -- timestamps
-        {{ version_started_at() }} as version_started_at,
-
-        -- load
-        {{ exclusion_reason({'no product_id': 'product_id is null'}) }} as exclusion_reason,
-        _loaded_at,
-        _row_xid
-    from source
-)
-
-select * from cleaned
+    -- load
+    {{ exclusion_reason({'no product_id': 'product_id is null'}) }} as exclusion_reason,
+    _loaded_at,
+    _row_xid
+from {{ read_source('products') }}

@@ -1,33 +1,23 @@
-with
+select
+    -- ids
+    session_id::{{ text_type() }} as session_id,
+    {{ foreign_key('user_id') }} as user_id,
 
-source as (
-    {{ read_source('user_sessions') }}
-),
+    -- strings
+    lower({{ clean_text('device') }}) as device,
 
-cleaned as (
-    select
-        -- ids
-        session_id::{{ text_type() }} as session_id,
-        {{ foreign_key('user_id') }} as user_id,
+    -- booleans
+    _deleted_at is not null as is_deleted,
 
-        -- strings
-        lower({{ clean_text('device') }}) as device,
+    -- timestamps
+    session_start as started_at,
+    {{ calendar_timestamp('session_end') }} as ended_at,
 
-        -- booleans
-        _deleted_at is not null as is_deleted,
-
-        -- timestamps
-        session_start as started_at,
-        {{ calendar_timestamp('session_end') }} as ended_at,
-
-        -- load
-        {{ exclusion_reason({
-            'no session_id': 'session_id is null',
-            'session_start is missing or outside the calendar': not_within_calendar('session_start'),
-        }) }} as exclusion_reason,
-        _loaded_at,
-        _row_xid
-    from source
-)
-
-select * from cleaned
+    -- load
+    {{ exclusion_reason({
+        'no session_id': 'session_id is null',
+        'session_start is missing or outside the calendar': not_within_calendar('session_start'),
+    }) }} as exclusion_reason,
+    _loaded_at,
+    _row_xid
+from {{ read_source('user_sessions') }}

@@ -1,38 +1,28 @@
-with
+select
+    -- ids
+    user_id::{{ text_type() }} as user_id,
 
-source as (
-    {{ read_source('users') }}
-),
+    -- strings
+    lower({{ clean_text('email') }}) as email,
+    {{ clean_text('first_name') }} as first_name,
+    {{ clean_text('last_name') }} as last_name,
+    {{ clean_text('phone') }} as phone,
+    {{ clean_text('country') }} as country,
+    {{ clean_text('subscription_tier') }} as subscription_tier,
 
-cleaned as (
-    select
-        -- ids
-        user_id::{{ text_type() }} as user_id,
+    -- booleans
+    _deleted_at is not null as is_deleted,
 
-        -- strings
-        lower({{ clean_text('email') }}) as email,
-        {{ clean_text('first_name') }} as first_name,
-        {{ clean_text('last_name') }} as last_name,
-        {{ clean_text('phone') }} as phone,
-        {{ clean_text('country') }} as country,
-        {{ clean_text('subscription_tier') }} as subscription_tier,
+    -- dates
+    birth_date,
 
-        -- booleans
-        _deleted_at is not null as is_deleted,
+    -- timestamps
+    {{ calendar_timestamp('created_at') }} as signed_up_at,
+    {{ calendar_timestamp('last_login_at') }} as last_login_at,
+    {{ version_started_at() }} as version_started_at,
 
-        -- dates
-        birth_date,
-
-        -- timestamps
-        {{ calendar_timestamp('created_at') }} as signed_up_at,
-        {{ calendar_timestamp('last_login_at') }} as last_login_at,
-        {{ version_started_at() }} as version_started_at,
-
-        -- load
-        {{ exclusion_reason({'no user_id': 'user_id is null'}) }} as exclusion_reason,
-        _loaded_at,
-        _row_xid
-    from source
-)
-
-select * from cleaned
+    -- load
+    {{ exclusion_reason({'no user_id': 'user_id is null'}) }} as exclusion_reason,
+    _loaded_at,
+    _row_xid
+from {{ read_source('users') }}
