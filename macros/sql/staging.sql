@@ -9,8 +9,12 @@
 
 
 {% macro version_started_at() -%}
-    {#- A row cannot be valid from after it was seen; without a time of its own it is valid from then. -#}
-    least(coalesce(_deleted_at, updated_at, _loaded_at), _loaded_at)
+    {#- A row cannot be valid from after it was seen; without a possible time of its own it is valid from then. -#}
+    case
+        when coalesce(_deleted_at, updated_at) >= {{ beginning_of_time() }}
+            then least(coalesce(_deleted_at, updated_at), _loaded_at)
+        else _loaded_at
+    end
 {%- endmacro %}
 
 

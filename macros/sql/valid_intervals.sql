@@ -1,7 +1,8 @@
-{% macro valid_intervals(versions, key) -%}
+{% macro valid_intervals(states, key, attributes) -%}
     {#-
-        A version starts when the application says that it changed. When that is not later than the start of an
-        earlier version, the application did not say, and it starts when it was loaded.
+        A state that says the same as the one before it is no new version. A version starts when the application
+        says that it changed. When that is not later than the start of an earlier version, the application did not
+        say, and it starts when it was loaded.
     -#}
     select
         *,
@@ -29,7 +30,17 @@
                     ) then _loaded_at
                     else version_started_at
                 end as claimed_start
-            from {{ versions }}
+            from (
+                select
+                    *,
+                    row_number() over states_of_key = 1
+                    {%- for attribute in attributes %}
+                    or ({{ attribute }} is distinct from lag({{ attribute }}) over states_of_key)
+                    {%- endfor %} as is_version
+                from {{ states }}
+                window states_of_key as (partition by {{ key }} order by dbt_valid_from)
+            ) as states
+            where is_version
         ) as claimed
     ) as started
 {%- endmacro %}

@@ -1,17 +1,24 @@
 with
 
-versions (what, version_id, version_started_at, _loaded_at, dbt_valid_from) as (
+states (what, version_id, said, version_started_at, _loaded_at, dbt_valid_from) as (
     values
-    ('alone', 1, '2026-01-05'::timestamptz, '2026-01-06'::timestamptz, '2026-01-06'::timestamptz),
-    ('told', 1, '2026-01-05', '2026-01-06', '2026-01-06'),
-    ('told', 2, '2026-02-01', '2026-02-02', '2026-02-02'),
-    ('untold', 1, '2026-01-05', '2026-01-06', '2026-01-06'),
-    ('untold', 2, '2026-01-05', '2026-01-07', '2026-01-07'),
-    ('untold', 3, '2026-01-01', '2026-01-08', '2026-01-08'),
+    ('alone', 1, 'a', '2026-01-05'::timestamptz, '2026-01-06'::timestamptz, '2026-01-06'::timestamptz),
+    ('told', 1, 'a', '2026-01-05', '2026-01-06', '2026-01-06'),
+    ('told', 2, 'b', '2026-02-01', '2026-02-02', '2026-02-02'),
+    ('untold', 1, 'a', '2026-01-05', '2026-01-06', '2026-01-06'),
+    ('untold', 2, 'b', '2026-01-05', '2026-01-07', '2026-01-07'),
+    ('untold', 3, 'a', '2026-01-01', '2026-01-08', '2026-01-08'),
     -- Version 3 claims to be older than version 1, but not than what version 2 made of it.
-    ('between', 1, '2026-01-05', '2026-01-06', '2026-01-06'),
-    ('between', 2, '2026-01-02', '2026-01-09', '2026-01-09'),
-    ('between', 3, '2026-01-07', '2026-01-10', '2026-01-10')
+    ('between', 1, 'a', '2026-01-05', '2026-01-06', '2026-01-06'),
+    ('between', 2, 'b', '2026-01-02', '2026-01-09', '2026-01-09'),
+    ('between', 3, 'c', '2026-01-07', '2026-01-10', '2026-01-10'),
+    -- What is said again is no version, nor is what says nothing twice.
+    ('again', 1, 'a', '2026-01-05', '2026-01-06', '2026-01-06'),
+    ('again', 2, 'a', '2026-02-05', '2026-02-06', '2026-02-06'),
+    ('again', 3, null, '2026-03-05', '2026-03-06', '2026-03-06'),
+    ('again', 4, null, '2026-04-05', '2026-04-06', '2026-04-06'),
+    ('again', 5, 'a', '2026-05-05', '2026-05-06', '2026-05-06'),
+    ('silent', 1, null, '2026-01-05', '2026-01-06', '2026-01-06')
 ),
 
 expected (what, version_id, effective_date, expiry_date) as (
@@ -24,20 +31,27 @@ expected (what, version_id, effective_date, expiry_date) as (
     ('untold', 3, '2026-01-08', '9999-12-31'),
     ('between', 1, '1900-01-01', '2026-01-09'),
     ('between', 2, '2026-01-09', '2026-01-09'),
-    ('between', 3, '2026-01-09', '9999-12-31')
+    ('between', 3, '2026-01-09', '9999-12-31'),
+    ('again', 1, '1900-01-01', '2026-03-05'),
+    ('again', 3, '2026-03-05', '2026-05-05'),
+    ('again', 5, '2026-05-05', '9999-12-31'),
+    ('silent', 1, '1900-01-01', '9999-12-31')
 ),
 
 actual as (
-    {{ valid_intervals('versions', 'what') }}
+    {{ valid_intervals('states', 'what', attributes=['said']) }}
 ),
 
 final as (
     select
-        expected.*,
+        coalesce(expected.what, actual.what) as what,
+        coalesce(expected.version_id, actual.version_id) as version_id,
+        expected.effective_date,
+        expected.expiry_date,
         actual.effective_date as actual_effective_date,
         actual.expiry_date as actual_expiry_date
     from expected
-    left join actual
+    full join actual
         on expected.what = actual.what
             and expected.version_id = actual.version_id
     where actual.effective_date is distinct from expected.effective_date

@@ -88,10 +88,11 @@ def _parsed(environment_items: tuple, variables: str, project: Path) -> Any:
     return manifest
 
 
-def _failures(results: Sequence[RunResult]) -> list[str]:
-    """One line per node that failed, with what it said."""
+def _failures(results: Sequence[Any]) -> list[str]:
+    """One line per node or operation that failed, with what it said."""
     return [
-        f"{result.node.unique_id} [{result.status}] {(result.message or '').strip()}"
+        f"{getattr(result, 'node', result).unique_id} [{result.status}]"
+        f" {(result.message or '').strip()}"
         for result in results
         if result.status in FAILED
     ]

@@ -427,9 +427,10 @@ def version_attributes(row: Raw) -> Row:
 
 
 def claimed_start(row: Raw, loaded_at: dt.datetime) -> dt.datetime:
-    """The moment from which a row says it is valid, never later than it was seen."""
+    """The moment from which a row says it is valid, if it can be, never later than it was seen."""
     column = "_deleted_at" if clean(row.get("_deleted_at")) is not None else "updated_at"
-    return min(parse_moment(row[column]) or loaded_at, loaded_at)
+    claim = parse_moment(row[column])
+    return loaded_at if claim is None or claim < BEGINNING_OF_TIME else min(claim, loaded_at)
 
 
 def version_starts(versions: Sequence[Version]) -> list[dt.datetime]:

@@ -176,9 +176,7 @@ def test_no_meaning_is_written_twice(generated: Generated) -> None:
 
 
 def signature(macro_sql: str) -> list[str]:
-    """The names of the arguments in the first line of a macro; a materialization has none."""
-    if re.match(r"{%-?\s*materialization\b", macro_sql):
-        return []
+    """The names of the arguments in the first line of a macro."""
     match = re.search(r"{%-?\s*macro\s+\w+\((.*?)\)\s*-?%}", macro_sql, re.DOTALL)
     assert match is not None, macro_sql[:100]
     return [part.split("=")[0].strip() for part in match[1].split(",") if part.strip()]
@@ -189,6 +187,8 @@ def test_every_argument_of_a_macro_is_described(generated: Generated) -> None:
     manifest = generated.manifest
     wrong = []
     for macro in own(manifest, "macros"):
+        if macro["name"].startswith("materialization_"):
+            continue  # dbt itself calls it, and describes one argument that none of them has
         arguments = macro["arguments"]
         if [each["name"] for each in arguments] != signature(macro["macro_sql"]):
             wrong.append(f"{macro['name']}: not the arguments {signature(macro['macro_sql'])}")

@@ -14,14 +14,20 @@
 
 with
 
-versions as (
+states as (
     select *
     from {{ ref('snp_app__products') }}
     where {{ is_in(changed_products) }}
 ),
 
 dated as (
-    {{ valid_intervals('versions', 'product_id') }}
+    {{ valid_intervals('states', 'product_id', attributes=[
+        'category_id',
+        'product_name',
+        'description',
+        'unit_price',
+        'is_deleted',
+    ]) }}
 ),
 
 categories as (

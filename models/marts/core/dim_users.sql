@@ -11,14 +11,23 @@
 
 with
 
-versions as (
+states as (
     select *
     from {{ ref('snp_app__users') }}
     where {{ is_in(changed_users) }}
 ),
 
 dated as (
-    {{ valid_intervals('versions', 'user_id') }}
+    {{ valid_intervals('states', 'user_id', attributes=[
+        'email',
+        'first_name',
+        'last_name',
+        'phone',
+        'birth_date',
+        'country',
+        'subscription_tier',
+        'is_deleted',
+    ]) }}
 ),
 
 users as (

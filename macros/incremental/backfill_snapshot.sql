@@ -1,0 +1,145 @@
+{% macro backfill_snapshot(snapshot, history, valid_from='valid_from') -%}
+    {%- if execute -%}
+    {%- set node = snapshot_of_name(snapshot) -%}
+    {%- set target_relation = relation_of_name(node.relation_name, 'the snapshot is not there yet; run dbt build first') -%}
+    {%- set history_relation = relation_of_name(history, 'history takes a table or view, such as staging.user_history') -%}
+    {%- set states = states_of_history(node, target_relation, history_relation, valid_from) -%}
+    {%- set columns = states.columns | join(', ') -%}
+
+    {%- call statement('states') -%}
+        {#- dbt takes an operation's connection for one in a transaction, and it is not. Runs of the snapshot take the same lock. -#}
+        begin;
+
+        select pg_advisory_xact_lock(hashtext('{{ target_relation }}'));
+
+        create temporary table kept_states on commit drop as
+        {{ states.sql }}
+    {%- endcall -%}
+    {%- do check_kept_states(node.config.unique_key, history, valid_from) -%}
+
+    {%- call statement('replace') -%}
+        delete from {{ target_relation }}
+        where dbt_scd_id like 'kept\_%'
+            and {{ node.config.unique_key }} in (select {{ node.config.unique_key }} from kept_states);
+
+        insert into {{ target_relation }} ({{ columns }})
+        select {{ columns }}
+        from kept_states
+        where dbt_valid_from < seen_from;
+
+        {#- The rows are dated back, where no reader would look; without a watermark each compares all keys. -#}
+        delete from {{ state_relation('watermarks') }} where upstream_name = '{{ node.name }}';
+    {%- endcall -%}
+    {%- set counts = run_query(
+        'select count(*) filter (where dbt_valid_from < seen_from), count(*) filter (where dbt_valid_from >= seen_from) from kept_states'
+    )[0] -%}
+    {%- do run_query('commit') -%}
+    {%- do log(
+        node.name ~ ': ' ~ counts[0] ~ ' states from ' ~ history ~ '; ' ~ counts[1]
+        ~ ' that begin after the warehouse first saw their ' ~ node.config.unique_key ~ ' are left out.',
+        info=true
+    ) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro snapshot_of_name(name) -%}
+    {%- set snapshots = graph.nodes.values() | selectattr('resource_type', 'equalto', 'snapshot') | list -%}
+    {%- for node in snapshots if node.name == name -%}
+        {%- if node.config.strategy != 'check' or node.config.check_cols is string -%}
+            {{ exceptions.raise_compiler_error(
+                'backfill_snapshot: ' ~ name ~ ' needs the strategy check with a list of check_cols, which say what a state is.'
+            ) }}
+        {%- endif -%}
+        {{ return(node) }}
+    {%- endfor -%}
+    {{ exceptions.raise_compiler_error(
+        "backfill_snapshot: there is no snapshot '" ~ name ~ "'; there are " ~ snapshots | map(attribute='name') | sort | join(', ') ~ '.'
+    ) }}
+{%- endmacro %}
+
+
+{% macro relation_of_name(name, advice) -%}
+    {%- set parts = (name | string).replace('"', '').split('.') -%}
+    {%- set relation = adapter.get_relation(target.database, parts[-2], parts[-1]) if parts | length > 1 -%}
+    {%- if not relation -%}
+        {{ exceptions.raise_compiler_error('backfill_snapshot: ' ~ name ~ ' does not exist; ' ~ advice ~ '.') }}
+    {%- endif -%}
+    {{ return(relation) }}
+{%- endmacro %}
+
+
+{% macro states_of_history(node, target_relation, history_relation, valid_from) -%}
+    {#-
+        What of a state is no attribute says that the source kept it. Attributes that are no part of a state
+        (not in check_cols) and that the history lacks are those of the first state that the warehouse saw.
+    -#}
+    {%- set key = node.config.unique_key -%}
+    {%- set given = adapter.get_columns_in_relation(history_relation) | map(attribute='name') | list -%}
+    {%- set needed = [key, valid_from] + node.config.check_cols | reject('equalto', 'is_deleted') | list -%}
+    {%- for column in needed if column not in given -%}
+        {{ exceptions.raise_compiler_error(
+            'backfill_snapshot: ' ~ history_relation ~ " has no column '" ~ column ~ "'; it needs " ~ needed | join(', ') ~ '.'
+        ) }}
+    {%- endfor -%}
+    {%- set began_at = 'history.' ~ valid_from ~ '::' ~ timestamp_type() -%}
+    {%- set own = {
+        'version_started_at': began_at,
+        'exclusion_reason': 'null',
+        '_loaded_at': began_at,
+        '_row_xid': 'null',
+        'dbt_scd_id': "'kept_' || md5(history." ~ key ~ "::text || '|' || extract(epoch from " ~ began_at ~ ")::text)",
+        'dbt_updated_at': began_at,
+        'dbt_valid_from': began_at,
+        'dbt_valid_to': 'least(lead(' ~ began_at ~ ') over (partition by history.' ~ key ~ ' order by ' ~ began_at ~ '), seen.dbt_valid_from, '
+            ~ node.config.dbt_valid_to_current ~ ')',
+    } -%}
+    {%- set columns = adapter.get_columns_in_relation(target_relation) -%}
+    {%- set sql -%}
+        select
+            {%- for column in columns %}
+            (
+                {%- if column.name in own -%}
+                    {{ own[column.name] }}
+                {%- elif column.name in given -%}
+                    history.{{ column.name }}
+                {%- elif column.name == 'is_deleted' -%}
+                    false
+                {%- else -%}
+                    seen.{{ column.name }}
+                {%- endif -%}
+            )::{{ column.data_type }} as {{ column.name }},
+            {%- endfor %}
+            coalesce(seen.dbt_valid_from, 'infinity') as seen_from
+        from {{ history_relation }} as history
+        left join (
+            select distinct on ({{ key }}) *
+            from {{ target_relation }}
+            where dbt_scd_id not like 'kept\_%'
+            order by {{ key }}, dbt_valid_from
+        ) as seen on history.{{ key }}::text = seen.{{ key }}
+    {%- endset -%}
+    {{ return({'sql': sql, 'columns': columns | map(attribute='name') | list}) }}
+{%- endmacro %}
+
+
+{% macro check_kept_states(key, history, valid_from) -%}
+    {%- set query -%}
+        select
+            count(*) filter (where {{ key }} is null or dbt_valid_from is null),
+            count(*) filter (where dbt_valid_from > current_timestamp or dbt_valid_from < {{ beginning_of_time() }}),
+            count(*) - count(distinct ({{ key }}, dbt_valid_from))
+        from kept_states
+    {%- endset -%}
+    {%- set counts = run_query(query)[0] -%}
+    {%- set faults = {
+        'rows without ' ~ key ~ ' or ' ~ valid_from: counts[0],
+        'rows whose ' ~ valid_from ~ ' lies in the future or before 1900': counts[1],
+        'rows more than one for the same ' ~ key ~ ' and ' ~ valid_from: counts[2],
+    } -%}
+    {%- for fault, rows in faults.items() if rows -%}
+        {{ exceptions.raise_compiler_error(
+            'backfill_snapshot: ' ~ history ~ ' has ' ~ rows ~ ' ' ~ fault ~ '; nothing was changed.'
+        ) }}
+    {%- endfor -%}
+{%- endmacro %}
