@@ -100,7 +100,7 @@ _numbers = itertools.count(1)
 
 
 @contextmanager
-def _made(server: Server, template: str = "template0") -> Iterator[Database]:
+def new_database(server: Server, template: str = "template0") -> Iterator[Database]:
     """A new database, dropped afterwards."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     parameters = server.parameters(name)
@@ -122,14 +122,14 @@ def _made(server: Server, template: str = "template0") -> Iterator[Database]:
 @pytest.fixture
 def database(server: Server) -> Iterator[Database]:
     """A fresh, empty database in the shared server, dropped after the test."""
-    with _made(server) as made:
+    with new_database(server) as made:
         yield made
 
 
 @pytest.fixture
 def database_16(server_16: Server) -> Iterator[Database]:
     """A fresh, empty database of PostgreSQL 16."""
-    with _made(server_16) as made:
+    with new_database(server_16) as made:
         yield made
 
 
@@ -152,7 +152,7 @@ def sample_warehouse(server: Server, sample_folder: Path) -> Iterator[Database]:
 
     from warehouse.load import load_folder
 
-    with _made(server) as made:
+    with new_database(server) as made:
         with made.connect() as connection:
             load_folder(sample_folder, connection=connection)
         dbt_project.build(made)
@@ -162,5 +162,5 @@ def sample_warehouse(server: Server, sample_folder: Path) -> Iterator[Database]:
 @pytest.fixture
 def built(server: Server, sample_warehouse: Database) -> Iterator[Database]:
     """A copy of the built sample for one test, to do with as it likes."""
-    with _made(server, template=sample_warehouse.name) as made:
+    with new_database(server, template=sample_warehouse.name) as made:
         yield made
