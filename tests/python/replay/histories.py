@@ -330,6 +330,8 @@ class Generator:
             )
             if load.backfill and not select and not is_first:
                 load = dataclasses.replace(load, has_faults=True)
+            if select == WITHOUT_SNAPSHOTS:
+                load = dataclasses.replace(load, late=())
             loads.append(load)
         return tuple(loads)
 
