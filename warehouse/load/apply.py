@@ -15,7 +15,7 @@ from psycopg import sql
 from warehouse.contract import DELETED_AT, LOADED_AT
 from warehouse.errors import WarehouseError
 from warehouse.load import target as warehouse
-from warehouse.load.incoming import ROW_BITS
+from warehouse.load.incoming import ROW_BITS, reject_nested_too_deeply
 from warehouse.load.report import Reporter, TableSummary
 from warehouse.load.target import Target
 
@@ -497,6 +497,9 @@ def apply(
     rows are in quarantine.
     """
     summary.read = sum(read)
+    for name in columns:
+        if target.types[name] == "jsonb":
+            reject_nested_too_deeply(connection, "incoming", name, target.table.key)
 
     def write(*, is_checked: bool) -> datetime:
         with connection.transaction():

@@ -157,6 +157,57 @@ def writer(
         add_rejects(connection, result.rejects)
 
 
+def reject_nested_too_deeply(
+    connection: psycopg.Connection, table: str, column: str, key: str | None = None
+) -> None:
+    """Take rows out of a waiting table whose JSON PostgreSQL cannot follow to its end.
+
+    It gives up with an error, instead of calling such a value invalid as it does with others.
+
+    Arguments: `table` and `column` hold the text of the JSON; `key` is the column of the key,
+    null for a table of whole lines.
+    """
+    waiting = sql.Identifier("pg_temp", table)
+    reason = "JSON that is nested too deeply for PostgreSQL"
+    # What is shorter or has fewer brackets is within any server's max_stack_depth but a tiny one.
+    connection.execute(
+        sql.SQL(
+            """
+            do $do$
+            declare
+                doubtful record;
+            begin
+                for doubtful in
+                    select n, {column} as value
+                    from {waiting}
+                    where octet_length({column}) > 2000
+                        and octet_length({column}) - octet_length(translate({column}, '[{{', ''))
+                            > 1000
+                loop
+                    begin
+                        perform pg_input_is_valid(doubtful.value, 'jsonb');
+                    exception when statement_too_complex then
+                        insert into pg_temp.rejects (n, key, kind, reason, row_text)
+                        select n, {key}, 'unreadable', {reason}, {text}
+                        from {waiting} as held
+                        where n = doubtful.n;
+
+                        delete from {waiting} where n = doubtful.n;
+                    end;
+                end loop;
+            end
+            $do$
+            """
+        ).format(
+            waiting=waiting,
+            column=sql.Identifier(column),
+            key=sql.Identifier(key) if key else sql.SQL("null"),
+            text=sql.SQL("to_jsonb(held) - 'n'") if key else sql.Identifier(column),
+            reason=sql.Literal(f"{column}: {reason}" if key else reason),
+        )
+    )
+
+
 def add_rejects(
     connection: psycopg.Connection, rejects: Iterable[tuple[int, str, str | None]]
 ) -> None:

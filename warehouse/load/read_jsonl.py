@@ -9,7 +9,14 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from warehouse.load.incoming import ROW_BITS, Counted, add_rejects, printable, unwritable
+from warehouse.load.incoming import (
+    ROW_BITS,
+    Counted,
+    add_rejects,
+    printable,
+    reject_nested_too_deeply,
+    unwritable,
+)
 from warehouse.load.read_csv import BROKEN, broken, open_bytes
 
 _SAMPLE = 1_000  # lines that are looked at before anything is loaded
@@ -105,6 +112,7 @@ def unfold(connection: psycopg.Connection, columns: dict[str, str]) -> None:
     Arguments: the `columns` of the file with their types. A value of a jsonb column that is a
     string holding an object or an array is taken as what it holds.
     """
+    reject_nested_too_deeply(connection, "lines", "line")
     connection.execute(
         """
         insert into pg_temp.rejects (n, kind, reason, row_text)

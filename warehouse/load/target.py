@@ -44,12 +44,13 @@ class Target:
 
 
 def prepare_session(connection: psycopg.Connection) -> None:
-    """Settings of the load's session: it reads times as UTC and dates as ISO, whatever the
-    server's defaults are."""
+    """Settings of the load's session: it reads times as UTC, dates as ISO and backslashes as
+    themselves, whatever the server's defaults are."""
     for name, value in (
         ("timezone", "UTC"),
         ("datestyle", "ISO, YMD"),
         ("client_encoding", "UTF8"),
+        ("standard_conforming_strings", "on"),
     ):
         connection.execute("select set_config(%s, %s, false)", (name, value))
     for name, least in (("work_mem", "64MB"), ("temp_buffers", "64MB")):
