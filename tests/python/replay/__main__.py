@@ -35,9 +35,9 @@ LOADS = 8
 # that is supported.
 VERSIONS = (16, 18, 18, 18)
 
-# The batches that a mutant has to get through, one after the other, to survive. The first ones are
-# compared early and often.
-MUTANT_SEEDS = (111, 122, 129, 140, 135, 107, 120, 127, 102)
+# The batches that a mutant has to get through to survive, beginning with its own. The plans of 893
+# and 5193 hold nearly everything that is rare.
+MUTANT_SEEDS = (111, 893, 5193, 129, 120, 107, 102)
 MUTANT_HISTORIES = 40
 
 

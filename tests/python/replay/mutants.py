@@ -157,7 +157,7 @@ MUTANTS = (
         KEYS,
         "row_xid() if upstream.is_snapshot else '_row_xid'",
         "'_row_xid'",
-        seed=120,
+        seed=5193,
     ),
     # --- Keys that were logged
     Mutant(
@@ -189,7 +189,7 @@ MUTANTS = (
         KEYS,
         "upstream.kind == 'tracked' and was_rebuilt(upstream, watermark)",
         "false",
-        seed=102,
+        seed=893,
     ),
     Mutant(
         "keys are not looked up through another relation",
@@ -212,7 +212,7 @@ MUTANTS = (
         MARKS,
         "            as_of = excluded.as_of,\n",
         "",
-        seed=107,
+        seed=5193,
     ),
     Mutant(
         "a table made on empty inputs counts as having read them",
@@ -227,21 +227,21 @@ MUTANTS = (
         KEYS,
         "{{ keys_of_backfill(columns, upstreams, dated_by) }}",
         "",
-        seed=127,
+        seed=5193,
     ),
     Mutant(
         "a backfill forgets rows that its upstreams have lost",
         KEYS,
         "from {{ this }} where {{ is_in_backfill(dated_by) }}",
         "from {{ this }} where false",
-        seed=127,
+        seed=5193,
     ),
     Mutant(
         "a backfill stops where nothing changed",
         STRATEGY,
         "{{ write_down_keys('filled', tracked) }}",
         "select count(*) from filled",
-        seed=127,
+        seed=5193,
     ),
     # --- Clocks, seeds, variables
     Mutant(
@@ -252,34 +252,35 @@ MUTANTS = (
         USERS + "user_segments.sql",
         "due='segment_changes_at <= '",
         "due='segment_changes_at < '",
-        seed=140,
+        seed=5193,
     ),
     Mutant(
         "an activity comes a moment too late",
         ACTIVITY,
         "due='next_activity_at <= '",
         "due='next_activity_at < '",
-        seed=135,
+        seed=5193,
     ),
     Mutant(
         "as_of never goes back",
         KEYS,
         "{%- elif due and watermark['is_ahead'] -%}",
         "{%- elif false -%}",
-        seed=122,
+        seed=893,
     ),
     Mutant(
         "seeds never change",
         KEYS,
         "fingerprint_of(upstream.relation) != watermark['fingerprint']",
         "false",
+        seed=5193,
     ),
     Mutant(
         "variables never change",
         KEYS,
         "definition['fingerprint'] != definition_fingerprint()",
         "false",
-        seed=127,
+        seed=893,
     ),
     # --- Writing
     Mutant(

@@ -638,6 +638,9 @@ def replay(
                     for prefix, lines in complaints.items()
                 }
     except dbt_project.DbtFailed as failure:
+        # dbt answers with it, as if it were a failure of the build.
+        if isinstance(failure.__cause__, SystemExit | KeyboardInterrupt):
+            raise failure.__cause__ from None
         return {"": [f"in load {number + 1}: {failure}"]}
     return {}
 
