@@ -13,6 +13,9 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
+    {%- call statement('lock') -%}
+        {{ lock_model() }}
+    {%- endcall -%}
     {%- if config.get('contract').enforced -%}
         {{ get_assert_columns_equivalent(sql) }}
     {%- endif -%}
@@ -20,7 +23,6 @@
         {%- do store_raw_result(name='main', message='UNCHANGED', code='UNCHANGED', rows_affected='-1') -%}
     {%- else -%}
         {%- call statement('main') -%}
-            {{ lock_model() }};
             {{ config.get('sql_header') or '' }}
             create or replace view {{ target_relation }} as
             {{ sql }}
