@@ -3,13 +3,19 @@
 {%- endmacro %}
 
 
+{% macro first_day_of(period, date) -%}
+    {#- Without a zone: a date as it is would be taken for midnight in the session's zone, which some days do not have. -#}
+    date_trunc('{{ period }}', {{ date }}::timestamp)::date
+{%- endmacro %}
+
+
 {% macro month_name(date) -%}
-    trim(to_char({{ date }}, 'Month'))
+    trim(to_char({{ date }}::timestamp, 'Month'))
 {%- endmacro %}
 
 
 {% macro day_name(date) -%}
-    trim(to_char({{ date }}, 'Day'))
+    trim(to_char({{ date }}::timestamp, 'Day'))
 {%- endmacro %}
 
 

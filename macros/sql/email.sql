@@ -1,5 +1,5 @@
 {% macro is_email(column) -%}
-    ({{ column }} ~ '^[^@[:space:]]+@[^@[:space:]]+\.[^@[:space:].]+$')
+    ({{ column }} ~ '^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:].]+$')
 {%- endmacro %}
 
 

@@ -1,6 +1,9 @@
 {{ config(
     unique_key='date_key',
-    indexes=[{'columns': ['date_key'], 'unique': true}, {'columns': ['date_day'], 'unique': true}],
+    indexes=[
+        {'columns': ['date_key'], 'unique': true, 'why': 'the key, looked up by builds'},
+        {'columns': ['date_day'], 'unique': true, 'why': 'a day by its date'},
+    ],
 ) }}
 
 with
@@ -31,9 +34,9 @@ final as (
         extract(doy from date_day)::int as day_of_year,
         {{ month_name('date_day') }} as month_name,
         {{ day_name('date_day') }} as day_name,
-        date_trunc('week', date_day)::date as week_start_date,
-        date_trunc('month', date_day)::date as month_start_date,
-        date_trunc('quarter', date_day)::date as quarter_start_date,
+        {{ first_day_of('week', 'date_day') }} as week_start_date,
+        {{ first_day_of('month', 'date_day') }} as month_start_date,
+        {{ first_day_of('quarter', 'date_day') }} as quarter_start_date,
         {{ iso_day_of_week('date_day') }} > 5 as is_weekend
     from dates
 )
