@@ -1,8 +1,8 @@
 {{ config(
     unique_key='user_id',
     indexes=[
-        {'columns': ['user_id'], 'unique': true},
-        {'columns': ['next_activity_at']},
+        {'columns': ['user_id'], 'unique': true, 'why': 'the key, looked up by builds'},
+        {'columns': ['next_activity_at'], 'why': 'users who are due by the clock'},
     ],
     meta={'tracked_keys': ['user_id']},
 ) }}

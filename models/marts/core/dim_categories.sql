@@ -1,6 +1,8 @@
 {{ config(
     unique_key='category_key',
-    indexes=[{'columns': ['category_key'], 'unique': true}],
+    indexes=[
+        {'columns': ['category_key'], 'unique': true, 'why': 'the key, looked up by builds'},
+    ],
     meta={'tracked_keys': ['category_id']},
 ) }}
 

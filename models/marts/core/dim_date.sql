@@ -1,6 +1,9 @@
 {{ config(
     unique_key='date_key',
-    indexes=[{'columns': ['date_key'], 'unique': true}, {'columns': ['date_day'], 'unique': true}],
+    indexes=[
+        {'columns': ['date_key'], 'unique': true, 'why': 'the key, looked up by builds'},
+        {'columns': ['date_day'], 'unique': true, 'why': 'a day by its date'},
+    ],
 ) }}
 
 with

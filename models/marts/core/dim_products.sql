@@ -1,9 +1,26 @@
 {{ config(
     unique_key='product_key',
     indexes=[
-        {'columns': ['product_key'], 'unique': true},
-        {'columns': ['product_id', 'effective_date'], 'unique': true},
+        {'columns': ['product_key'], 'unique': true, 'why': 'the key, looked up by builds'},
+        {
+            'columns': ['product_id', 'effective_date'], 'unique': true,
+            'why': 'the version of a product at a moment',
+        },
+        {
+            'name': 'dim_products_current',
+            'columns': ['product_id'],
+            'unique': true,
+            'where': 'is_current',
+            'why': 'one current version of each product',
+        },
+        {
+            'name': 'dim_products_search',
+            'expression': "to_tsvector('simple', coalesce(product_name, ''))",
+            'type': 'gin',
+            'why': 'products by words of their name',
+        },
     ],
+    post_hook="{{ exclude_overlaps('product_id', 'effective_date', 'expiry_date') }}",
     meta={'tracked_keys': ['product_id']},
 ) }}
 

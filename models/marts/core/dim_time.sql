@@ -1,6 +1,8 @@
 {{ config(
     unique_key='time_key',
-    indexes=[{'columns': ['time_key'], 'unique': true}],
+    indexes=[
+        {'columns': ['time_key'], 'unique': true, 'why': 'the key, looked up by builds'},
+    ],
 ) }}
 
 with

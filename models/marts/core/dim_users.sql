@@ -1,9 +1,21 @@
 {{ config(
     unique_key='user_key',
     indexes=[
-        {'columns': ['user_key'], 'unique': true},
-        {'columns': ['user_id', 'effective_date'], 'unique': true},
+        {'columns': ['user_key'], 'unique': true, 'why': 'the key, looked up by builds'},
+        {
+            'columns': ['user_id', 'effective_date'], 'unique': true,
+            'why': 'the version of a user at a moment',
+        },
+        {
+            'name': 'dim_users_current',
+            'columns': ['user_id'],
+            'unique': true,
+            'where': 'is_current',
+            'why': 'one current version of each user',
+        },
+        {'columns': ['email'], 'why': 'a user by e-mail'},
     ],
+    post_hook="{{ exclude_overlaps('user_id', 'effective_date', 'expiry_date') }}",
     meta={'tracked_keys': ['user_id']},
 ) }}
 

@@ -1,10 +1,10 @@
 {{ config(
     unique_key='order_item_id',
     indexes=[
-        {'columns': ['order_item_id'], 'unique': true},
-        {'columns': ['order_id']},
-        {'columns': ['user_id']},
-        {'columns': ['product_id']},
+        {'columns': ['order_item_id'], 'unique': true, 'why': 'the key, looked up by builds'},
+        {'columns': ['order_id'], 'why': 'lines of an order'},
+        {'columns': ['user_id'], 'why': 'lines of users with a new version'},
+        {'columns': ['product_id'], 'why': 'lines of products with a new version'},
     ],
     meta={'tracked_keys': ['order_id']},
 ) }}

@@ -1,8 +1,8 @@
 {{ config(
     unique_key='payment_id',
     indexes=[
-        {'columns': ['payment_id'], 'unique': true},
-        {'columns': ['order_id']},
+        {'columns': ['payment_id'], 'unique': true, 'why': 'the key, looked up by builds'},
+        {'columns': ['order_id'], 'why': 'payments of an order'},
     ],
     meta={'tracked_keys': ['order_id']},
 ) }}

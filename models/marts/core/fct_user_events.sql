@@ -7,8 +7,16 @@
         'default_partition': true,
     },
     indexes=[
-        {'columns': ['event_id', 'event_timestamp'], 'unique': true},
-        {'columns': ['user_id', 'date_key']},
+        {
+            'columns': ['event_id', 'event_timestamp'], 'unique': true,
+            'why': 'the key, looked up by builds',
+        },
+        {'columns': ['user_id', 'date_key'], 'why': 'events of the users and days that changed'},
+        {'columns': ['user_key', 'date_key'], 'why': 'events of a user on some days'},
+        {
+            'columns': ['event_timestamp'], 'type': 'brin',
+            'why': 'events of some hours out of a month',
+        },
     ],
     meta={'tracked_keys': ['user_id', 'date_key']},
 ) }}

@@ -1,6 +1,14 @@
 {{ config(
     unique_key='user_id',
-    indexes=[{'columns': ['user_id'], 'unique': true}],
+    indexes=[
+        {'columns': ['user_id'], 'unique': true, 'why': 'the key, looked up by builds'},
+        {
+            'name': 'user_analytics_active',
+            'columns': ['last_activity_at desc'],
+            'where': "user_segment != 'At Risk'",
+            'why': 'active users, the latest first',
+        },
+    ],
     meta={'tracked_keys': ['user_id']},
 ) }}
 

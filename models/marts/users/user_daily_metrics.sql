@@ -1,8 +1,8 @@
 {{ config(
     unique_key=['user_id', 'date_key'],
     indexes=[
-        {'columns': ['user_id', 'date_key'], 'unique': true},
-        {'columns': ['date_key']},
+        {'columns': ['user_id', 'date_key'], 'unique': true, 'why': 'the key, looked up by builds'},
+        {'columns': ['date_key'], 'why': 'all users of some days'},
     ],
     meta={'tracked_keys': ['user_id', 'date_key']},
 ) }}

@@ -1,8 +1,8 @@
 {{ config(
     unique_key='user_id',
     indexes=[
-        {'columns': ['user_id'], 'unique': true},
-        {'columns': ['segment_changes_at']},
+        {'columns': ['user_id'], 'unique': true, 'why': 'the key, looked up by builds'},
+        {'columns': ['segment_changes_at'], 'why': 'users who are due by the clock'},
     ],
     meta={'tracked_keys': ['user_id']},
 ) }}

@@ -1,0 +1,46 @@
+{% macro read_indexes() -%}
+    {#-
+        The indexes of this model's table that are ours: they have our comment, or 32 hexadecimal digits for a name,
+        as dbt's own have and ours until they are done. An index of a constraint is the constraint's.
+    -#}
+    {%- set query -%}
+        select
+            tables.relkind = 'p' as is_partitioned,
+            (
+                select json_agg(attname order by attnum)
+                from pg_attribute
+                where attrelid = tables.oid and attnum > 0 and not attisdropped
+            ) as columns,
+            indexes.*
+        from pg_class as tables
+        left join (
+            select
+                pg_index.indrelid,
+                pg_index.indexrelid::bigint as index_oid,
+                pg_index.indisvalid as is_valid,
+                names.relname::text as name,
+                obj_description(names.oid, 'pg_class') as comment,
+                substring(obj_description(names.oid, 'pg_class') from '^dbt:([0-9a-f]{32}) of ') as hash
+            from pg_index
+            inner join pg_class as names on pg_index.indexrelid = names.oid
+            where not names.relispartition
+                and not exists (
+                    select from pg_constraint where conindid = names.oid and contype in ('p', 'u', 'x')
+                )
+                and (
+                    names.relname ~ '^[0-9a-f]{32}$'
+                    or obj_description(names.oid, 'pg_class') ~ '^dbt:[0-9a-f]{32} of '
+                )
+        ) as indexes on tables.oid = indexes.indrelid
+        where tables.oid = to_regclass('{{ this }}')
+    {%- endset -%}
+    {%- set rows = run_query(query) -%}
+    {%- if not rows -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {{ return({
+        'is_partitioned': rows[0]['is_partitioned'],
+        'columns': fromjson(rows[0]['columns']),
+        'indexes': rows | selectattr('index_oid') | list,
+    }) }}
+{%- endmacro %}
