@@ -36,7 +36,14 @@
         written_by xid8 not null,
         changed_keys jsonb
     );
-    create index if not exists key_changes_by_model on {{ key_changes }} (model_name, written_by);
+    {#- Not "if not exists", which waits for every model that another build is writing before it looks. -#}
+    do $$
+    begin
+        if to_regclass('{{ key_changes.include(identifier=false) }}.key_changes_by_model') is null then
+            create index key_changes_by_model on {{ key_changes }} (model_name, written_by);
+        end if;
+    end
+    $$;
     comment on table {{ key_changes }} is
         'The keys under which an incremental model lost or gained rows, by the writing transaction; null keys stand for all of them.';
 {%- endmacro %}
