@@ -1,19 +1,17 @@
 {{ config(
     materialized='materialized_view',
     indexes=[{'columns': ['revenue_date'], 'unique': true}],
-    persist_docs={'relation': true, 'columns': false},
 ) }}
 
 with
 
 orders as (
-    -- Rendered, so that a build with --empty does not leave its limit in the view for good.
-    select * from {{ ref('fct_orders').render() }}
+    select * from {{ ref('fct_orders') }}
     where is_revenue or is_refund
 ),
 
 dates as (
-    select * from {{ ref('dim_date').render() }}
+    select * from {{ ref('dim_date') }}
 ),
 
 daily as (
