@@ -54,7 +54,7 @@
         returning {{ tracked_keys_of('new_row', tracked) }} as keys
     )
     {{ write_down_keys('come', tracked) }}
-    {%- if tracked and is_backfill() and key_columns_of_this_run() %};
+    {%- if tracked and is_backfill() %};
 
     {#- A backfill doubts what stands further down as well: all its keys go on, changed or not. -#}
     with filled as (

@@ -88,6 +88,27 @@ def test_a_changed_variable_reaches_every_row(built: Any) -> None:
     assert row == (True, True)
 
 
+def test_a_backfill_goes_on_from_a_table_that_takes_all_its_keys(built: Any) -> None:
+    """When as_of goes back, int_user_activity does; what follows it has to be doubted as well."""
+    dbt_project.build(built, options=NO_TESTS, as_of="2030-01-02")
+    with built.connect() as session:
+        row = session.execute(
+            "select min(ordered_at)::date, max(ordered_at)::date from marts.fct_orders"
+        ).fetchone()
+        assert row is not None
+        spoilt = session.execute(
+            "update marts.user_clv set total_orders = -7"
+            " where user_id in (select user_id from marts.fct_orders)"
+        ).rowcount
+        assert spoilt > 0
+    window = {"from": str(row[0]), "to": str(row[1])}
+    dbt_project.build(built, options=NO_TESTS, as_of="2030-01-01", variables=window)
+
+    with built.connect() as session:
+        left = session.execute("select count(*) from marts.user_clv where total_orders = -7")
+        assert left.fetchone() == (0,)
+
+
 def test_a_restored_warehouse_goes_on(built: Any, server: Server) -> None:
     """Another server gives other numbers to transactions and to tables."""
     folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))

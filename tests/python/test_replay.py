@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt_project import DbtFailed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay.__main__ import make
@@ -23,7 +24,15 @@ from replay.histories import (
 )
 from replay.mutants import MUTANTS
 from replay.shrink import shrink
-from replay.workshop import Workshop, compare_contents, copy_project, replay, show, whose
+from replay.workshop import (
+    Workshop,
+    compare_contents,
+    copy_project,
+    load_of,
+    replay,
+    show,
+    whose,
+)
 
 from warehouse.server import Server
 
@@ -171,3 +180,30 @@ def test_a_difference_is_told_by_its_cells() -> None:
         "h3": [f"marts.fct_orders lacks {order('h3-o3', '5')}"],
     }
     assert compare_contents(built, built) == {}
+
+
+class Failing(Workshop):
+    """A workshop whose first build fails, for a reason that dbt was given."""
+
+    def __init__(self, cause: BaseException | None) -> None:
+        self.cause = cause
+
+    def reset(self) -> None:
+        pass
+
+    def load(self, *_: Any) -> None:
+        raise DbtFailed("dbt build: it failed") from self.cause
+
+
+def test_a_build_that_fails_is_a_complaint() -> None:
+    plan, of_prefix = make(1, 1, 2)
+    complaints = replay(Failing(None), plan, of_prefix)
+
+    assert complaints == {"": ["in load 1: dbt build: it failed"]}
+    assert load_of(complaints) == 1
+
+
+def test_a_replay_that_is_told_to_end_ends() -> None:
+    plan, of_prefix = make(1, 1, 2)
+    with pytest.raises(SystemExit, match="143"):
+        replay(Failing(SystemExit(143)), plan, of_prefix)

@@ -48,11 +48,11 @@ BEAT = "beat"
 LOCK = (4711, 1)
 
 # What goes wrong without a trace in the days of a backfill: rows are spoilt, changed, moved and
-# removed, by the column that dates them. The order matters, because the first one reads orders.
+# removed, by the column that dates them. The first one is two steps away from the facts.
 FAULTS = (
     (
         "ordered_at",
-        "update intermediate.int_user_activity set total_orders = total_orders + 100"
+        "update marts.user_clv set total_orders = total_orders + 100"
         " where user_id in (select user_id from marts.fct_orders where {window})",
     ),
     ("order_date", "update raw.orders set order_status = 'paid' where {window}"),
