@@ -17,21 +17,22 @@
         {{ return('create temporary table applied_changes () on commit drop') }}
     {%- endif -%}
 
+    {%- set key_columns = key_columns_of_this_run() -%}
+    {%- set asks_partitions = are_keys_fewer_than_rows(target_relation, key_columns) -%}
+    {%- if asks_partitions -%}
+        {#- Every partition has an index of its own; the planner thinks it cheaper to read the partitions than to ask them. -#}
+        {%- do run_query('set local enable_hashjoin = off; set local enable_mergejoin = off') -%}
+    {%- endif -%}
+    {%- set periods = periods_of_batch(target_relation, temp_relation, key_columns) -%}
+
     create temporary table applied_changes () on commit drop;
-    {{ create_missing_partitions(target_relation, temp_relation) }}
     create index on {{ temp_relation }} ({{ unique_key | join(', ') }});
     analyze {{ temp_relation }};
-    {%- set asks_every_partition = are_keys_fewer_than_rows(target_relation) %}
-    {%- if asks_every_partition %}
-
-    {#- Every partition has an index of its own; the planner thinks it cheaper to read all partitions than to ask them. -#}
-    set local enable_hashjoin = off;
-    set local enable_mergejoin = off;
-    {%- endif %}
 
     with gone as (
         delete from {{ target_relation }} as old_row
-        where {{ is_key_of_this_run('old_row') }}
+        where {{ is_key_of_this_run('old_row', key_columns) }}
+            and {{ prune_to_batch('old_row', periods) }}
             and not exists (
                 select 1
                 from {{ temp_relation }} as new_row
@@ -50,6 +51,7 @@
             select 1
             from {{ target_relation }} as old_row
             where {{ have_same_key(unique_key) }}
+                and {{ prune_to_batch('old_row', periods) }}
         )
         returning {{ tracked_keys_of('new_row', tracked) }} as keys
     )
@@ -63,17 +65,12 @@
     )
     {{ write_down_keys('filled', tracked) }}
     {%- endif %}
-    {%- if asks_every_partition %};
-
-    reset enable_hashjoin;
-    reset enable_mergejoin
-    {%- endif %}
 {%- endmacro %}
 
 
-{% macro are_keys_fewer_than_rows(relation) -%}
+{% macro are_keys_fewer_than_rows(relation, key_columns) -%}
     {#- Asking one partition for one key costs about as much as reading two of its rows. -#}
-    {%- if config.get('partition_by') and key_columns_of_this_run() -%}
+    {%- if config.get('partition_by') and key_columns -%}
         {%- set query -%}
             select (select count(*) from changed_keys) * count(*) * 2 < coalesce(sum(pg_class.reltuples), 0)
             from pg_inherits
@@ -86,8 +83,7 @@
 {%- endmacro %}
 
 
-{% macro is_key_of_this_run(alias) -%}
-    {%- set key_columns = key_columns_of_this_run() -%}
+{% macro is_key_of_this_run(alias, key_columns) -%}
     {%- if key_columns -%}
         ({{ prefixed(alias, key_columns) }}) in (select {{ key_columns | join(', ') }} from changed_keys)
     {%- else -%}

@@ -1,67 +1,132 @@
-{% macro create_missing_partitions(relation, rows_relation, periods_ahead=0) -%}
-    {#-
-        One child for each month in the rows to come. A child carries the parent's oid in its name, because
-        during a full refresh the children of the old table and of the new one live side by side.
-    -#}
-    {%- set partition_by = config.get('partition_by') -%}
-    {%- if partition_by -%}
-    {%- set field = partition_by['fields'][0] -%}
-    {%- set child_schema = generate_schema_name('partitions', none) -%}
-    create schema if not exists {{ adapter.quote(child_schema) }};
+{% macro create_missing_partitions(relation, rows_relation) -%}
+    {%- set partition_by = read_partition_by() -%}
+    {%- set existing = partitions_of(relation) -%}
+    {%- set default_partition = existing | selectattr('bounds', 'equalto', 'DEFAULT') | map(attribute='name') | first -%}
 
-    do $partitions$
-    declare
-        first_day date;
-        child_name text;
-    begin
-        for first_day in
-            select distinct date_trunc('month', months.month_start)::date
-            from (
-                select {{ field }} at time zone 'UTC' as month_start from {{ rows_relation }}
-                {%- if periods_ahead %}
-                union all
-                select
-                    max({{ field }} at time zone 'UTC') + make_interval(months => {{ periods_ahead }})
-                from {{ rows_relation }}
-                {%- endif %}
-            ) as months
-            where months.month_start is not null
-        loop
-            child_name := format('%s_%s_', '{{ this.identifier[:40] }}', to_char(first_day, 'YYYY_MM'));
-            -- By the beginning of the name: a restored table has another oid than its children say.
-            if not exists (
-                select
-                from pg_inherits
-                inner join pg_class on pg_inherits.inhrelid = pg_class.oid
-                where pg_inherits.inhparent = '{{ relation }}'::regclass
-                    and starts_with(pg_class.relname, child_name)
-            ) then
-                execute format(
-                    'create table %I.%I partition of {{ relation }} for values from (%L) to (%L)',
-                    '{{ child_schema }}',
-                    child_name || '{{ relation }}'::regclass::oid,
-                    first_day::text || ' 00:00:00+00',
-                    (first_day + interval '1 month')::date::text || ' 00:00:00+00'
-                );
-            end if;
-        end loop;
-    end
-    $partitions$;
+    {%- if partition_by.default_partition and not default_partition -%}
+        {%- do create_partition(relation, {'suffix': 'default', 'bounds': 'default'}) -%}
     {%- endif -%}
+    {%- if partition_by.method == 'range' -%}
+        {%- set missing = missing_ranges(relation, rows_relation, partition_by) -%}
+    {%- elif partition_by.method == 'list' -%}
+        {%- set missing = missing_values(existing, rows_relation, partition_by) -%}
+    {%- else -%}
+        {%- set missing = [] if existing else remainders(partition_by.partitions) -%}
+    {%- endif -%}
+    {%- for partition in missing -%}
+        {%- do create_partition(relation, partition, default_partition) -%}
+    {%- endfor -%}
 {%- endmacro %}
 
 
-{% macro create_default_partition(relation) -%}
-    {%- set child_schema = generate_schema_name('partitions', none) -%}
-    create schema if not exists {{ adapter.quote(child_schema) }};
+{% macro missing_ranges(relation, rows_relation, partition_by) -%}
+    {#- The periods in which rows are, and one ahead, unless a partition reaches over their beginning. -#}
+    {%- set period = period_of(rows_relation, partition_by) -%}
+    {%- set query -%}
+        with
 
-    do $partitions$
-    begin
-        execute format(
-            'create table %I.%I partition of {{ relation }} default',
-            '{{ child_schema }}',
-            format('%s_default_%s', '{{ this.identifier[:40] }}', '{{ relation }}'::regclass::oid)
-        );
-    end
-    $partitions$;
+        arriving as (
+            select distinct {{ period.beginning }} as beginning
+            from {{ rows_relation }}
+            where isfinite({{ partition_by.field }})
+        ),
+
+        wanted as (
+            select beginning from arriving
+            union
+            select max(beginning) + {{ period.length }} from arriving
+        ),
+
+        bounds as (
+            select
+                to_char(beginning, '{{ period.name_format }}') as suffix,
+                {{ bound_of('beginning', period) }} as lower_bound,
+                {{ bound_of('beginning + ' ~ period.length, period) }} as upper_bound
+            from wanted
+            where beginning is not null
+        ),
+
+        existing as (
+            select
+                coalesce(substring(bounds, $$FROM \('(.*?)'\)$$), '-infinity')::{{ period.data_type }} as lower_bound,
+                coalesce(substring(bounds, $$TO \('(.*?)'\)$$), 'infinity')::{{ period.data_type }} as upper_bound
+            from (
+                select pg_get_expr(pg_class.relpartbound, pg_class.oid) as bounds
+                from pg_inherits
+                inner join pg_class on pg_inherits.inhrelid = pg_class.oid
+                where pg_inherits.inhparent = '{{ relation }}'::regclass
+            ) as partitions
+            where bounds != 'DEFAULT'
+        )
+
+        select
+            suffix,
+            lower_bound::text as lower_bound,
+            upper_bound::text as upper_bound
+        from bounds
+        where not exists (
+            select 1
+            from existing
+            where bounds.lower_bound >= existing.lower_bound and bounds.lower_bound < existing.upper_bound
+        )
+        order by bounds.lower_bound
+    {%- endset -%}
+    {%- set missing = [] -%}
+    {%- for row in run_query(query) -%}
+        {%- do missing.append({
+            'suffix': row['suffix'],
+            'bounds': "for values from ('" ~ row['lower_bound'] ~ "') to ('" ~ row['upper_bound'] ~ "')",
+            'condition': partition_by.field ~ " >= '" ~ row['lower_bound'] ~ "' and " ~ partition_by.field ~ " < '" ~ row['upper_bound'] ~ "'",
+        }) -%}
+    {%- endfor -%}
+    {{ return(missing) }}
+{%- endmacro %}
+
+
+{% macro missing_values(existing, rows_relation, partition_by) -%}
+    {%- set query -%}
+        select distinct
+            coalesce(left(regexp_replace(lower({{ partition_by.field }}::text), '[^a-z0-9]+', '_', 'g'), 20), 'null')
+            || '_' || left(md5(coalesce({{ partition_by.field }}::text, 'null')), 6) as suffix,
+            coalesce(quote_literal({{ partition_by.field }}), 'NULL') as value
+        from {{ rows_relation }}
+        order by suffix
+    {%- endset -%}
+    {%- set missing = [] -%}
+    {%- for row in run_query(query) -%}
+        {%- set covering = [] -%}
+        {%- for partition in existing if row['value'] in values_in(partition.bounds) -%}
+            {%- do covering.append(partition) -%}
+        {%- endfor -%}
+        {%- if not covering -%}
+            {%- do missing.append({
+                'suffix': row['suffix'],
+                'bounds': 'for values in (' ~ row['value'] ~ ')',
+                'condition': partition_by.field ~ ' is not distinct from ' ~ row['value'],
+            }) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(missing) }}
+{%- endmacro %}
+
+
+{% macro values_in(bounds) -%}
+    {#- The values of a list partition as quoted literals; PostgreSQL shows numbers without quotes. -#}
+    {%- set values = [] -%}
+    {%- for value in modules.re.findall("'(?:[^']|'')*'|[^(),\s]+", bounds.partition('(')[2]) -%}
+        {%- do values.append(value if value.startswith("'") or value == 'NULL' else "'" ~ value ~ "'") -%}
+    {%- endfor -%}
+    {{ return(values) }}
+{%- endmacro %}
+
+
+{% macro remainders(modulus) -%}
+    {%- set found = [] -%}
+    {%- for remainder in range(modulus) -%}
+        {%- do found.append({
+            'suffix': 'hash_' ~ remainder,
+            'bounds': 'for values with (modulus ' ~ modulus ~ ', remainder ' ~ remainder ~ ')',
+        }) -%}
+    {%- endfor -%}
+    {{ return(found) }}
 {%- endmacro %}

@@ -1,8 +1,14 @@
 {% macro postgres__create_table_as(temporary, relation, sql) -%}
-    {%- set partition_by = config.get('partition_by') -%}
-    {%- if partition_by and not temporary -%}
-        {{ create_partitioned_table_as(relation, sql, partition_by) }}
-    {%- else -%}
+    {%- if model.resource_type != 'model' or not config.get('partition_by') -%}
         {{ dbt.postgres__create_table_as(temporary, relation, sql) }}
+    {%- elif not temporary -%}
+        {{ create_partitioned_table_as(relation, sql) }}
+    {%- else -%}
+        {#- The rows of an incremental run; whatever strategy writes them, their partitions are there before. -#}
+        {%- call statement('batch') -%}
+            {{ dbt.postgres__create_table_as(true, relation, sql) }}
+        {%- endcall -%}
+        {%- do create_missing_partitions(this, relation) -%}
+        select 1
     {%- endif -%}
 {%- endmacro %}

@@ -1,0 +1,104 @@
+{% macro apply_partition_by() -%}
+    {#-
+        A pre-hook: a table that exists gets the partitions that the model declares now, with the rows it has. Without
+        it, a model that begins to declare them would go on as it was until somebody thinks of --full-refresh.
+    -#}
+    {%- if execute and config.get('materialized') == 'incremental' -%}
+        {%- set partition_by = read_partition_by() -%}
+        {%- if is_incremental() and shape_of(this) != wanted_shape(partition_by) -%}
+            {%- do repartition(this) -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro repartition(relation) -%}
+    {%- do log(this.identifier ~ ': its partitions are not those of the model; it is written anew with its rows.', info=true) -%}
+    {%- set new_relation = make_intermediate_relation(relation.incorporate(type='table')) -%}
+    {%- set old_relation = make_backup_relation(relation, 'table') -%}
+    {%- set partition_by = read_partition_by() -%}
+
+    {%- call statement('repartition') -%}
+        drop table if exists {{ new_relation }};
+        lock table {{ relation }} in share row exclusive mode;
+
+        create table {{ new_relation }} (like {{ relation }} including defaults including constraints including generated)
+        {%- if partition_by %} partition by {{ partition_by.method }} ({{ partition_by.fields | join(', ') }}){% endif %}
+    {%- endcall -%}
+    {%- if partition_by -%}
+        {%- do create_missing_partitions(new_relation, relation) -%}
+    {%- endif -%}
+    {%- call statement('copy') -%}
+        insert into {{ new_relation }} select * from {{ relation }}
+    {%- endcall -%}
+    {%- do create_indexes(new_relation) -%}
+    {%- do adapter.rename_relation(relation, old_relation) -%}
+    {%- do adapter.rename_relation(new_relation, relation) -%}
+    {%- do adapter.drop_relation(old_relation) -%}
+{%- endmacro %}
+
+
+{% macro shape_of(relation) -%}
+    {#- How a table is partitioned, in words such as "range event_timestamp month"; empty when it is not. -#}
+    {%- set query -%}
+        with
+
+        parent as (
+            select
+                partrelid,
+                case partstrat when 'r' then 'range' when 'l' then 'list' else 'hash' end as method,
+                (
+                    select string_agg(pg_attribute.attname, ', ' order by keys.place)
+                    from unnest(partattrs::smallint[]) with ordinality as keys (attnum, place)
+                    inner join pg_attribute on pg_attribute.attrelid = partrelid and keys.attnum = pg_attribute.attnum
+                ) as fields
+            from pg_partitioned_table
+            where partrelid = to_regclass('{{ relation }}')
+        ),
+
+        bounds as (
+            select pg_get_expr(pg_class.relpartbound, pg_class.oid) as bound
+            from parent
+            inner join pg_inherits on parent.partrelid = pg_inherits.inhparent
+            inner join pg_class on pg_inherits.inhrelid = pg_class.oid
+        ),
+
+        lengths as (
+            select
+                extract(epoch from substring(bound, $$TO \('(.*?)'\)$$)::timestamptz - substring(bound, $$FROM \('(.*?)'\)$$)::timestamptz)
+                / 86400 as days
+            from bounds
+            where bound like '%FROM (%'
+        )
+
+        select
+            method || ' ' || fields || case method
+                {# Somebody may have joined old periods into longer ones; what most of them are counts. #}
+                when 'range' then ' ' || coalesce((
+                    select
+                        mode() within group (order by case
+                            when days < 2 then 'day'
+                            when days < 8 then 'week'
+                            when days < 32 then 'month'
+                            when days < 93 then 'quarter'
+                            else 'year'
+                        end)
+                    from lengths
+                ), '{{ config.get("partition_by", {}).get("granularity", "month") }}')
+                when 'hash' then ' ' || (select count(*) from bounds)
+                else ''
+            end
+        from parent
+    {%- endset -%}
+    {%- set found = run_query(query) -%}
+    {{ return(found[0][0] if found else '') }}
+{%- endmacro %}
+
+
+{% macro wanted_shape(partition_by) -%}
+    {%- if not partition_by -%}
+        {{ return('') }}
+    {%- endif -%}
+    {%- set detail = {'range': ' ' ~ partition_by.granularity, 'hash': ' ' ~ partition_by.partitions, 'list': ''} -%}
+    {{ return(partition_by.method ~ ' ' ~ partition_by.fields | join(', ') ~ detail[partition_by.method]) }}
+{%- endmacro %}

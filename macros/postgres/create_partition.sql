@@ -1,0 +1,35 @@
+{% macro create_partition(relation, partition, default_partition=none) -%}
+    {#-
+        Made on its own and then attached, which locks out no reader of the table; rows that the default partition had
+        to take move first. The name ends with the oid of the table, because during a full refresh the partitions of
+        the old table and of the new one live side by side.
+    -#}
+    {%- set oid = run_query("select '" ~ relation ~ "'::regclass::oid::text")[0][0] -%}
+    {%- set tail = '_' ~ partition.suffix ~ '_' ~ oid -%}
+    {%- set child = api.Relation.create(schema=partition_schema(), identifier=this.identifier[:63 - tail | length] ~ tail) -%}
+
+    {%- call statement('partition') -%}
+        create table {{ child }} (like {{ relation }} including defaults including constraints);
+        {% if default_partition %}
+        with moved as (
+            delete from {{ default_partition }}
+            where {{ partition.condition }}
+            returning *
+        )
+        insert into {{ child }} select * from moved;
+        {% endif %}
+        alter table {{ relation }} attach partition {{ child }} {{ partition.bounds }}
+    {%- endcall -%}
+{%- endmacro %}
+
+
+{% macro create_partition_schema() -%}
+    {#- For on-run-start: models that are built at the same time would all try to make it. -#}
+    select pg_advisory_xact_lock(hashtext('{{ partition_schema() }}'));
+    create schema if not exists {{ adapter.quote(partition_schema()) }}
+{%- endmacro %}
+
+
+{% macro partition_schema() -%}
+    {{ return(generate_schema_name('partitions', none)) }}
+{%- endmacro %}
