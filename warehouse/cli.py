@@ -46,6 +46,7 @@ LAZY = {
         "Run dbt build, then list the marts.",
         {"context_settings": {"ignore_unknown_options": True, "allow_interspersed_args": False}},
     ),
+    "retain": Lazy("warehouse.retain", "retain", "Take away partitions that have expired."),
     "marts": Lazy("warehouse.build", "marts", "List the marts and what they answer."),
 }
 

@@ -33,6 +33,7 @@ events as (
     select *
     from {{ ref('stg_app__events') }}
     where {{ is_in(changed_events) }} and exclusion_reason is null and not is_deleted
+        and {{ is_retained('event_timestamp') }}
 ),
 
 users as (
