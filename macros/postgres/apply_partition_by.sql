@@ -19,6 +19,7 @@
     {%- set partition_by = read_partition_by() -%}
 
     {%- call statement('repartition') -%}
+        {{ lock_model() }};
         drop table if exists {{ new_relation }};
         lock table {{ relation }} in share row exclusive mode;
 
