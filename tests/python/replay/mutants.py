@@ -12,6 +12,7 @@ from pathlib import Path
 KEYS = "macros/incremental/changed_keys.sql"
 LOADS = "macros/incremental/is_unseen_load.sql"
 STRATEGY = "macros/incremental/get_incremental_changed_keys_sql.sql"
+PRUNING = "macros/postgres/prune_to_batch.sql"
 STATE = "macros/incremental/state.sql"
 MARKS = "macros/incremental/watermarks.sql"
 CORE = "models/marts/core/"
@@ -286,8 +287,8 @@ MUTANTS = (
     Mutant(
         "rows that are gone stay",
         STRATEGY,
-        "where {{ is_key_of_this_run('old_row') }}\n",
-        "where {{ is_key_of_this_run('old_row') }}\n"
+        "where {{ is_key_of_this_run('old_row', key_columns) }}\n",
+        "where {{ is_key_of_this_run('old_row', key_columns) }}\n"
         "            and exists (select 1 from {{ temp_relation }} as new_row"
         " where {{ have_same_key(unique_key) }})\n",
     ),
@@ -310,5 +311,12 @@ MUTANTS = (
         "({{ prefixed(alias, key_columns) }}) in (select {{ key_columns | join(', ') }}"
         " from changed_keys)",
         "true",
+    ),
+    Mutant(
+        "the write looks into the partitions of the new rows only",
+        PRUNING,
+        "select {{ period.beginning }} as beginning from {{ target_relation }}"
+        " where ({{ keys }}) in (select {{ keys }} from changed_keys)",
+        "select {{ period.beginning }} as beginning from {{ temp_relation }}",
     ),
 )
