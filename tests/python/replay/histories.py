@@ -178,11 +178,13 @@ MOMENTS = (
 )
 # When the calendar moves a user on who signed up, or was last seen, at one of these moments.
 DUE_MOMENTS = tuple(
-    f"{dt.date.fromisoformat(moment[:10]) + dt.timedelta(days=days)} 00:00:00+00"
+    f"{dt.datetime.fromisoformat(moment).astimezone(dt.UTC).date() + dt.timedelta(days=days)}"
+    " 00:00:00+00"
     for moment in MOMENTS
     for days in (30, 61)
 )
 ODD_MOMENTS = ("infinity", "-infinity", "1850-01-01 00:00:00+00", "2150-01-01 00:00:00+00", None)
+REVENUE_STATUSES = (" Completed ", "paid", "Shipped")
 STATUSES = (" Completed ", "paid", "Shipped", "returned", "REFUNDED", "cancelled", "lost", "", None)
 AMOUNTS = ("10", "400.5", "999.9999", "1000", "0", "-3.33335", "2000", "NaN", "1e13", None)
 EVENT_TYPES = ("page_view", " Purchase ", "click", "dance", None)
@@ -355,20 +357,32 @@ class Generator:
             self._load(chance, load, activity * 3 if index == 0 else activity)
             for index, load in enumerate(plan)
         )
-        return History((self._with_users(number, first), *later))
+        return History((self._with_sales(number, first), *later))
 
-    def _with_users(self, number: int, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
-        """The batches, with most users there from the start; without a user facts change little."""
-        chance = random.Random(f"users {self.seed} {number}")  # noqa: S311 - test data
+    def _with_sales(self, number: int, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
+        """The batches, with most users there from the start, and some of what they bought: drawn at
+        random alone, hardly a user would have spent anything."""
+        chance = random.Random(f"sales {self.seed} {number}")  # noqa: S311 - test data
         taken = {
             (operation.table, operation.key) for batch in batches for operation in batch.operations
         }
-        users = tuple(
-            self._put(chance, "users", key)
-            for key in KEYS["users"]
-            if chance.random() < 0.7 and ("users", key) not in taken
-        )
-        return (Batch(BEFORE, dt.timedelta(0), users), *batches) if users else batches
+        operations = []
+        for table, share, usual in (
+            ("users", 0.7, {}),
+            ("orders", 0.6, {"user_id": KEYS["users"], "order_status": REVENUE_STATUSES}),
+            (
+                "order_items",
+                0.6,
+                {"order_id": KEYS["orders"], "price_at_purchase": ("10", "400.5")},
+            ),
+        ):
+            for key in KEYS[table]:
+                if chance.random() < share and (table, key) not in taken:
+                    put = self._put(chance, table, key)
+                    values = {name: chance.choice(choices) for name, choices in usual.items()}
+                    operations.append(dataclasses.replace(put, values={**put.values, **values}))
+        start = Batch(BEFORE, dt.timedelta(0), tuple(operations))
+        return (start, *batches) if operations else batches
 
     def _load(self, chance: random.Random, load: Load, activity: int) -> tuple[Batch, ...]:
         batches = []
