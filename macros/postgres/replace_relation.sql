@@ -88,9 +88,17 @@
             and pg_class.relkind in ('v', 'm')
     $function$;
 
+    create or replace function pg_temp.as_pattern(name text)
+    returns text
+    language sql
+    set search_path = pg_catalog, pg_temp
+    as $function$
+        select regexp_replace(name, '([^[:alnum:]_])', '\\\1', 'g')
+    $function$;
+
     {#-
-        The query of a view, reading the new relations. A table without an alias goes by its name in the whole
-        query. So does the new one, unless its name means something there already; then the old name is its alias.
+        The query of a view, reading the new relations. A table without an alias goes by its name in the whole query. So
+        does the new one, unless its name is an alias there already; then the old name becomes its alias.
     -#}
     create or replace function pg_temp.query_of(view oid, olds oid[], news oid[])
     returns text
@@ -103,9 +111,15 @@
     begin
         for part in
             select
-                '(?<![\w$".])' || regexp_replace(old_full_name, '([^[:alnum:]_])', '\\\1', 'g') || '(?![\w$"])' as old_table,
-                '(?<![\w$".])' || regexp_replace(old_name, '([^[:alnum:]_])', '\\\1', 'g') || '(?=\.)' as old_reference,
-                '(?<![\w$".])' || regexp_replace(new_name, '([^[:alnum:]_])', '\\\1', 'g') || '(?![\w$"])' as new_token,
+                $$(?<![\w$".])$$ || pg_temp.as_pattern(old_full_name) || $$(?![\w$"])$$ as old_table,
+                $$(?<![\w$".])$$ || pg_temp.as_pattern(old_name) || $$(?=\.)$$ as old_reference,
+                {#- A reference, an alias behind a table or a bracket, a common table expression, an alias of using. -#}
+                replace(
+                    $$(?<![\w$".])NAME\.|[a-z0-9_$")] NAME(?![\w$"])|(?<![\w$".])NAME(\([^)]*\))? AS (NOT |MATERIALIZED )*\($$
+                    || $$|USING \([^)]*\) AS NAME(?![\w$"])$$,
+                    'NAME',
+                    pg_temp.as_pattern(new_name)
+                ) as new_alias,
                 replace(new_full_name, '\', '\\') as new_table,
                 replace(new_name, '\', '\\') as new_reference,
                 replace(old_name, '\', '\\') as old_alias,
@@ -119,7 +133,7 @@
                 cast(new_class.oid::regclass as text) as new_full_name
             order by pairs.number
         loop
-            if part.is_schema or definition ~ part.new_token then
+            if part.is_schema or definition ~ part.new_alias then
                 definition := regexp_replace(
                     definition,
                     part.old_table || $$(?!'| (?!ON |USING |TABLESAMPLE )[\w"])$$,
@@ -316,7 +330,18 @@
         reasons text[] := '{}';
         renames jsonb;
         kind text;
+        through_views oid[] := '{}';
+        above oid[] := array(select oid from pg_temp.standing_on(olds) where relkind = 'v');
     begin
+        while cardinality(above) > 0 loop
+            through_views := through_views || above;
+            above := array(
+                select oid
+                from pg_temp.standing_on(above)
+                where (relkind = 'v' or oid = any(olds)) and oid != all(through_views)
+            );
+        end loop;
+
         for reader in
             select
                 pg_class.oid::regclass as name,
@@ -335,6 +360,12 @@
                 when others then
                     reasons := reasons || format('%s: %s', reader.name, sqlerrm);
             end;
+        end loop;
+        {#- Filled from the new relation and from a view that still read the old one, it would be neither. -#}
+        for number in 2 .. cardinality(olds) loop
+            if olds[number] = any(through_views) and (select relispopulated from pg_class where oid = news[number]) then
+                execute format('refresh materialized view %s', news[number]::regclass);
+            end if;
         end loop;
         lost := pg_temp.lost_with(olds, news);
 
