@@ -1,0 +1,128 @@
+"""A dbt project of a few models with this project's macros, and readers who poll meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dbt_project
+import psycopg
+import yaml
+
+# Long enough for every lock, and no longer: whoever waits for one of these fails the test.
+NOBODY_WAITS = "set lock_timeout = '400ms'"
+WARNINGS = ("--log-level-file", "warn")
+
+
+def write_project(
+    folder: Path, models: Mapping[str, str], variables: Mapping[str, Any] | None = None
+) -> Path:
+    """Write a project whose models go into schema `marts`.
+
+    Args:
+        folder: a new folder for it.
+        models: the text of each model by its name; a name may end with `.yml`.
+        variables: variables of the project beside those that the macros read.
+
+    Returns:
+        The folder.
+    """
+    (folder / "models").mkdir(parents=True)
+    for name, text in models.items():
+        path = folder / "models" / (name if name.endswith(".yml") else f"{name}.sql")
+        path.write_text(text)
+    whole = yaml.safe_load((dbt_project.ROOT / "dbt_project.yml").read_text())
+    (folder / "dbt_project.yml").write_text(
+        yaml.safe_dump(
+            {
+                "name": "small",
+                "version": "1.0",
+                "profile": whole["profile"],
+                "macro-paths": [str(dbt_project.ROOT / "macros")],
+                "vars": {**whole["vars"], **(variables or {})},
+                "models": {"small": {"+schema": "marts", "+persist_docs": {"relation": True}}},
+            }
+        )
+    )
+    (folder / "profiles.yml").write_text((dbt_project.ROOT / "profiles.yml").read_text())
+    return folder
+
+
+def run(database: Any, project: Path, *select: str, **options: Any) -> dict[str, str]:
+    """`dbt run`; returns what each model said, by its name."""
+    results = dbt_project.run(database, "run", *select, project=project, **options)
+    return {result.node.name: str(result.message) for result in results}
+
+
+@contextmanager
+def warned() -> Iterator[list[str]]:
+    """Collect the warnings of runs with the options `WARNINGS`, in one line, at the end."""
+    log = dbt_project._scratch() / "logs" / "dbt.log"
+    before = log.stat().st_size if log.exists() else 0
+    said: list[str] = []
+    yield said
+    said.append(" ".join(log.read_bytes()[before:].decode().split()))
+
+
+@contextmanager
+def polled(database: Any, *relations: str, may_be_empty: Sequence[str] = ()) -> Iterator[list[int]]:
+    """Count the rows of relations all the time, each in a transaction of its own.
+
+    Args:
+        database: offers `connect()`.
+        relations: names as SQL writes them.
+        may_be_empty: those of them that may have no row.
+
+    Yields:
+        A list that gets the number of rounds at the end.
+
+    Raises:
+        AssertionError: a relation was missing, empty, or locked for too long; or it was never read.
+    """
+    complaints: list[str] = []
+    rounds: list[int] = []
+    is_over = threading.Event()
+
+    def read() -> None:
+        count = 0
+        with database.connect() as session:
+            session.autocommit = True
+            session.execute(NOBODY_WAITS)
+            while not is_over.is_set():
+                for relation in relations:
+                    try:
+                        (rows,) = session.execute(f"select count(*) from {relation}").fetchone()
+                        if not rows and relation not in may_be_empty:
+                            complaints.append(f"{relation} is empty")
+                    except psycopg.Error as error:
+                        complaints.append(f"{relation}: {error}")
+                count += 1
+                is_over.wait(0.005)
+        rounds.append(count)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield rounds
+    finally:
+        is_over.set()
+        reader.join()
+    assert not complaints, "\n".join(sorted(set(complaints)))
+    assert rounds[0] > 10, f"everything was read {rounds[0]} times only"
+
+
+def ask(database: Any, query: str) -> Any:
+    """The rows of a query; a single column of a single row as its value."""
+    with database.connect() as session:
+        rows = session.execute(query).fetchall()
+    return rows[0][0] if len(rows) == 1 and len(rows[0]) == 1 else rows
+
+
+def do(database: Any, *statements: str) -> None:
+    """Execute statements in one transaction."""
+    with database.connect() as session:
+        for statement in statements:
+            session.execute(statement)
