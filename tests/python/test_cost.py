@@ -52,8 +52,6 @@ LOOKUPS = {
 READ_WHOLE = {
     # dbt compares all current rows with all rows of staging.
     "snp_app__users": {"raw.users", "snapshots.snp_app__users"},
-    # The snapshot has an index on its current rows only.
-    "dim_users": {"snapshots.snp_app__users"},
     # A materialized view is refreshed from all orders.
     "daily_revenue": {"marts.fct_orders"},
     "monthly_category_revenue": {"marts.fct_orders", "marts.fct_order_items"},
