@@ -47,7 +47,7 @@ setup: $(INSTALLED)  ## Install everything into .venv, and the dbt packages
 
 .PHONY: lock
 lock: $(INSTALLED)  ## Resolve requirements/*.in anew into the locked files
-	@for name in uv warehouse dbt-1.11; do \
+	@for name in uv warehouse dbt-1.11 bench-sqlmesh bench-dbt-duckdb; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 			--upgrade --excludes requirements/excluded.txt requirements/$$name.in --output-file requirements/$$name.txt; \
 	done
@@ -94,7 +94,7 @@ lint: setup  ## sqlfluff, ruff and yamllint
 
 .PHONY: test
 test: lint  ## Lint, unit tests, and the whole test suite
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 OTHER_VENV := .venv-dbt-1.11
 
@@ -124,11 +124,31 @@ parity: setup  ## Compare the stand-ins with the genuine packages: make parity P
 	@if [ -z "$(PACKAGES)" ]; then echo "Name the folder of the genuine packages: make parity PACKAGES=FOLDER"; exit 2; fi
 	@$(BIN)/python -m warehouse.parity --packages "$(PACKAGES)"
 
+SCALE ?= full
+
+# Peers have environments of their own, because they need other versions of what the project needs.
+comma := ,
+BENCH_PEERS := $(filter sqlmesh dbt-duckdb,$(if $(ONLY),$(subst $(comma), ,$(ONLY)),sqlmesh dbt-duckdb))
+
+$(VENV)-bench-%/.installed: requirements/bench-%.txt $(INSTALLED)
+	@echo "Installing $*, to compare with"
+	@$(UV) venv --quiet --allow-existing --python $(BIN)/python $(VENV)-bench-$*
+	@$(UV) pip install --quiet --python $(VENV)-bench-$*/bin/python --require-hashes --no-deps -r requirements/bench-$*.txt
+	@touch $@
+
 .PHONY: bench
-bench: setup  ## Measure loading against a bare copy: benchmarks/README.md
+bench: setup $(BENCH_PEERS:%=$(VENV)-bench-%/.installed)  ## Measure builds against others, 25 minutes: make bench SCALE=small ONLY=daily
+	@$(BIN)/python benchmarks/run.py --scale $(SCALE) --only "$(ONLY)"
+
+.PHONY: bench-load
+bench-load: setup  ## Measure loading against a bare copy: benchmarks/README.md
 	@$(BIN)/python benchmarks/load.py
+
+.PHONY: bench-readme
+bench-readme: setup  ## Write the numbers of the last whole `make bench` into benchmarks/README.md
+	@$(BIN)/python benchmarks/report.py --write
 
 .PHONY: clean
 clean: down  ## Remove everything that was made: environment, data, sample, dbt's files
-	@rm -rf $(VENV) $(OTHER_VENV) .warehouse sample target logs dbt_packages .pytest_cache .ruff_cache .hypothesis warehouse.egg-info
+	@rm -rf $(VENV) $(OTHER_VENV) $(VENV)-bench-* .warehouse sample target logs dbt_packages .pytest_cache .ruff_cache .hypothesis warehouse.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
