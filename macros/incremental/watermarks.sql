@@ -93,7 +93,9 @@
 
 {% macro lock_model() -%}
     {#- Two builds of one model at once would both insert the same rows; the second waits until the first has committed. -#}
-    select pg_advisory_xact_lock(hashtext('{{ this }}'))
+    select
+        pg_advisory_xact_lock_shared(hashtext('{{ state_relation("key_changes") }}')),
+        pg_advisory_xact_lock(hashtext('{{ this }}'))
 {%- endmacro %}
 
 

@@ -113,7 +113,7 @@
 {% macro values_in(bounds) -%}
     {#- The values of a list partition as quoted literals; PostgreSQL shows numbers without quotes. -#}
     {%- set values = [] -%}
-    {%- for value in modules.re.findall("'(?:[^']|'')*'|[^(),\s]+", bounds.partition('(')[2]) -%}
+    {%- for value in modules.re.findall("'(?:[^']|'')*'|[^(), ]+", bounds.partition('(')[2]) -%}
         {%- do values.append(value if value.startswith("'") or value == 'NULL' else "'" ~ value ~ "'") -%}
     {%- endfor -%}
     {{ return(values) }}

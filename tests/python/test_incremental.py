@@ -197,3 +197,27 @@ def test_a_build_may_defer_to_another_target(built: Any, tmp_path: Path) -> None
                 "select user_id, simple_value from marts.user_clv order by 1"
             ).fetchall()
         )
+
+
+def test_the_log_is_not_pruned_while_a_model_is_written(built: Any) -> None:
+    """One that is built for the first time may still need what all others have read."""
+
+    def is_logged() -> bool:
+        with built.connect() as session:
+            return session.execute(
+                "select exists (select from observability.key_changes where model_name = 'unread')"
+            ).fetchone() == (True,)
+
+    with built.connect() as session:
+        session.execute(
+            "insert into observability.key_changes values ('unread', pg_current_xact_id(), '{}')"
+        )
+    with built.connect() as elsewhere:
+        elsewhere.execute(
+            "select pg_advisory_xact_lock_shared(hashtext(%s))",
+            [f'"{built.name}"."observability"."key_changes"'],
+        )
+        dbt_project.run(built, "run", "dim_time")
+        assert is_logged()
+    dbt_project.run(built, "run", "dim_time")
+    assert not is_logged()
