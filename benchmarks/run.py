@@ -1,0 +1,612 @@
+"""What a daily build costs, against stock dbt, hand-written SQL and two peers.
+
+    python benchmarks/run.py [--scale full|small] [--only daily,questions] [--runs 3]
+
+It starts an embedded server of its own in a temporary folder, with the settings of `warehouse up`,
+makes a history in it, and measures the sections that README.md describes:
+
+    full        the full build of fct_user_events against by_hand.sql, and of everything
+    daily       a day: fct_user_events against stock dbt-postgres, and of everything
+    tests       the tests of the project, once
+    questions   ten questions on the marts, and on the raw tables
+    sqlmesh     the same model by SQLMesh on the same server, full and daily
+    dbt-duckdb  the same model by dbt-duckdb on Parquet files, full and daily
+
+The numbers go to benchmarks/results/ as JSON, and to the screen as tables. The exit status is 1
+when a bound is missed at full scale, or when the benchmark itself fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import dataclasses
+import datetime as dt
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+# Running dbt in one process with the parse reused is what the tests do too.
+sys.path.insert(0, str(ROOT / "tests/python"))
+
+import dbt_project  # noqa: E402
+import duckdb  # noqa: E402
+import history  # noqa: E402
+import questions  # noqa: E402
+import report  # noqa: E402
+
+from warehouse.server import Server, core_count, memory_bytes  # noqa: E402
+
+SECTIONS = ("full", "daily", "tests", "questions", "sqlmesh", "dbt-duckdb")
+# Sizes from small to large, with the same day for both, and how often each thing is measured.
+SCALES = {
+    "full": ((history.Size(1_000_000, 14_000), history.Size(10_000_000, 14_000)), 3),
+    "small": ((history.Size(50_000, 1_000), history.Size(200_000, 1_000)), 1),
+    "tiny": ((history.Size(5_000, 500),), 1),
+}
+DATABASE = "bench"
+NO_TESTS = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
+PEERS = {"sqlmesh": "peer_sqlmesh", "dbt-duckdb": "peer_dbt_duckdb"}
+
+COLUMNS = (
+    "event_id", "user_key", "date_key", "time_key", "event_type_key", "user_id", "session_id",
+    "event_type", "page_url", "referrer_url", "properties", "event_timestamp",
+)  # fmt: skip
+# Columns of Parquet files that are no texts.
+TYPES = {
+    "event_timestamp": "timestamptz", "_loaded_at": "timestamptz", "_deleted_at": "timestamptz",
+    "effective_date": "timestamptz", "expiry_date": "timestamptz", "properties": "json",
+}  # fmt: skip
+# Sums that PostgreSQL and DuckDB compute alike, so that a table of another builder can be checked.
+CHECK = """
+    select
+        count(*),
+        sum(date_key::bigint),
+        sum(time_key::bigint),
+        sum(length(concat(event_id, user_key, event_type_key, user_id, session_id, event_type))),
+        sum(length(concat(page_url, referrer_url))),
+        count(properties),
+        sum(ascii(substr(user_key, 1, 1)) * ascii(substr(user_key, 2, 1))),
+        sum(floor(extract(second from event_timestamp)))
+    from {relation}
+"""
+
+_began = time.monotonic()
+
+
+def say(message: str) -> None:
+    """Show the progress, with the minutes and seconds since the start."""
+    minutes, seconds = divmod(int(time.monotonic() - _began), 60)
+    print(f"{minutes:3d}:{seconds:02d}  {message}", file=sys.stderr, flush=True)
+
+
+# --- The database -----------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Database:
+    """The database of the benchmark: `environment` leads dbt to it."""
+
+    server: Server
+    environment: dict[str, str]
+
+    @contextlib.contextmanager
+    def connect(self) -> Iterator[Any]:
+        """A connection in autocommit mode, closed afterwards."""
+        with self.server.connect(DATABASE) as connection:
+            yield connection
+
+    def execute(self, statements: str) -> None:
+        """Run statements for what they do."""
+        with self.connect() as connection:
+            connection.execute(statements)
+
+    def timed(self, statements: str) -> float:
+        """Run statements in one transaction; returns the seconds."""
+        with self.connect() as connection:
+            began = time.perf_counter()
+            with connection.transaction():
+                connection.execute(statements)
+            return time.perf_counter() - began
+
+    def settle(self) -> None:
+        """Do what the server would else do in the background, in the midst of a measurement."""
+        self.execute("vacuum analyze")
+        self.execute("checkpoint")
+
+
+@contextlib.contextmanager
+def new_database(server: Server) -> Iterator[Database]:
+    """An empty database, dropped afterwards."""
+    with server.connect("postgres") as connection:
+        connection.execute(f"create database {DATABASE} template template0")
+    parameters = server.parameters(DATABASE)
+    yield Database(
+        server,
+        {
+            "PGHOST": parameters["host"],
+            "PGPORT": parameters["port"],
+            "PGUSER": parameters["user"],
+            "PGDATABASE": DATABASE,
+        },
+    )
+    with server.connect("postgres") as connection:
+        connection.execute(f"drop database {DATABASE} with (force)")
+
+
+def check(database: Database, relation: str) -> list[int]:
+    """What CHECK says of a relation."""
+    with database.connect() as connection:
+        row = connection.execute(CHECK.format(relation=relation)).fetchone()
+    return [int(value) for value in row]
+
+
+def expect_equal(found: list[int], expected: list[int], what: str) -> None:
+    """Stop when a table is not what fct_user_events is, because then the times compare nothing."""
+    if found != expected:
+        raise SystemExit(f"{what} is not fct_user_events: {found}, expected {expected}")
+
+
+def rows_that_differ(database: Database, relation: str) -> int:
+    """How many events are missing, too many or other than in fct_user_events."""
+    ours, theirs = (
+        ", ".join(f"{side}.{column}" for column in COLUMNS) for side in ("ours", "theirs")
+    )
+    with database.connect() as connection:
+        return connection.execute(
+            f"""
+            select count(*)
+            from marts.fct_user_events as ours
+            full join {relation} as theirs on ours.event_id = theirs.event_id
+            where ({ours}) is distinct from ({theirs})
+            """
+        ).fetchone()[0]
+
+
+# --- dbt --------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Build:
+    """One invocation of dbt: its seconds without start and parse, and those of each node."""
+
+    wall: float
+    nodes: dict[str, float]
+
+
+def dbt(
+    database: Database,
+    command: str,
+    *select: str,
+    as_of: dt.date | None = None,
+    full_refresh: bool = False,
+    tests: bool = False,
+    project: Path = ROOT,
+) -> Build:
+    """Run dbt with one thread, so that the time of a node is its own."""
+    began = time.perf_counter()
+    results = dbt_project.run(
+        database,
+        command,
+        *select,
+        as_of=as_of,
+        full_refresh=full_refresh,
+        options=() if tests or command in ("run", "test", "parse") else NO_TESTS,
+        threads=1,
+        project=project,
+    )
+    wall = time.perf_counter() - began
+    nodes = {
+        result.node.name: result.execution_time
+        for result in results
+        if result.node.resource_type in ("model", "snapshot", "seed", "test", "unit_test")
+    }
+    return Build(wall, nodes)
+
+
+def copy_of(folder: str, scratch: Path) -> Path:
+    """A copy of one of this folder's projects, because tools write into theirs."""
+    return Path(shutil.copytree(HERE / folder, scratch / folder, dirs_exist_ok=True))
+
+
+# --- Peers ------------------------------------------------------------------------------------
+
+
+class Peer:
+    """A tool in an environment of its own, which does what its drive.py is asked."""
+
+    def __init__(self, name: str, scratch: Path, environment: dict[str, str]) -> None:
+        self.name = name
+        folder = copy_of(PEERS[name], scratch)
+        python = ROOT / f".venv-bench-{name}/bin/python"
+        if not python.exists():
+            raise SystemExit(f"{python} is missing: run `make bench`, which makes it.")
+        self._errors = (scratch / f"{name}.log").open("w+", encoding="utf-8")
+        self._process = subprocess.Popen(
+            [python, "drive.py"],
+            cwd=folder,
+            env={**os.environ, **environment, "DO_NOT_TRACK": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Let it do something; returns its answer."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            self._errors.flush()
+            self._errors.seek(0)
+            raise SystemExit(f"{self.name} failed:\n{self._errors.read()[-12000:]}")
+        return json.loads(line)
+
+    def close(self) -> None:
+        """Let it end."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._errors.close()
+
+
+class Files:
+    """The raw events and the dimensions as Parquet files, as another tool reads them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "events").mkdir(parents=True)
+
+    def write(self, database: Database, query: str, name: str) -> None:
+        """Write the rows of a query into a Parquet file."""
+        between = self.folder / "rows.csv"
+        with database.connect() as connection, between.open("wb") as file:
+            copy = f"copy ({query}) to stdout (format csv, header)"
+            with connection.cursor().copy(copy) as rows:
+                for block in rows:
+                    file.write(block)
+        with between.open(encoding="utf-8", newline="") as file:
+            names = next(csv.reader(file))
+        columns = {column: TYPES.get(column, "varchar") for column in names}
+        with duckdb.connect() as memory:
+            memory.execute("set timezone = 'UTC'")
+            memory.execute(
+                f"copy (select * from read_csv('{between}', header = true, columns = {columns}))"
+                f" to '{self.folder / name}' (format parquet)"
+            )
+        between.unlink()
+
+    def add(self, database: Database, number: int | None) -> None:
+        """Add the history's events (`number` is None), or those of a day, and the dimensions."""
+        stamped = history.LOADED_AT if number is None else history.stamp(number)
+        name = "history" if number is None else f"day-{number}"
+        self.write(
+            database,
+            f"select * from raw.events where _loaded_at = timestamptz '{stamped:%F %T+00}'",
+            f"events/{name}.parquet",
+        )
+        self.write(
+            database,
+            "select user_key, user_id, effective_date, expiry_date from marts.dim_users",
+            "dim_users.parquet",
+        )
+        self.write(
+            database,
+            "select event_type_key, event_type from marts.dim_event_types",
+            "dim_event_types.parquet",
+        )
+
+
+# --- One size ---------------------------------------------------------------------------------
+
+
+class Bench:
+    """All measurements on a history of one size; `results` fills up with seconds."""
+
+    def __init__(
+        self, database: Database, size: history.Size, sections: Sequence[str], runs: int, tmp: Path
+    ) -> None:
+        self.database = database
+        self.size = size
+        self.sections = sections
+        self.runs = runs
+        self.scratch = tmp
+        self.results: dict[str, Any] = {"events": size.events, "day_events": size.day_events}
+
+    def prepare(self) -> None:
+        """Make the history, and the warehouse on it. A snapshot keeps what users were before."""
+        say(f"{self.size.events:,} events: making them")
+        with self.database.connect() as connection:
+            history.create(connection, self.size)
+            say("building the warehouse")
+            dbt(self.database, "build", "+snp_app__users", as_of=self._history_day())
+            history.change_some_users(connection)
+        self._whole(full_refresh=False, as_of=self._history_day())
+        self.database.settle()
+
+    def run(self) -> None:
+        """Measure the sections, in the order in which they need each other."""
+        self.prepare()
+        if "full" in self.sections:
+            self.full()
+        if {"daily", "sqlmesh", "dbt-duckdb"} & set(self.sections):
+            self.days()
+        if "tests" in self.sections:
+            say("the tests")
+            tests = dbt(self.database, "test", as_of=self._today, tests=True)
+            self.results["tests"] = {"wall": tests.wall, "count": len(tests.nodes)}
+        if "questions" in self.sections:
+            say("ten questions")
+            with self.database.connect() as connection:
+                found = questions.ask(connection, str(self._today), self.runs)
+            self.results["questions"] = found
+
+    @property
+    def _today(self) -> dt.date:
+        return self._last_day or self._history_day()
+
+    _last_day: dt.date | None = None
+
+    @staticmethod
+    def _history_day() -> dt.date:
+        return history.FIRST_DAY - dt.timedelta(days=1)
+
+    def _whole(self, *, full_refresh: bool, as_of: dt.date) -> Build:
+        return dbt(self.database, "build", as_of=as_of, full_refresh=full_refresh)
+
+    # --- Full builds
+
+    def full(self) -> None:
+        """The full refresh of everything, in turn with the same table by hand."""
+        by_hand = (HERE / "by_hand.sql").read_text(encoding="utf-8")
+        hand, builds = [], []
+        for number in range(self.runs):
+            say(f"full refresh {number + 1} of {self.runs}")
+            self.database.execute("checkpoint")
+            builds.append(self._whole(full_refresh=True, as_of=self._history_day()))
+            say("the same table by hand")
+            self.database.execute("drop schema if exists by_hand cascade")
+            self.database.execute("checkpoint")
+            hand.append(self.database.timed(by_hand))
+        expected = check(self.database, "marts.fct_user_events")
+        expect_equal(check(self.database, "by_hand.fct_user_events"), expected, "by_hand.sql")
+        self.database.execute("drop schema by_hand cascade")
+        self.results["full"] = {
+            "by_hand": hand,
+            "builds": [dataclasses.asdict(build) for build in builds],
+        }
+        self.database.settle()
+
+    # --- Days
+
+    def days(self) -> None:
+        """One day to warm up, then as many as are measured; each tool takes each of them."""
+        stock = copy_of("stock", self.scratch) if "daily" in self.sections else None
+        peers = {name: self._start(name) for name in PEERS if name in self.sections}
+        files = self._files if "dbt-duckdb" in peers else None
+        expected = check(self.database, "marts.fct_user_events")
+        if stock:
+            say("stock dbt-postgres, full")
+            built = dbt(self.database, "run", project=stock)
+            self.results["stock_full"] = built.nodes
+            for name in built.nodes:
+                expect_equal(check(self.database, f"stock.{name}"), expected, f"stock.{name}")
+        for name, peer in peers.items():
+            self.results[name] = {"full": self._peer_full(name, peer, expected), "days": []}
+        self.database.settle()
+        daily: list[dict[str, Any]] = []
+        try:
+            for number in range(self.runs + 1):
+                say(f"day {number} of {self.runs}" + ("" if number else ", to warm up"))
+                measured = self._day(number, stock, peers, files)
+                if number:
+                    daily.append(measured)
+        finally:
+            for peer in peers.values():
+                peer.close()
+        self.results["daily"] = daily
+        say("comparing what was built")
+        differ = {}
+        if stock:
+            differ["stock"] = rows_that_differ(self.database, "stock.events_indexed")
+            self.database.execute("drop schema stock cascade")
+        if "sqlmesh" in peers:
+            differ["sqlmesh"] = rows_that_differ(self.database, "peer.fct_user_events")
+        self.results["rows_that_differ"] = differ
+
+    def _day(
+        self, number: int, stock: Path | None, peers: dict[str, Peer], files: Files | None
+    ) -> dict[str, Any]:
+        with self.database.connect() as connection:
+            counts = history.add_day(connection, self.size, number)
+            connection.execute("checkpoint")
+        self._last_day = history.day(number)
+        measured: dict[str, Any] = {"counts": counts}
+        measured["build"] = dataclasses.asdict(
+            self._whole(full_refresh=False, as_of=self._last_day)
+        )
+        if stock:
+            self.database.execute("checkpoint")
+            measured["stock"] = dbt(self.database, "run", project=stock).nodes
+        if "sqlmesh" in peers:
+            self.database.execute("checkpoint")
+            # The load is stamped with the next morning, a day that has ended on the one after.
+            at = dt.datetime.combine(history.day(number + 2), dt.time(1), dt.UTC)
+            measured["sqlmesh"] = peers["sqlmesh"].ask(do="day", at=at.isoformat())["seconds"]
+        if files:
+            files.add(self.database, number)
+            measured["dbt-duckdb"] = self._ask_duckdb(peers["dbt-duckdb"], "day")["seconds"]
+        return measured
+
+    # --- Peers
+
+    def _start(self, name: str) -> Peer:
+        environment = dict(self.database.environment)
+        if name == "dbt-duckdb":
+            environment["BENCH_DUCKDB"] = str(self.scratch / "peer.duckdb")
+            say("writing the events into Parquet files")
+            self._files = Files(self.scratch / "files")
+            self._files.add(self.database, None)
+        return Peer(name, self.scratch, environment)
+
+    def _peer_full(self, name: str, peer: Peer, expected: list[int]) -> list[float]:
+        seconds = []
+        for number in range(self.runs):
+            say(f"{name}, full {number + 1} of {self.runs}")
+            if name == "sqlmesh":
+                self.database.execute(
+                    "drop schema if exists peer cascade; drop schema if exists sqlmesh__peer"
+                    " cascade; drop schema if exists sqlmesh cascade"
+                )
+                self.database.execute("checkpoint")
+                at = dt.datetime.combine(history.day(0), dt.time(1), dt.UTC)
+                answer = peer.ask(do="full", at=at.isoformat())
+                found = check(self.database, "peer.fct_user_events")
+            else:
+                answer = self._ask_duckdb(peer, "full")
+                found = answer["check"]
+            expect_equal(found, expected, f"the table of {name}")
+            seconds.append(answer["seconds"])
+        return seconds
+
+    def _ask_duckdb(self, peer: Peer, what: str) -> dict[str, Any]:
+        return peer.ask(
+            do=what, files=str(self._files.folder), check=CHECK.format(relation="fct_user_events")
+        )
+
+
+# --- All of it --------------------------------------------------------------------------------
+
+
+def machine(server: Server) -> dict[str, Any]:
+    """What the numbers depend on."""
+    with server.connect("postgres") as connection:
+        version = connection.info.parameter_status("server_version")
+    git = [
+        subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        ).stdout.strip()
+        for arguments in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "-uno"))
+    ]
+    model = "unknown"
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model n"))
+    return {
+        "cores": core_count(),
+        "processor": model,
+        "memory_gb": round(memory_bytes() / 1e9),
+        "system": platform.system(),
+        "load_before": round(os.getloadavg()[0], 1),
+        "postgresql": version,
+        "dbt": importlib.metadata.version("dbt-core"),
+        "dbt_postgres": importlib.metadata.version("dbt-postgres"),
+        "commit": git[0] + (" and changes" if git[1] else ""),
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+    }
+
+
+def peer_versions(sections: Sequence[str]) -> dict[str, str]:
+    """The versions of the peers that are measured, out of their environments."""
+    versions = {}
+    for name in PEERS:
+        if name in sections:
+            python = ROOT / f".venv-bench-{name}/bin/python"
+            code = f"import importlib.metadata as m; print(m.version('{name}'))"
+            versions[name] = subprocess.run(
+                [python, "-c", code], capture_output=True, text=True, check=True
+            ).stdout.strip()
+    return versions
+
+
+def chosen_sections(text: str) -> list[str]:
+    """The sections that `--only` names, all when it names none."""
+    names = text.replace(",", " ").split()
+    for name in names:
+        if name not in SECTIONS:
+            raise SystemExit(f"'{name}' is no section: choose from {', '.join(SECTIONS)}.")
+    return [name for name in SECTIONS if not names or name in names]
+
+
+def measure(
+    sizes: Sequence[history.Size], sections: Sequence[str], runs: int, settings: dict[str, str]
+) -> dict[str, Any]:
+    """Start a server, measure, and stop it.
+
+    Args:
+        sizes: the histories, one after the other.
+        sections: names out of SECTIONS.
+        runs: how often each thing is measured.
+        settings: more settings of the server than those of the machine.
+
+    Returns:
+        Everything that was measured, for `report`.
+    """
+    # A short path, because the server's socket is in it.
+    with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:
+        server = Server(Path(temporary, ".warehouse"), settings=settings)
+        server.up()
+        try:
+            results: dict[str, Any] = {
+                "machine": {**machine(server), "peers": peer_versions(sections)},
+                "runs": runs,
+                "sections": list(sections),
+                "sizes": [],
+            }
+            for size in sizes:
+                with new_database(server) as database:
+                    scratch = Path(temporary, f"of-{size.events}")
+                    scratch.mkdir()
+                    bench = Bench(database, size, sections, runs, scratch)
+                    bench.run()
+                    results["sizes"].append(bench.results)
+                    shutil.rmtree(scratch)
+        finally:
+            server.down()
+    results["minutes"] = round((time.monotonic() - _began) / 60, 1)
+    return results
+
+
+def main() -> int:
+    """Measure and print; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scale", default="full", choices=SCALES)
+    parser.add_argument("--only", default="", help=f"some of {', '.join(SECTIONS)}")
+    parser.add_argument("--runs", type=int, help="how often each thing is measured")
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    arguments = parser.parse_args()
+    sections = chosen_sections(arguments.only)
+    sizes, runs = SCALES[arguments.scale]
+    runs = arguments.runs or runs
+    if runs < 1:
+        parser.error(f"--runs must be 1 or more, got {runs}")
+    results = {"scale": arguments.scale, **measure(sizes, sections, runs, {})}
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    every = "" if len(sections) == len(SECTIONS) else "-" + "-".join(sections)
+    path = arguments.results / f"{arguments.scale}{every}.json"
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    say(f"written to {path}")
+    print(report.tables(results))
+    missed = [bound for bound in report.bounds(results) if bound.is_kept is False]
+    return int(arguments.scale == "full" and bool(missed))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except dbt_project.DbtFailed as failed:
+        sys.exit(f"{failed}")

@@ -1,0 +1,1 @@
+{{ events_since_the_last_run() }}
