@@ -5,3 +5,4 @@
 {% macro upstream(relation, columns=none, through=none, dated_by=none) %}{% endmacro %}
 {% macro read_source(table_name, has_row_xid=true) %}{{ table_name }}{% endmacro %}
 {% macro state_relation(identifier) %}{{ identifier }}{% endmacro %}
+{% macro statement_statistics() %}pg_stat_statements{% endmacro %}

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FAILED = (NodeStatus.Error, NodeStatus.Fail, NodeStatus.RuntimeErr, NodeStatus.PartialSuccess)
 
 # Read while a node runs, never while the project is parsed; so a new value needs no new parse.
-RUNTIME_VARIABLES = frozenset(("as_of", "from", "to", "simple_clv_factor"))
+RUNTIME_VARIABLES = frozenset(("as_of", "from", "to", "simple_clv_factor", "index_lock_timeout"))
 
 
 class DbtFailed(AssertionError):
@@ -151,6 +151,21 @@ def run(
             f"dbt {command}: {len(failures)} of {len(results)} nodes failed:\n  {listed}"
         )
     return results
+
+
+def configure(database: Any, model: str, project: Path = ROOT, **config: Any) -> None:
+    """Change a model's configuration in what was parsed, as if its file said so, for later runs.
+
+    Args:
+        database: offers `environment`; other databases keep the configuration of the file.
+        model: the name of the model.
+        project: the folder of the dbt project.
+        config: the new values by key.
+    """
+    parsed = _parsed(tuple(sorted(database.environment.items())), "{}", project)
+    (node,) = (node for node in parsed.nodes.values() if node.name == model)
+    for key, value in config.items():
+        node.config[key] = value
 
 
 def build(database: Any, *select: str, **options: Any) -> list[RunResult]:
