@@ -103,8 +103,8 @@ def test_it_is_made_once_and_then_refreshed_beside_its_readers(
 
 
 def test_readers_do_not_wait_while_it_is_computed(warehouse: Any, tmp_path: Path) -> None:
-    """The query takes two seconds; a reader who had to wait for it would fail."""
-    slow = TOTALS.replace("sum(n)", "sum(n) + coalesce(length(max(pg_sleep(1)::text)), 0)")
+    """The query takes six seconds; a reader who had to wait for it would fail."""
+    slow = TOTALS.replace("sum(n)", "sum(n) + coalesce(length(max(pg_sleep(3)::text)), 0)")
     slow = slow.replace("from raw.n", "from (select * from raw.n limit 2) as raw_n")
     project = write_project(
         tmp_path / "slow", {"totals": slow, "models.yml": DESCRIPTION}, {"half": "n % 2"}
@@ -247,14 +247,14 @@ def test_a_view_of_a_reader_is_waited_for_without_locking_others_out(
     do(warehouse, "create view marts.on_top as select * from marts.totals")
     with warehouse.connect() as analyst:
         analyst.execute("select * from marts.on_top").fetchall()
-        ending = threading.Timer(4, analyst.rollback)
+        ending = threading.Timer(7, analyst.rollback)
         ending.start()
         with polled(warehouse, "marts.totals", "marts.on_top"):
             run(
                 warehouse,
                 project,
                 full_refresh=True,
-                variables={"replace_lock_timeout": "200ms", "replace_lock_attempts": 60},
+                variables={"replace_lock_timeout": "200ms", "replace_lock_attempts": 90},
             )
         ending.join()
     assert leftovers(warehouse) == []

@@ -201,7 +201,7 @@ def test_the_locks_of_a_leftover_end_before_the_model_is_built(
 ) -> None:
     """dbt meets the backup of a killed run in the transaction of the model, which takes longer."""
     text = (
-        "{{ config(materialized='incremental') }} select 1 as n, pg_sleep(2)::text as slept"
+        "{{ config(materialized='incremental') }} select 1 as n, pg_sleep(6)::text as slept"
         "{% if not is_incremental() %} where false{% endif %}"
     )
     project = write_project(tmp_path / "slow", {"numbers": text})
