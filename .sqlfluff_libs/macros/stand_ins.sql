@@ -3,6 +3,7 @@
 {% macro changed_keys(columns, upstreams, due=none, dated_by=none) %}{% endmacro %}
 {% macro is_in(keys, columns=none) %}true{% endmacro %}
 {% macro upstream(relation, columns=none, through=none, dated_by=none) %}{% endmacro %}
+{% macro is_retained(column, model_name=none) %}true{% endmacro %}
 {% macro read_source(table_name, has_row_xid=true) %}{{ table_name }}{% endmacro %}
 {% macro state_relation(identifier) %}{{ identifier }}{% endmacro %}
 {% macro statement_statistics() %}pg_stat_statements{% endmacro %}

@@ -37,7 +37,10 @@ staged as (
         count(*) as staged_rows
     from {{ ref('stg_app__events') }}
     where not is_deleted
-        and (exclusion_reason is not null or {{ is_retained('event_timestamp', 'fct_user_events') }})
+        and (
+            exclusion_reason is not null
+            or {{ is_retained('event_timestamp', 'fct_user_events') }}
+        )
 ),
 
 taken as (

@@ -32,8 +32,10 @@ with
 events as (
     select *
     from {{ ref('stg_app__events') }}
-    where {{ is_in(changed_events) }} and exclusion_reason is null and not is_deleted
+    where {{ is_in(changed_events) }}
         and {{ is_retained('event_timestamp') }}
+        and exclusion_reason is null
+        and not is_deleted
 ),
 
 users as (
