@@ -133,11 +133,13 @@ class Place:
         }
 
     def identities(self) -> list[tuple[Any, ...]]:
-        """Every table and index, which file it has, and which transaction changed its entry."""
+        """Every table and index, its file, and which transactions wrote its entry and comment."""
         return self.ask(
-            "select oid::bigint, relname, relfilenode::bigint, pg_class.xmin::text, description"
-            " from pg_class left join pg_description on objoid = oid and objsubid = 0"
-            " where relnamespace::regnamespace::text in ('analytics', 'partitions') order by oid"
+            "select pg_class.oid::bigint, relname, relfilenode::bigint, pg_class.xmin::text,"
+            " pg_description.xmin::text"
+            " from pg_class left join pg_description on objoid = pg_class.oid and objsubid = 0"
+            " and classoid = 'pg_class'::regclass"
+            " where relnamespace::regnamespace::text in ('analytics', 'partitions') order by 1"
         )
 
 
