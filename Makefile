@@ -125,6 +125,7 @@ parity: setup  ## Compare the stand-ins with the genuine packages: make parity P
 	@$(BIN)/python -m warehouse.parity --packages "$(PACKAGES)"
 
 SCALE ?= full
+RUNS ?=
 
 # Peers have environments of their own, because they need other versions of what the project needs.
 comma := ,
@@ -138,7 +139,7 @@ $(VENV)-bench-%/.installed: requirements/bench-%.txt $(INSTALLED)
 
 .PHONY: bench
 bench: setup $(BENCH_PEERS:%=$(VENV)-bench-%/.installed)  ## Measure builds against others, 25 minutes: make bench SCALE=small ONLY=daily
-	@$(BIN)/python benchmarks/run.py --scale $(SCALE) --only "$(ONLY)"
+	@$(BIN)/python benchmarks/run.py --scale $(SCALE) --only "$(ONLY)" $(if $(RUNS),--runs $(RUNS))
 
 .PHONY: bench-load
 bench-load: setup  ## Measure loading against a bare copy: benchmarks/README.md
