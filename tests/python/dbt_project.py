@@ -78,14 +78,39 @@ def _invoke(arguments: Sequence[str], project: Path, manifest: Any = None) -> An
 
 
 @functools.cache
-def _parsed(environment_items: tuple, variables: str, project: Path) -> Any:
-    """The parsed project (dbt's Manifest), of which every run gets a copy of its own."""
-    with environment(dict(environment_items)):
+def _parsed_once(environment_items: tuple, variables: str, project: Path) -> tuple[str, Any]:
+    """The parsed project, and the name of the database that its nodes carry."""
+    # Where the database is does not matter to the parser; its name does, and is exchanged later.
+    somewhere = {"PGHOST": "/nowhere", "PGUSER": "nobody", "PGDATABASE": "some_database"}
+    with environment({**dict(environment_items), **somewhere}):
         # What dbt remembers of the last parse names files of that project's folder.
         manifest = _invoke(["parse", "--no-partial-parse", "--vars", variables], project).result
     # A run does not look at what is disabled, and dbt's own copy stumbles over it.
     manifest.disabled = {}
+    return somewhere["PGDATABASE"], manifest
+
+
+@functools.cache
+def _parsed(environment_items: tuple, variables: str, project: Path) -> Any:
+    """The parsed project (dbt's Manifest) for one database; every run gets a copy of its own."""
+    given = dict(environment_items)
+    others = tuple((name, value) for name, value in environment_items if not name.startswith("PG"))
+    parsed_name, whole = _parsed_once(others, variables, project)
+    manifest = whole.deepcopy()
+    name = given["PGDATABASE"]
+    nodes = (*manifest.nodes.values(), *manifest.sources.values(), *manifest.unit_tests.values())
+    for node in nodes:
+        if getattr(node, "database", None) == parsed_name:
+            node.database = name
+        if getattr(node, "relation_name", None):
+            node.relation_name = node.relation_name.replace(f'"{parsed_name}".', f'"{name}".')
     return manifest
+
+
+def forget() -> None:
+    """Parse anew from now on, because the files of a project have changed."""
+    _parsed_once.cache_clear()
+    _parsed.cache_clear()
 
 
 def _failures(results: Sequence[Any]) -> list[str]:

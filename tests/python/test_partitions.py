@@ -65,7 +65,7 @@ class Project:
         described.unlink(missing_ok=True)
         if yml:
             described.write_text(yaml.safe_dump({"version": 2, "models": [{"name": name, **yml}]}))
-        dbt_project._parsed.cache_clear()
+        dbt_project.forget()
 
     def run(self, *select: str, **options: Any) -> None:
         """`dbt run`."""
