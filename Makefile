@@ -138,7 +138,7 @@ $(VENV)-bench-%/.installed: requirements/bench-%.txt $(INSTALLED)
 	@touch $@
 
 .PHONY: bench
-bench: setup $(BENCH_PEERS:%=$(VENV)-bench-%/.installed)  ## Measure builds against others, 25 minutes: make bench SCALE=small ONLY=daily
+bench: setup $(BENCH_PEERS:%=$(VENV)-bench-%/.installed)  ## Measure builds against stock dbt and others: make bench SCALE=small ONLY=daily
 	@$(BIN)/python benchmarks/run.py --scale $(SCALE) --only "$(ONLY)" $(if $(RUNS),--runs $(RUNS))
 
 .PHONY: bench-load
