@@ -91,11 +91,11 @@
 {%- endmacro %}
 
 
-{% macro lock_model() -%}
+{% macro lock_model(function='pg_advisory_xact_lock') -%}
     {#- Two builds of one model at once would both insert the same rows; the second waits until the first has committed. -#}
     select
-        pg_advisory_xact_lock_shared(hashtext('{{ state_relation("key_changes") }}')),
-        pg_advisory_xact_lock(hashtext('{{ this }}'))
+        {{ function }}_shared(hashtext('{{ state_relation("key_changes") }}')),
+        {{ function }}(hashtext('{{ this }}'))
 {%- endmacro %}
 
 

@@ -1,11 +1,64 @@
 {% macro create_missing_partitions(relation, rows_relation) -%}
+    {%- for partition in missing_partitions(relation, rows_relation) -%}
+        {%- do create_partition(relation, partition) -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro add_missing_partitions(relation, rows_relation) -%}
+    {#-
+        For a table that has readers: in a transaction of its own, before the rows come. PostgreSQL lets a reader who has
+        planned miss a partition that is attached meanwhile, and its rows with it; an empty one is missed without harm. The
+        session keeps the locks of the model, so that no other build comes in between.
+    -#}
+    {%- set missing = missing_partitions(relation, rows_relation) -%}
+    {%- if missing -%}
+        {%- do run_query(lock_model('pg_advisory_lock')) -%}
+        {%- do run_query('commit') -%}
+        {%- do run_query('begin') -%}
+        {%- do run_query(lock_patiently(relation)) -%}
+        {%- for partition in missing -%}
+            {%- do create_partition(relation, partition) -%}
+        {%- endfor -%}
+        {%- do run_query('commit') -%}
+        {%- do run_query('begin') -%}
+        {%- do run_query(lock_model()) -%}
+        {%- do run_query(use_utc()) -%}
+        {%- do run_query(lock_model('pg_advisory_unlock')) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro lock_patiently(relation) -%}
+    {#- A short wait and a pause, again and again: whoever comes after one who waits for this lock waits too. -#}
+    do $lock$
+    declare
+        whole_timeout text := current_setting('lock_timeout');
+    begin
+        for attempt in 1 .. {{ var('replace_lock_attempts') }} loop
+            begin
+                perform set_config('lock_timeout', '{{ var("replace_lock_timeout") }}', true);
+                lock table {{ relation }} in access exclusive mode;
+                perform set_config('lock_timeout', whole_timeout, true);
+                return;
+            exception
+                when lock_not_available then
+                    if attempt = {{ var('replace_lock_attempts') }} then
+                        raise exception 'partitions of % could not be made, because queries hold it; the next run tries again', '{{ relation }}';
+                    end if;
+            end;
+            perform pg_sleep(0.5);
+        end loop;
+    end
+    $lock$
+{%- endmacro %}
+
+
+{% macro missing_partitions(relation, rows_relation) -%}
+    {#- As create_partition takes them; rows_in is the default partition, which may hold rows that belong there. -#}
     {%- set partition_by = read_partition_by() -%}
     {%- set existing = partitions_of(relation) -%}
     {%- set default_partition = existing | selectattr('bounds', 'equalto', 'DEFAULT') | map(attribute='name') | first -%}
-
-    {%- if partition_by.default_partition and not default_partition -%}
-        {%- do create_partition(relation, {'suffix': 'default', 'bounds': 'default'}) -%}
-    {%- endif -%}
     {%- if partition_by.method == 'range' -%}
         {%- set missing = missing_ranges(relation, rows_relation, partition_by) -%}
     {%- elif partition_by.method == 'list' -%}
@@ -13,9 +66,13 @@
     {%- else -%}
         {%- set missing = [] if existing else remainders(partition_by.partitions) -%}
     {%- endif -%}
-    {%- for partition in missing -%}
-        {%- do create_partition(relation, partition, default_partition) -%}
+    {%- for partition in missing if default_partition -%}
+        {%- do partition.update({'rows_in': default_partition}) -%}
     {%- endfor -%}
+    {%- if partition_by.default_partition and not default_partition -%}
+        {%- do missing.append({'suffix': 'default', 'bounds': 'default'}) -%}
+    {%- endif -%}
+    {{ return(missing) }}
 {%- endmacro %}
 
 

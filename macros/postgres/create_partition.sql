@@ -1,7 +1,6 @@
-{% macro create_partition(relation, partition, default_partition=none) -%}
+{% macro create_partition(relation, partition) -%}
     {#-
-        Made on its own and then attached, which locks out no reader of the table; rows that the default partition had
-        to take move first. The name ends with the oid of the table, because during a full refresh the partitions of
+        Made on its own and then attached, so that rows which the default partition had to take can move first. The name ends with the oid of the table, because during a full refresh the partitions of
         the old table and of the new one live side by side.
     -#}
     {%- set oid = run_query("select '" ~ relation ~ "'::regclass::oid::text")[0][0] -%}
@@ -10,9 +9,9 @@
 
     {%- call statement('partition') -%}
         create table {{ child }} (like {{ relation }} including defaults including constraints);
-        {% if default_partition %}
+        {% if partition.rows_in %}
         with moved as (
-            delete from {{ default_partition }}
+            delete from {{ partition.rows_in }}
             where {{ partition.condition }}
             returning *
         )

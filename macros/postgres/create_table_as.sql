@@ -8,7 +8,7 @@
         {%- call statement('batch') -%}
             {{ dbt.postgres__create_table_as(true, relation, sql) }}
         {%- endcall -%}
-        {%- do create_missing_partitions(this, relation) -%}
+        {%- do add_missing_partitions(this, relation) -%}
         select 1
     {%- endif -%}
 {%- endmacro %}

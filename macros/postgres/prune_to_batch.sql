@@ -14,7 +14,7 @@
 
 {% macro periods_of_batch(target_relation, temp_relation, key_columns) -%}
     {#-
-        The periods in which rows of these keys are or will be. Where they are now, only the indexes of all partitions
+        The periods in which rows of these keys are or will be, adjoining ones as one. Where they are now, only the indexes of all partitions
         can tell: a row may come again with another moment. No periods mean all: a run of all keys, a row
         in the default partition, or more periods than a plan should list.
     -#}
@@ -28,7 +28,7 @@
         select
             {{ bound_of('beginning', period) }}::text as lower_bound,
             {{ bound_of('beginning + ' ~ period.length, period) }}::text as upper_bound,
-            bool_and(isfinite(beginning)) over () as are_all_finite
+            bool_and(coalesce(isfinite(beginning), false)) over () as are_all_finite
         from (
             select {{ period.beginning }} as beginning from {{ temp_relation }}
             union
@@ -41,7 +41,11 @@
         {%- if not row['are_all_finite'] -%}
             {{ return([]) }}
         {%- endif -%}
-        {%- do periods.append({'field': partition_by.field, 'lower_bound': row['lower_bound'], 'upper_bound': row['upper_bound']}) -%}
+        {%- if periods and periods[-1].upper_bound == row['lower_bound'] -%}
+            {%- do periods[-1].update({'upper_bound': row['upper_bound']}) -%}
+        {%- else -%}
+            {%- do periods.append({'field': partition_by.field, 'lower_bound': row['lower_bound'], 'upper_bound': row['upper_bound']}) -%}
+        {%- endif -%}
     {%- endfor -%}
     {{ return(periods if periods | length <= 100 else []) }}
 {%- endmacro %}
