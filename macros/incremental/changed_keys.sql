@@ -10,6 +10,8 @@
         {{ return({'all': not is_incremental(), 'columns': columns}) }}
     {%- endif -%}
 
+    {#- Before anything is read: who waits for another build must not hold the tables that it may have to lock. -#}
+    {%- do run_query(lock_model()) -%}
     {%- set upstreams = normalize_upstreams(columns, upstreams) -%}
     {%- do remember_watermarks(upstreams) -%}
     {%- set previous = read_watermarks(upstreams) -%}

@@ -56,7 +56,7 @@
         returning {{ tracked_keys_of('new_row', tracked) }} as keys
     )
     {{ write_down_keys('come', tracked) }}
-    {%- if tracked and is_backfill() %};
+    {%- if tracked and is_backfill() and has_asked_for_keys() %};
 
     {#- A backfill doubts what stands further down as well: all its keys go on, changed or not. -#}
     with filled as (
@@ -97,6 +97,12 @@
     {{ return(run_query(
         "select attname from pg_attribute where attrelid = to_regclass('pg_temp.changed_keys') and attnum > 0 order by attnum"
     ) | map(attribute='attname') | list) }}
+{%- endmacro %}
+
+
+{% macro has_asked_for_keys() -%}
+    {#- False for a model that is compared whole each time, whose rows no backfill concerns. -#}
+    {{ return(run_query("select to_regclass('pg_temp.this_run') is not null")[0][0]) }}
 {%- endmacro %}
 
 
