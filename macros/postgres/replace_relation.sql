@@ -93,7 +93,7 @@
     language sql
     set search_path = pg_catalog, pg_temp
     as $function$
-        select regexp_replace(name, '([^[:alnum:]_])', '\\\1', 'g')
+        select regexp_replace(name, $$([^[:alnum:]_])$$, $$\\\1$$, 'g')
     $function$;
 
     {#-
@@ -120,9 +120,9 @@
                     'NAME',
                     pg_temp.as_pattern(new_name)
                 ) as new_alias,
-                replace(new_full_name, '\', '\\') as new_table,
-                replace(new_name, '\', '\\') as new_reference,
-                replace(old_name, '\', '\\') as old_alias,
+                replace(new_full_name, $$\$$, $$\\$$) as new_table,
+                replace(new_name, $$\$$, $$\\$$) as new_reference,
+                replace(old_name, $$\$$, $$\\$$) as old_alias,
                 exists (select from pg_namespace where quote_ident(nspname) = old_name) as is_schema
             from unnest(olds, news) with ordinality as pairs (old, new, number)
             inner join pg_class as old_class on pairs.old = old_class.oid
