@@ -78,6 +78,6 @@ left join marts.dim_users as users
 left join marts.dim_event_types as event_types on events.event_type = event_types.event_type;
 
 create unique index on by_hand.fct_user_events (event_id, event_timestamp);
-create index on by_hand.fct_user_events (user_id, date_key);
+create index on by_hand.fct_user_events (user_id, date_key) include (event_timestamp);
 create index on by_hand.fct_user_events (user_key, date_key);
 create index on by_hand.fct_user_events using brin (event_timestamp);

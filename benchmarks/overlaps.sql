@@ -17,7 +17,7 @@ create unique index on versions (user_id, effective_date);
 
 \echo the constraint, as a full refresh makes it
 alter table versions add constraint no_overlaps
-exclude using gist (user_id with =, tstzrange(effective_date, expiry_date) with &&);
+exclude using gist ((user_id || '') with =, tstzrange(effective_date, expiry_date) with &&);
 select
     pg_size_pretty(pg_relation_size('no_overlaps')) as index_size,
     pg_size_pretty(pg_table_size('versions')) as table_size;

@@ -53,8 +53,8 @@
 {%- endmacro %}
 
 
-{% macro upstream(relation, columns=none, through=none, dated_by=none) -%}
-    {{ return({'relation': relation, 'columns': columns, 'through': through, 'dated_by': dated_by}) }}
+{% macro upstream(relation, columns=none, through=none, unless=none, dated_by=none) -%}
+    {{ return({'relation': relation, 'columns': columns, 'through': through, 'unless': unless, 'dated_by': dated_by}) }}
 {%- endmacro %}
 
 
@@ -73,6 +73,7 @@
             'is_elsewhere': node.relation_name != entry.relation | string,
             'columns': [entry_columns] if entry_columns is string else entry_columns,
             'through': entry.through,
+            'unless': entry.unless,
             'dated_by': entry.dated_by,
         }) -%}
     {%- endfor -%}
@@ -235,8 +236,11 @@
 {% macro led_through(columns, upstream, found) -%}
     {%- if upstream.through -%}
         select {{ columns | join(', ') }}
-        from {{ upstream.through }}
-        where ({{ upstream.columns | join(', ') }}) in ({{ found }})
+        from {{ upstream.through }} as led
+        where ({{ prefixed('led', upstream.columns) }}) in ({{ found }})
+            {%- if upstream.unless %}
+            and not ({{ upstream.unless }})
+            {%- endif %}
     {%- else -%}
         {{ found }}
     {%- endif -%}

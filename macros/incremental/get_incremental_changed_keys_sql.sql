@@ -18,27 +18,33 @@
     {%- endif -%}
 
     {%- set key_columns = key_columns_of_this_run() -%}
-    {%- set asks_partitions = are_keys_fewer_than_rows(target_relation, key_columns) -%}
-    {%- if asks_partitions -%}
-        {#- Every partition has an index of its own; the planner thinks it cheaper to read the partitions than to ask them. -#}
-        {%- do run_query('set local enable_hashjoin = off; set local enable_mergejoin = off') -%}
-    {%- endif -%}
-    {%- set periods = periods_of_batch(target_relation, temp_relation, key_columns) -%}
+    {%- set old_rows = old_rows_of_this_run(target_relation, key_columns, temp_relation, unique_key) -%}
+    {%- call statement('same_rows') -%}
+        create temporary table same_rows on commit drop as
+        select {{ prefixed('new_row', unique_key) }}
+        from {{ temp_relation }} as new_row
+        inner join {{ old_rows }} as old_row on {{ have_same_key(unique_key) }}
+        where ({{ prefixed('new_row', columns) }}) is not distinct from ({{ prefixed('old_row', columns) }});
+
+        analyze same_rows;
+        {%- if key_columns %}
+
+        delete from {{ old_rows }} as old_row
+        using same_rows as new_row
+        where {{ have_same_key(unique_key) }};
+        {%- endif %}
+    {%- endcall -%}
 
     create temporary table applied_changes () on commit drop;
-    create index on {{ temp_relation }} ({{ unique_key | join(', ') }});
-    analyze {{ temp_relation }};
 
     with gone as (
         delete from {{ target_relation }} as old_row
-        where {{ is_key_of_this_run('old_row', key_columns) }}
-            and {{ prune_to_batch('old_row', periods) }}
-            and not exists (
-                select 1
-                from {{ temp_relation }} as new_row
-                where {{ have_same_key(unique_key) }}
-                    and ({{ prefixed('new_row', columns) }}) is not distinct from ({{ prefixed('old_row', columns) }})
-            )
+        {%- if key_columns %}
+        where ({{ prefixed('old_row', unique_key) }}) in (select {{ unique_key | join(', ') }} from {{ old_rows }})
+            and {{ prune_to_rows('old_row', target_relation, old_rows) }}
+        {%- else %}
+        where not exists (select 1 from same_rows as new_row where {{ have_same_key(unique_key) }})
+        {%- endif %}
         returning {{ tracked_keys_of('old_row', tracked) }} as keys
     )
     {{ write_down_keys('gone', tracked) }};
@@ -47,12 +53,7 @@
         insert into {{ target_relation }} as new_row ({{ columns | join(', ') }})
         select {{ columns | join(', ') }}
         from {{ temp_relation }} as new_row
-        where not exists (
-            select 1
-            from {{ target_relation }} as old_row
-            where {{ have_same_key(unique_key) }}
-                and {{ prune_to_batch('old_row', periods) }}
-        )
+        where not exists (select 1 from same_rows as old_row where {{ have_same_key(unique_key) }})
         returning {{ tracked_keys_of('new_row', tracked) }} as keys
     )
     {{ write_down_keys('come', tracked) }}
@@ -68,27 +69,44 @@
 {%- endmacro %}
 
 
-{% macro are_keys_fewer_than_rows(relation, key_columns) -%}
-    {#- Asking one partition for one key costs about as much as reading two of its rows. -#}
-    {%- if config.get('partition_by') and key_columns -%}
-        {%- set query -%}
-            select (select count(*) from changed_keys) * count(*) * 2 < coalesce(sum(pg_class.reltuples), 0)
-            from pg_inherits
-            inner join pg_class on pg_inherits.inhrelid = pg_class.oid
-            where pg_inherits.inhparent = '{{ relation }}'::regclass
-        {%- endset -%}
-        {{ return(run_query(query)[0][0]) }}
+{% macro old_rows_of_this_run(relation, key_columns, new_rows, unique_key) -%}
+    {#- A copy of the rows that stand under the keys of this run; of all keys, the table itself. -#}
+    {%- if not key_columns -%}
+        {{ return(relation) }}
     {%- endif -%}
-    {{ return(false) }}
+    {%- set keys = key_columns | join(', ') -%}
+    {%- call statement('old_rows') -%}
+        create temporary table old_rows on commit drop as
+        select * from {{ relation }}
+        {%- if key_columns | length == 1 and are_keys_fewer_than_rows(relation) %}
+        {#- The planner thinks it cheaper to read all partitions than to ask their indexes. They answer a sorted list in one go. #}
+        where {{ keys }} = any(array(select {{ keys }} from changed_keys order by {{ keys }}))
+        {%- else %}
+        where ({{ keys }}) in (select {{ keys }} from changed_keys)
+        {%- endif %}
+        {%- if key_columns != unique_key %}
+        {#- A row whose key is null, such as the unknown member of a dimension, is under no key of a run. #}
+        union all
+        select * from {{ relation }}
+        where ({{ unique_key | join(', ') }}) in (select {{ unique_key | join(', ') }} from {{ new_rows }})
+            and (({{ keys }}) in (select {{ keys }} from changed_keys)) is not true
+        {%- endif %};
+
+        analyze old_rows;
+    {%- endcall -%}
+    {{ return(api.Relation.create(identifier='old_rows')) }}
 {%- endmacro %}
 
 
-{% macro is_key_of_this_run(alias, key_columns) -%}
-    {%- if key_columns -%}
-        ({{ prefixed(alias, key_columns) }}) in (select {{ key_columns | join(', ') }} from changed_keys)
-    {%- else -%}
-        true
-    {%- endif -%}
+{% macro are_keys_fewer_than_rows(relation) -%}
+    {#- Asking one partition for one key costs about as much as reading two of its rows. -#}
+    {%- set query -%}
+        select (select count(*) from changed_keys) * count(*) * 2 < coalesce(sum(pg_class.reltuples), 0)
+        from pg_inherits
+        inner join pg_class on pg_inherits.inhrelid = pg_class.oid
+        where pg_inherits.inhparent = '{{ relation }}'::regclass
+    {%- endset -%}
+    {{ return(config.get('partition_by') and run_query(query)[0][0]) }}
 {%- endmacro %}
 
 

@@ -1,7 +1,7 @@
 {% macro analyze_changed() -%}
     {#-
-        A post-hook outside of the transaction. Autovacuum comes a minute later, when the models that read this one have
-        been planned without statistics, and never to the parent of partitions.
+        A post-hook outside of the transaction. Autovacuum comes when a tenth has changed, but a minute later, when the models
+        that read this one have been planned; and never to the parent of partitions.
     -#}
     {%- if execute and config.get('materialized') in ['table', 'incremental', 'materialized_view'] -%}
         {%- do run_query('select pg_stat_force_next_flush()') -%}
@@ -13,7 +13,7 @@
 
 
 {% macro relations_to_analyze(relation) -%}
-    {#- Those never analysed, and those of which a tenth changed since. -#}
+    {#- Those never analysed, those of which more than half changed since, and parents whose count is off by a tenth. -#}
     with
 
     tree as (
@@ -36,7 +36,7 @@
         leaves.oid::regclass::text as name,
         '' as how
     from leaves
-    where leaves.reltuples < 0 and pg_relation_size(leaves.oid) > 0 or leaves.changes > 0.1 * greatest(leaves.reltuples, 0)
+    where leaves.reltuples < 0 and pg_relation_size(leaves.oid) > 0 or leaves.changes > 0.5 * greatest(leaves.reltuples, 0)
     union all
     select
         parents.oid::regclass::text as name,

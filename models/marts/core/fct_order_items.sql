@@ -17,7 +17,9 @@
         through=ref('stg_app__order_items'),
         dated_by='ordered_at',
     ),
-    upstream(ref('dim_users'), columns='user_id', through=this),
+    upstream(
+        ref('dim_users'), columns='user_id', through=this, unless=has_user_key_at('ordered_at')
+    ),
     upstream(ref('dim_products'), columns='product_id', through=this),
 ], dated_by='ordered_at') %}
 

@@ -13,7 +13,9 @@
     upstream(ref('stg_app__orders'), dated_by='ordered_at'),
     ref('fct_order_items'),
     ref('fct_payments'),
-    upstream(ref('dim_users'), columns='user_id', through=this),
+    upstream(
+        ref('dim_users'), columns='user_id', through=this, unless=has_user_key_at('ordered_at')
+    ),
     ref('order_statuses'),
 ], dated_by='ordered_at') %}
 

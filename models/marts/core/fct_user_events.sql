@@ -11,7 +11,10 @@
             'columns': ['event_id', 'event_timestamp'], 'unique': true,
             'why': 'the key, looked up by builds',
         },
-        {'columns': ['user_id', 'date_key'], 'why': 'events of the users and days that changed'},
+        {
+            'columns': ['user_id', 'date_key'], 'include': ['event_timestamp'],
+            'why': 'activity of the users and days that changed, from the index alone',
+        },
         {'columns': ['user_key', 'date_key'], 'why': 'events of a user on some days'},
         {
             'columns': ['event_timestamp'], 'type': 'brin',
@@ -23,7 +26,9 @@
 
 {%- set changed_events = changed_keys('event_id', [
     upstream(ref('stg_app__events'), dated_by='event_timestamp'),
-    upstream(ref('dim_users'), columns='user_id', through=this),
+    upstream(
+        ref('dim_users'), columns='user_id', through=this, unless=has_user_key_at('event_timestamp')
+    ),
     ref('event_types'),
 ], dated_by='event_timestamp') %}
 

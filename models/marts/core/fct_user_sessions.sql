@@ -9,7 +9,9 @@
 
 {%- set changed_sessions = changed_keys('session_id', [
     upstream(ref('stg_app__user_sessions'), dated_by='started_at'),
-    upstream(ref('dim_users'), columns='user_id', through=this),
+    upstream(
+        ref('dim_users'), columns='user_id', through=this, unless=has_user_key_at('started_at')
+    ),
 ], dated_by='started_at') %}
 
 with

@@ -12,7 +12,7 @@ from pathlib import Path
 KEYS = "macros/incremental/changed_keys.sql"
 LOADS = "macros/incremental/is_unseen_load.sql"
 STRATEGY = "macros/incremental/get_incremental_changed_keys_sql.sql"
-PRUNING = "macros/postgres/prune_to_batch.sql"
+VERSIONS = "macros/incremental/has_user_key_at.sql"
 STATE = "macros/incremental/state.sql"
 MARKS = "macros/incremental/watermarks.sql"
 CORE = "models/marts/core/"
@@ -86,8 +86,15 @@ MUTANTS = (
     Mutant(
         "events are not keyed anew by versions of users",
         CORE + "fct_user_events.sql",
-        "    upstream(ref('dim_users'), columns='user_id', through=this),\n",
+        "    upstream(\n        ref('dim_users'), columns='user_id', through=this,"
+        " unless=has_user_key_at('event_timestamp')\n    ),\n",
         "",
+    ),
+    Mutant(
+        "facts of unknown users stay with the unknown member",
+        VERSIONS,
+        "led.user_key = coalesce((",
+        "led.user_key = {{ unknown_key() }} or led.user_key = coalesce((",
     ),
     Mutant(
         "sessions are read by versions of users only",
@@ -287,17 +294,17 @@ MUTANTS = (
     Mutant(
         "rows that are gone stay",
         STRATEGY,
-        "where {{ is_key_of_this_run('old_row', key_columns) }}\n",
-        "where {{ is_key_of_this_run('old_row', key_columns) }}\n"
-        "            and exists (select 1 from {{ temp_relation }} as new_row"
-        " where {{ have_same_key(unique_key) }})\n",
+        "({{ prefixed('old_row', unique_key) }}) in (select {{ unique_key | join(', ') }}"
+        " from {{ old_rows }})",
+        "({{ prefixed('old_row', unique_key) }}) in (select {{ unique_key | join(', ') }}"
+        " from {{ temp_relation }})",
     ),
     Mutant(
         "rows that changed stay as they were",
         STRATEGY,
-        "and ({{ prefixed('new_row', columns) }}) is not distinct from"
+        "where ({{ prefixed('new_row', columns) }}) is not distinct from"
         " ({{ prefixed('old_row', columns) }})",
-        "",
+        "where true",
     ),
     Mutant(
         "rows with a null count as changed",
@@ -308,15 +315,20 @@ MUTANTS = (
     Mutant(
         "rows of other keys are deleted",
         STRATEGY,
-        "({{ prefixed(alias, key_columns) }}) in (select {{ key_columns | join(', ') }}"
-        " from changed_keys)",
-        "true",
+        "where ({{ keys }}) in (select {{ keys }} from changed_keys)\n        {%- endif %}\n"
+        "        {%- if",
+        "where true\n        {%- endif %}\n        {%- if",
+    ),
+    Mutant(
+        "rows under a null key come again",
+        STRATEGY,
+        "{%- if key_columns != unique_key %}",
+        "{%- if false %}",
     ),
     Mutant(
         "the write looks into the partitions of the new rows only",
-        PRUNING,
-        "select {{ period.beginning }} as beginning from {{ target_relation }}"
-        " where ({{ keys }}) in (select {{ keys }} from changed_keys)",
-        "select {{ period.beginning }} as beginning from {{ temp_relation }}",
+        STRATEGY,
+        "prune_to_rows('old_row', target_relation, old_rows)",
+        "prune_to_rows('old_row', target_relation, temp_relation)",
     ),
 )

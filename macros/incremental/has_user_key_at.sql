@@ -1,0 +1,10 @@
+{% macro has_user_key_at(moment) -%}
+    {#- A new version of a user leaves most of their facts as they are; those need not be computed anew. -#}
+    led.user_key = coalesce((
+        select users.user_key
+        from {{ ref('dim_users') }} as users
+        where users.user_id = led.user_id
+            and led.{{ moment }} >= users.effective_date
+            and led.{{ moment }} < users.expiry_date
+    ), {{ unknown_key() }})
+{%- endmacro %}
