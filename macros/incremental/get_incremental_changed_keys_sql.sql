@@ -20,6 +20,8 @@
     {%- set key_columns = key_columns_of_this_run() -%}
     {%- set old_rows = old_rows_of_this_run(target_relation, key_columns, temp_relation, unique_key) -%}
     {%- call statement('same_rows') -%}
+        analyze {{ temp_relation }} ({{ unique_key | join(', ') }});
+
         create temporary table same_rows on commit drop as
         select {{ prefixed('new_row', unique_key) }}
         from {{ temp_relation }} as new_row
@@ -88,8 +90,10 @@
         {#- A row whose key is null, such as the unknown member of a dimension, is under no key of a run. #}
         union all
         select * from {{ relation }}
-        where ({{ unique_key | join(', ') }}) in (select {{ unique_key | join(', ') }} from {{ new_rows }})
-            and (({{ keys }}) in (select {{ keys }} from changed_keys)) is not true
+        where ({{ unique_key | join(', ') }}) in (
+            select {{ unique_key | join(', ') }} from {{ new_rows }}
+            where (({{ keys }}) in (select {{ keys }} from changed_keys)) is not true
+        )
         {%- endif %};
 
         analyze old_rows;
