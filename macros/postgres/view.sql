@@ -28,8 +28,7 @@
             {{ sql }}
         {%- endcall -%}
     {%- endif -%}
-    {%- set should_revoke = should_revoke(existing_relation, full_refresh_mode=True) -%}
-    {%- do apply_grants(target_relation, config.get('grants'), should_revoke=should_revoke) -%}
+    {%- do apply_grants(target_relation, config.get('grants'), should_revoke=fit != 'new') -%}
     {%- do persist_docs(target_relation, model) -%}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
