@@ -7,10 +7,10 @@
     {%- set columns = states.columns | join(', ') -%}
 
     {%- call statement('states') -%}
-        {#- dbt takes an operation's connection for one in a transaction, and it is not. Runs of the snapshot take the same lock. -#}
+        {#- dbt takes an operation's connection for one in a transaction, and it is not. The lock is that of lock_model: this is relation_name. -#}
         begin;
 
-        select pg_advisory_xact_lock(hashtext('{{ target_relation }}'));
+        select pg_advisory_xact_lock(hashtext('{{ node.relation_name }}'));
 
         create temporary table kept_states on commit drop as
         {{ states.sql }}
@@ -71,8 +71,9 @@
 
 {% macro states_of_history(node, target_relation, history_relation, valid_from) -%}
     {#-
-        What of a state is no attribute says that the source kept it. Attributes that are no part of a state
-        (not in check_cols) and that the history lacks are those of the first state that the warehouse saw.
+        The columns in own are the snapshot's, and begin with the state; 'kept_' marks its row. All others are the history's.
+        One that the history lacks and may lack, because it makes no version (it is not in check_cols), is taken from the
+        first state that the warehouse saw.
     -#}
     {%- set key = node.config.unique_key -%}
     {%- set given = adapter.get_columns_in_relation(history_relation) | map(attribute='name') | list -%}

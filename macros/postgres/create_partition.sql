@@ -1,7 +1,8 @@
 {% macro create_partition(relation, partition) -%}
     {#-
-        Made on its own and then attached, so that rows which the default partition had to take can move first. The name ends with the oid of the table, because during a full refresh the partitions of
-        the old table and of the new one live side by side.
+        Made on its own and then attached, so that rows which the default partition had to take can move first. The name
+        ends with the oid of the table, because during a full refresh the partitions of the old table and of the new one
+        live side by side.
     -#}
     {%- set oid = run_query("select '" ~ relation ~ "'::regclass::oid::text")[0][0] -%}
     {%- set tail = '_' ~ partition.suffix ~ '_' ~ oid -%}

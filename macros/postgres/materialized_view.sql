@@ -13,15 +13,7 @@
     {%- endif -%}
 
     {{ drop_relation_if_exists(load_cached_relation(make_backup_relation(target_relation, 'materialized_view'))) }}
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-
-    {%- call statement('lock') -%}
-        {{ lock_model() }}
-    {%- endcall -%}
-    {%- if config.get('contract').enforced -%}
-        {{ get_assert_columns_equivalent(sql) }}
-    {%- endif -%}
+    {%- do begin_model(sql) -%}
     {%- set action = action_of_materialized_view(target_relation, sql) -%}
     {%- set name = intermediate_relation if action == 'replace' else target_relation -%}
     {%- if action in ['create', 'replace'] -%}
@@ -41,14 +33,7 @@
     {%- elif action == 'leave' -%}
         {%- do store_raw_result(name='main', message='UNCHANGED', code='UNCHANGED', rows_affected='-1') -%}
     {%- endif -%}
-    {%- do apply_grants(target_relation, config.get('grants'), should_revoke=action != 'create') -%}
-    {%- do persist_docs(target_relation, model) -%}
-
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {{ adapter.commit() }}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-
-    {{ return({'relations': [target_relation]}) }}
+    {{ return(commit_model(target_relation, should_revoke=action != 'create')) }}
 {% endmaterialization %}
 
 

@@ -10,15 +10,7 @@
         {{ return(dbt.materialization_view_default()) }}
     {%- endif -%}
 
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-
-    {%- call statement('lock') -%}
-        {{ lock_model() }}
-    {%- endcall -%}
-    {%- if config.get('contract').enforced -%}
-        {{ get_assert_columns_equivalent(sql) }}
-    {%- endif -%}
+    {%- do begin_model(sql) -%}
     {%- if fit == 'same' -%}
         {%- do store_raw_result(name='main', message='UNCHANGED', code='UNCHANGED', rows_affected='-1') -%}
     {%- else -%}
@@ -28,15 +20,7 @@
             {{ sql }}
         {%- endcall -%}
     {%- endif -%}
-    {%- set should_revoke = should_revoke(existing_relation, full_refresh_mode=True) -%}
-    {%- do apply_grants(target_relation, config.get('grants'), should_revoke=should_revoke) -%}
-    {%- do persist_docs(target_relation, model) -%}
-
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {{ adapter.commit() }}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-
-    {{ return({'relations': [target_relation]}) }}
+    {{ return(commit_model(target_relation, should_revoke=fit != 'new')) }}
 {% endmaterialization %}
 
 

@@ -86,6 +86,20 @@ class Database:
     name: str
     environment: dict[str, str]
 
+    @classmethod
+    def of(cls, server: Server, name: str) -> Database:
+        """The database of this name in a server, whether it is there yet or not."""
+        parameters = server.parameters(name)
+        return cls(
+            name,
+            {
+                "PGHOST": parameters["host"],
+                "PGPORT": parameters["port"],
+                "PGUSER": parameters["user"],
+                "PGDATABASE": name,
+            },
+        )
+
     def connect(self) -> psycopg.Connection:
         """A new connection, not in autocommit mode."""
         return psycopg.connect(
@@ -103,18 +117,9 @@ _numbers = itertools.count(1)
 def new_database(server: Server, template: str = "template0") -> Iterator[Database]:
     """A new database, dropped afterwards."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    parameters = server.parameters(name)
     with server.connect("postgres") as connection:
         connection.execute(f"create database {name} template {template}")
-    yield Database(
-        name,
-        {
-            "PGHOST": parameters["host"],
-            "PGPORT": parameters["port"],
-            "PGUSER": parameters["user"],
-            "PGDATABASE": name,
-        },
-    )
+    yield Database.of(server, name)
     with server.connect("postgres") as connection:
         connection.execute(f"drop database {name} with (force)")
 

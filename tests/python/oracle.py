@@ -9,7 +9,8 @@ documentation.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from pathlib import Path
@@ -18,9 +19,12 @@ import polars as pl
 
 Row = dict[str, object]
 Raw = Mapping[str, str | None]
+Loads = Iterable[tuple[dt.datetime, pl.DataFrame]]
 
 KEYS = {
     "users": "user_id",
+    "products": "product_id",
+    "categories": "category_id",
     "orders": "order_id",
     "order_items": "order_item_id",
     "user_sessions": "session_id",
@@ -180,7 +184,7 @@ def parse_date(text: str | None) -> dt.date | None:
 
 
 PARSERS: dict[str, Callable[[str | None], object]] = {
-    **dict.fromkeys(("quantity", "price_at_purchase"), parse_number),
+    **dict.fromkeys(("quantity", "price_at_purchase", "unit_price"), parse_number),
     **dict.fromkeys(
         (
             "created_at",
@@ -219,6 +223,7 @@ def _live(tables: Mapping[str, pl.DataFrame], table: str) -> Iterable[Raw]:
 class Order:
     """An order with a date, its amount taken from its lines."""
 
+    order_id: str | None
     user_id: str | None
     status: str | None
     ordered_at: dt.datetime
@@ -233,15 +238,23 @@ class Order:
         return self.status in REFUND
 
 
-def line_amount(quantity: str | None, price: str | None) -> Decimal:
-    """quantity x price, rounded half away from zero to four decimals; 0 when unusable."""
+def usable_amount(quantity: str | None, price: str | None) -> Decimal | None:
+    """quantity x price, exactly; None when one of them or both together are no amount."""
     factors = parse_number(quantity), parse_number(price)
     if None in factors:
-        return Decimal(0)
+        return None
     amount = EXACT.multiply(*factors)
-    if abs(amount) >= ABSURD:
-        return Decimal(0)
+    return amount if abs(amount) < ABSURD else None
+
+
+def rounded(amount: Decimal) -> Decimal:
+    """The amount with four decimals, rounded half away from zero."""
     return amount.quantize(TEN_THOUSANDTH, context=EXACT)
+
+
+def line_amount(quantity: str | None, price: str | None) -> Decimal:
+    """quantity x price, rounded half away from zero to four decimals; 0 when unusable."""
+    return rounded(usable_amount(quantity, price) or Decimal(0))
 
 
 def orders(tables: Mapping[str, pl.DataFrame]) -> list[Order]:
@@ -259,6 +272,7 @@ def orders(tables: Mapping[str, pl.DataFrame]) -> list[Order]:
         status = clean(row["order_status"])
         found.append(
             Order(
+                order_id=key(row["order_id"]),
                 user_id=key(row["user_id"]),
                 status=status.lower() if status else None,
                 ordered_at=ordered_at,
@@ -296,6 +310,53 @@ def daily_revenue(tables: Mapping[str, pl.DataFrame]) -> list[Row]:
             }
         )
     return rows
+
+
+def monthly_category_revenue(tables: Mapping[str, pl.DataFrame], products: Loads) -> list[Row]:
+    """One row per UTC month and category that was sold in revenue orders.
+
+    Args:
+        tables: the tables as they are at the source.
+        products: the stamp of each load and its rows of `products`, as in `product_history`.
+
+    Returns:
+        Rows by month and category; the category is the product's at the time of the order, and
+        `unknown` when there is none that lives.
+    """
+    categories = {key(row["category_id"]) for row in _live(tables, "categories")}
+    versions: dict[object, list[Row]] = {}
+    for version in product_history(products):
+        versions.setdefault(version["product_id"], []).append(version)
+    sold = {order.order_id: order for order in orders(tables) if order.is_revenue}
+
+    def category_key(product_id: str | None, moment: dt.datetime) -> str:
+        for version in versions.get(product_id, ()):
+            if version["effective_date"] <= moment < version["expiry_date"]:
+                category_id = version["category_id"]
+                if category_id in categories:
+                    return hashlib.md5(category_id.encode(), usedforsecurity=False).hexdigest()
+        return "unknown"
+
+    groups: dict[tuple[dt.date, str], list[tuple[str | None, Decimal, Decimal]]] = {}
+    for line in _live(tables, "order_items"):
+        order = sold.get(key(line["order_id"]))
+        amount = usable_amount(line["quantity"], line["price_at_purchase"])
+        if order is None or amount is None:
+            continue
+        month = order.ordered_at.date().replace(day=1)
+        category = category_key(key(line.get("product_id")), order.ordered_at)
+        quantity = rounded(parse_number(line["quantity"]))
+        groups.setdefault((month, category), []).append((order.order_id, quantity, rounded(amount)))
+    return [
+        {
+            "revenue_month": month,
+            "category_key": category,
+            "orders": len({order_id for order_id, _, _ in lines}),
+            "quantity": sum((quantity for _, quantity, _ in lines), Decimal(0)),
+            "revenue": sum((amount for _, _, amount in lines), Decimal(0)),
+        }
+        for (month, category), lines in sorted(groups.items())
+    ]
 
 
 # --- Users ------------------------------------------------------------------------------------
@@ -404,19 +465,31 @@ def user_clv(analytics: Iterable[Row]) -> list[Row]:
     ]
 
 
-# --- The history of users ---------------------------------------------------------------------
+# --- The history of users and products --------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What one load said about a user, if it said something new."""
+    """What one load said about a user or a product, if it said something new."""
 
     attributes: Row
     claimed_at: dt.datetime
     loaded_at: dt.datetime
 
 
-def version_attributes(row: Raw) -> Row:
+def product_attributes(row: Raw) -> Row:
+    """The tracked attributes of a product row, cleaned."""
+    price = parse_number(row.get("unit_price"))
+    return {
+        "category_id": key(row.get("category_id")),
+        "product_name": clean(row.get("product_name")),
+        "description": clean(row.get("description")),
+        "unit_price": None if price is None else rounded(price),
+        "is_deleted": clean(row.get("_deleted_at")) is not None,
+    }
+
+
+def user_attributes(row: Raw) -> Row:
     """The tracked attributes of a user row, cleaned."""
     attributes: Row = {name: clean(row[name]) for name in USER_ATTRIBUTES}
     if attributes["email"] is not None:
@@ -429,12 +502,12 @@ def version_attributes(row: Raw) -> Row:
 def claimed_start(row: Raw, loaded_at: dt.datetime) -> dt.datetime:
     """The moment from which a row says it is valid, if it can be, never later than it was seen."""
     column = "_deleted_at" if clean(row.get("_deleted_at")) is not None else "updated_at"
-    claim = parse_moment(row[column])
+    claim = parse_moment(row.get(column))
     return loaded_at if claim is None or claim < BEGINNING_OF_TIME else min(claim, loaded_at)
 
 
 def version_starts(versions: Sequence[Version]) -> list[dt.datetime]:
-    """When each version begins, given one user's versions in the order of arrival.
+    """When each version begins, given the versions of one key in the order of arrival.
 
     A version whose claim is not later than all claims before it is believed from its load only; and
     a start never lies before the start of a version that arrived earlier.
@@ -449,7 +522,7 @@ def version_starts(versions: Sequence[Version]) -> list[dt.datetime]:
     return starts
 
 
-def user_history(loads: Iterable[tuple[dt.datetime, pl.DataFrame]]) -> list[Row]:
+def user_history(loads: Loads) -> list[Row]:
     """The SCD2 history of users after a number of loads, each followed by a build.
 
     Args:
@@ -459,21 +532,29 @@ def user_history(loads: Iterable[tuple[dt.datetime, pl.DataFrame]]) -> list[Row]
     Returns:
         One row per version that lasts, in the order of user and time.
     """
+    return list(_history(loads, "user_id", user_attributes))
+
+
+def product_history(loads: Loads) -> list[Row]:
+    """The SCD2 history of products, as `user_history` is that of users."""
+    return list(_history(loads, "product_id", product_attributes))
+
+
+def _history(loads: Loads, column: str, attributes_of: Callable[[Raw], Row]) -> Iterator[Row]:
     arrived: dict[str, list[Version]] = {}
-    for loaded_at, users in loads:
+    for loaded_at, rows in loads:
         # Of a key that comes twice in a load, only the last row is ever seen.
-        seen = users.unique(subset="user_id", keep="last", maintain_order=True)
+        seen = rows.unique(subset=column, keep="last", maintain_order=True)
         for row in seen.iter_rows(named=True):
-            user_id = key(row["user_id"])
-            if user_id is None:
+            identifier = key(row[column])
+            if identifier is None:
                 continue
-            version = Version(version_attributes(row), claimed_start(row, loaded_at), loaded_at)
-            versions = arrived.setdefault(user_id, [])
+            version = Version(attributes_of(row), claimed_start(row, loaded_at), loaded_at)
+            versions = arrived.setdefault(identifier, [])
             if not versions or versions[-1].attributes != version.attributes:
                 versions.append(version)
 
-    history: list[Row] = []
-    for user_id, versions in sorted(arrived.items()):
+    for identifier, versions in sorted(arrived.items()):
         starts = version_starts(versions)
         ends = [*starts[1:], END_OF_TIME]
         lasting = [
@@ -482,13 +563,10 @@ def user_history(loads: Iterable[tuple[dt.datetime, pl.DataFrame]]) -> list[Row]
             if start < end
         ]
         for position, (start, end, version) in enumerate(lasting):
-            history.append(
-                {
-                    "user_id": user_id,
-                    "effective_date": BEGINNING_OF_TIME if position == 0 else start,
-                    "expiry_date": end,
-                    "is_current": position == len(lasting) - 1,
-                    **version.attributes,
-                }
-            )
-    return history
+            yield {
+                column: identifier,
+                "effective_date": BEGINNING_OF_TIME if position == 0 else start,
+                "expiry_date": end,
+                "is_current": position == len(lasting) - 1,
+                **version.attributes,
+            }

@@ -21,7 +21,7 @@ WARNINGS = ("--log-level-file", "warn")
 def write_project(
     folder: Path, models: Mapping[str, str], variables: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write a project whose models go into schema `marts`.
+    """Write a project whose models go into schema `marts`, with the hooks that all models have.
 
     Args:
         folder: a new folder for it.
@@ -36,6 +36,7 @@ def write_project(
         path = folder / "models" / (name if name.endswith(".yml") else f"{name}.sql")
         path.write_text(text)
     whole = yaml.safe_load((dbt_project.ROOT / "dbt_project.yml").read_text())
+    hooks = whole["models"]["analytics_warehouse"]
     (folder / "dbt_project.yml").write_text(
         yaml.safe_dump(
             {
@@ -44,12 +45,42 @@ def write_project(
                 "profile": whole["profile"],
                 "macro-paths": [str(dbt_project.ROOT / "macros")],
                 "vars": {**whole["vars"], **(variables or {})},
-                "models": {"small": {"+schema": "marts", "+persist_docs": {"relation": True}}},
+                "on-run-start": ["{{ create_partition_schema() }}"],
+                "models": {
+                    "small": {
+                        "+schema": "marts",
+                        "+persist_docs": {"relation": True, "columns": True},
+                        "+pre-hook": hooks["+pre-hook"],
+                        "+post-hook": hooks["+post-hook"],
+                    }
+                },
             }
         )
     )
     (folder / "profiles.yml").write_text((dbt_project.ROOT / "profiles.yml").read_text())
     return folder
+
+
+def write_model(
+    project: Path, name: str, query: str, yml: Mapping[str, Any] | None = None, **config: Any
+) -> None:
+    """Write a model, or write it anew.
+
+    Args:
+        project: a folder that `write_project` made.
+        name: of the model.
+        query: its query.
+        yml: what the YAML file says of it.
+        config: its configuration.
+    """
+    given = ", ".join(f"{key}={value!r}" for key, value in config.items())
+    path = project / "models" / f"{name}.sql"
+    path.write_text(f"{{{{ config({given}) }}}}\n{query}\n")
+    described = path.with_suffix(".yml")
+    described.unlink(missing_ok=True)
+    if yml:
+        described.write_text(yaml.safe_dump({"version": 2, "models": [{"name": name, **yml}]}))
+    dbt_project.forget()
 
 
 def run(database: Any, project: Path, *select: str, **options: Any) -> dict[str, str]:

@@ -193,3 +193,25 @@ def test_what_is_wrong_is_said_and_nothing_changes(built: Any) -> None:
             assert session.execute(
                 "select count(*) from snapshots.snp_app__users where dbt_scd_id like 'kept%'"
             ).fetchone() == (0,)
+
+
+def test_it_waits_for_a_run_of_its_snapshot(built: Any, server: Any) -> None:
+    """It takes the lock that the snapshot's run takes, of the very same text."""
+    user_id, _ = first_user(built)
+    with built.connect() as session:
+        session.execute(HISTORY, [user_id])
+        session.execute(f"alter database {built.name} set log_statement = 'all'")
+    since = server.log.stat().st_size
+    dbt_project.run(built, "snapshot", "snp_app__users")
+    log = server.log.read_bytes()[since:].decode(errors="replace")
+    (taken,) = set(
+        re.findall(r"pg_advisory_xact_lock\(hashtext\('[^']*snp_app__users\"?'\)\)", log)
+    )
+
+    options = "-c timezone=UTC -c lock_timeout=500ms"
+    built.environment["WAREHOUSE_SESSION_OPTIONS"] = options
+    with built.connect() as run_of_the_snapshot:
+        run_of_the_snapshot.execute(f"select {taken}")
+        with pytest.raises(dbt_project.DbtFailed, match="lock timeout"):
+            backfill(built)
+    backfill(built)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 import dbt_project
 import pytest
-from conftest import FAST
+from conftest import FAST, Database
 from test_project import NO_TESTS, contents
 
 from warehouse.server import Server
@@ -125,17 +124,7 @@ def test_a_restored_warehouse_goes_on(built: Any, server: Server) -> None:
         subprocess.run(
             [str(other.bin / "pg_restore"), "-d", other.uri("restored"), str(dump)], check=True
         )
-        parameters = other.parameters("restored")
-        restored = dataclasses.replace(
-            built,
-            name="restored",
-            environment={
-                "PGHOST": parameters["host"],
-                "PGPORT": parameters["port"],
-                "PGUSER": parameters["user"],
-                "PGDATABASE": "restored",
-            },
-        )
+        restored = Database.of(other, "restored")
         with restored.connect() as session:
             row = session.execute(
                 "select user_id, total_orders from marts.user_analytics order by 1 limit 1"

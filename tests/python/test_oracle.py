@@ -150,6 +150,63 @@ def test_daily_revenue() -> None:
     ]
 
 
+def test_monthly_category_revenue() -> None:
+    first = frame(
+        "product_id,category_id,updated_at",
+        "tea,drinks,2024-01-01 00:00:00+00",
+        "pen,gone,2024-01-01 00:00:00+00",
+        "odd,,2024-01-01 00:00:00+00",
+    )
+    second = frame("product_id,category_id,updated_at", "tea,food,2024-03-15 00:00:00+00")
+    products = [(at("2024-01-02"), first), (at("2024-03-20"), second)]
+    tables = {
+        "categories": frame(
+            "category_id,_deleted_at", "drinks,", "food,", "gone,2024-02-01 00:00:00+00"
+        ),
+        "orders": orders(
+            "1,a,paid,2020-03-01 00:00:00+00,",  # before the first load
+            "2,a,paid,2024-03-14 23:59:59.999999+00,",
+            "3,a,paid,2024-03-15 00:00:00+00,",
+            "4,a,returned,2024-03-15 00:00:00+00,",
+            "5,a,paid,2024-04-01 00:00:00+00,",
+            "6,a,paid,2024-03-31 00:00:00+00,2024-04-02 00:00:00+00",
+        ),
+        "order_items": frame(
+            "order_item_id,order_id,product_id,quantity,price_at_purchase,_deleted_at",
+            "1,1,tea,2,1.5,",
+            "2,2,tea,1,10,",
+            "3,2,tea,0.5,0.0001,",
+            "4,3,tea,1,7,",
+            "5,3,pen,1,3,",
+            "6,3,never heard of,-1,4,",
+            "7,3,odd,1,2,",
+            "8,3,,1,1,",
+            "9,4,tea,9,9,",
+            "10,5,tea,1e12,1,",  # no amount, so the order sold nothing
+            "11,6,tea,9,9,",
+            "12,2,tea,9,9,2024-03-20 00:00:00+00",
+            "13,nothing,tea,9,9,",
+        ),
+    }
+
+    drinks, food = "b77135626742db69d707b9e3149dd155", "62506be34d574da4a0d158a67253ea99"
+    assert oracle.monthly_category_revenue(tables, products) == [
+        {
+            "revenue_month": dt.date.fromisoformat(month),
+            "category_key": category,
+            "orders": count,
+            "quantity": Decimal(quantity),
+            "revenue": Decimal(revenue),
+        }
+        for month, category, count, quantity, revenue in [
+            ("2020-03-01", drinks, 1, "2", "3"),
+            ("2024-03-01", food, 1, "1", "7"),
+            ("2024-03-01", drinks, 1, "1.5", "10.0001"),
+            ("2024-03-01", "unknown", 1, "2", "2"),
+        ]
+    ]
+
+
 def test_user_analytics() -> None:
     tables = {
         "users": users(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import Any
 import dbt_project
 import psycopg
 import pytest
-import yaml
+from conftest import new_database
+from small_project import ask, do, run, write_model, write_project
 
 pytestmark = pytest.mark.dbt
 
-HOOKS = ("pre-hook", "post-hook")
 ROWS = """
 create table public.given as
 select
@@ -30,76 +29,29 @@ from generate_series(0, 9) as number
 """
 
 
-class Project:
-    """A dbt project of its own, with the macros and the hooks of the warehouse."""
-
-    def __init__(self, folder: Path, database: Any) -> None:
-        self.folder, self.database = folder, database
-        folder.mkdir(exist_ok=True)
-        for name in ("macros", "dbt_packages"):
-            shutil.copytree(dbt_project.ROOT / name, folder / name)
-        for name in ("profiles.yml", "packages.yml"):
-            shutil.copy(dbt_project.ROOT / name, folder)
-        whole = yaml.safe_load((dbt_project.ROOT / "dbt_project.yml").read_text())
-        own = whole["models"]["analytics_warehouse"]
-        hooks = {f"+{hook}": own[f"+{hook}"] for hook in HOOKS}
-        models = {"+schema": "marts", "+persist_docs": {"relation": True, "columns": True}}
-        keys = ("name", "version", "config-version", "profile", "vars")
-        (folder / "dbt_project.yml").write_text(
-            yaml.safe_dump(
-                {
-                    **{key: whole[key] for key in keys},
-                    "on-run-start": ["{{ create_partition_schema() }}"],
-                    "models": {"analytics_warehouse": {**models, **hooks}},
-                }
-            )
-        )
-        (folder / "models").mkdir()
-
-    def write(self, name: str, query: str, yml: dict | None = None, **config: Any) -> None:
-        """Write a model; `yml` is what the YAML file says of it."""
-        given = ", ".join(f"{key}={value!r}" for key, value in config.items())
-        path = self.folder / "models" / f"{name}.sql"
-        path.write_text(f"{{{{ config({given}) }}}}\n{query}\n")
-        described = path.with_suffix(".yml")
-        described.unlink(missing_ok=True)
-        if yml:
-            described.write_text(yaml.safe_dump({"version": 2, "models": [{"name": name, **yml}]}))
-        dbt_project.forget()
-
-    def run(self, *select: str, **options: Any) -> None:
-        """`dbt run`."""
-        dbt_project.run(self.database, "run", *select, project=self.folder, **options)
-
-    def ask(self, query: str, *values: Any) -> list[tuple]:
-        """The rows of a query."""
-        with self.database.connect() as session:
-            return session.execute(query, values or None).fetchall()
-
-    def do(self, statement: str, *values: Any) -> None:
-        """Run a statement."""
-        with self.database.connect() as session:
-            session.execute(statement, values or None)
-
-    def partitions(self, table: str) -> dict[str, int]:
-        """The bounds of each partition of a table, and its rows."""
-        names = self.ask(
+def partitions(database: Any, table: str) -> dict[str, int]:
+    """The bounds of each partition of a table, and its rows."""
+    with database.connect() as session:
+        names = session.execute(
             "select c.oid::regclass::text, pg_get_expr(c.relpartbound, c.oid) from pg_inherits"
             " inner join pg_class as c on inhrelid = c.oid where inhparent = %s::regclass",
-            f"marts.{table}",
-        )
-        return {
-            bounds: self.ask(f"select count(*) from only {name}")[0][0] for name, bounds in names
-        }
+            [f"marts.{table}"],
+        ).fetchall()
+    return {bounds: ask(database, f"select count(*) from only {name}") for name, bounds in names}
 
 
-@pytest.fixture(params=["18", "16"])
-def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Project]:
-    """The small project beside a database with ten rows, on either version of PostgreSQL."""
-    database = request.getfixturevalue("database" if request.param == "18" else "database_16")
-    made = Project(tmp_path / "project", database)
-    made.do(ROWS)
-    yield made
+@pytest.fixture(params=["database", "database_16"], ids=["18", "16"])
+def warehouse(request: pytest.FixtureRequest) -> Any:
+    """A database with ten rows, of PostgreSQL 18 and of 16."""
+    found = request.getfixturevalue(request.param)
+    do(found, ROWS)
+    return found
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project that has no model yet."""
+    return write_project(tmp_path / "project", {})
 
 
 def month(first: str, after: str) -> str:
@@ -115,7 +67,7 @@ JANUARY, FEBRUARY, MARCH = (
 BY_MONTH = {"fields": ["at"], "method": "range", "granularity": "month", "default_partition": True}
 
 
-def test_every_method_makes_its_partitions(project: Project) -> None:
+def test_every_method_makes_its_partitions(warehouse: Any, project: Path) -> None:
     declared = {
         "by_day": {"fields": ["day"], "granularity": "day"},
         "by_week": {"fields": ["day"], "granularity": "week"},
@@ -128,55 +80,61 @@ def test_every_method_makes_its_partitions(project: Project) -> None:
         "a" * 63: {"fields": ["at"], "granularity": "month"},
     }
     for name, partition_by in declared.items():
-        project.write(
-            name, "select * from public.given", materialized="table", partition_by=partition_by
+        write_model(
+            project,
+            name,
+            "select * from public.given",
+            materialized="table",
+            partition_by=partition_by,
         )
-    project.run()
+    run(warehouse, project)
 
-    assert len(project.partitions("by_day")) == 11
-    assert project.partitions("by_week") == {
+    assert len(partitions(warehouse, "by_day")) == 11
+    assert partitions(warehouse, "by_week") == {
         "FOR VALUES FROM ('2026-01-26') TO ('2026-02-02')": 3,
         "FOR VALUES FROM ('2026-02-02') TO ('2026-02-09')": 7,
         "FOR VALUES FROM ('2026-02-09') TO ('2026-02-16')": 0,
     }
-    assert project.partitions("by_month") == {JANUARY: 3, FEBRUARY: 7, MARCH: 0, "DEFAULT": 0}
-    assert project.partitions("by_quarter") == {
+    assert partitions(warehouse, "by_month") == {JANUARY: 3, FEBRUARY: 7, MARCH: 0, "DEFAULT": 0}
+    assert partitions(warehouse, "by_quarter") == {
         "FOR VALUES FROM ('2026-01-01 00:00:00') TO ('2026-04-01 00:00:00')": 10,
         "FOR VALUES FROM ('2026-04-01 00:00:00') TO ('2026-07-01 00:00:00')": 0,
     }
-    assert list(project.partitions("by_year").values()) == [10, 0]
-    assert project.partitions("by_kind") == {
+    assert list(partitions(warehouse, "by_year").values()) == [10, 0]
+    assert partitions(warehouse, "by_kind") == {
         "FOR VALUES IN ('a')": 3,
         "FOR VALUES IN ('B c')": 3,
         "FOR VALUES IN ('it''s')": 2,
         "FOR VALUES IN (NULL)": 2,
         "DEFAULT": 0,
     }
-    assert project.partitions("by_part") == {
+    assert partitions(warehouse, "by_part") == {
         "FOR VALUES IN (0)": 4,
         "FOR VALUES IN (1)": 3,
         "FOR VALUES IN (2)": 3,
     }
-    hashed = project.partitions("by_hash")
+    hashed = partitions(warehouse, "by_hash")
     assert (len(hashed), sum(hashed.values())) == (3, 10)
-    assert len(project.partitions("a" * 63)) == 3
+    assert len(partitions(warehouse, "a" * 63)) == 3
     children = "select relname from pg_class inner join pg_inherits on oid = inhrelid"
-    assert project.ask(f"{children} where relnamespace != 'partitions'::regnamespace") == []
-    assert project.ask(f"{children} where octet_length(relname) > 63") == []
-    assert project.ask(
+    assert ask(warehouse, f"{children} where relnamespace != 'partitions'::regnamespace") == []
+    assert ask(warehouse, f"{children} where octet_length(relname) > 63") == []
+    assert ask(
+        warehouse,
         "select count(*) from pg_class where relnamespace = 'marts'::regnamespace"
-        " and relkind in ('r', 'p')"
-    ) == [(len(declared),)]
+        " and relkind in ('r', 'p')",
+    ) == len(declared)
     never_analysed = "select relname from pg_class where reltuples < 0 and relkind in ('r', 'p')"
-    assert project.ask(f"{never_analysed} and relnamespace = 'marts'::regnamespace") == []
+    assert ask(warehouse, f"{never_analysed} and relnamespace = 'marts'::regnamespace") == []
 
 
 @pytest.mark.parametrize("strategy", ["append", "delete+insert", "merge"])
 def test_partitions_come_with_the_rows(database: Any, tmp_path: Path, strategy: str) -> None:
     """Also years back, and whatever strategy writes the rows."""
-    project = Project(tmp_path / "project", database)
-    project.do(ROWS)
-    project.write(
+    project = write_project(tmp_path / "project", {})
+    do(database, ROWS)
+    write_model(
+        project,
         "rows",
         "select * from public.given {% if is_incremental() %} where id >= 10 {% endif %}",
         materialized="incremental",
@@ -184,17 +142,18 @@ def test_partitions_come_with_the_rows(database: Any, tmp_path: Path, strategy: 
         incremental_strategy=strategy,
         partition_by=BY_MONTH,
     )
-    project.run()
-    project.do(
+    run(database, project)
+    do(
+        database,
         "insert into public.given (id, at) values"
-        " (10, '1999-12-31 23:59:59.999999+00'), (11, 'infinity'), (12, '2026-03-31 23:00:00+00')"
+        " (10, '1999-12-31 23:59:59.999999+00'), (11, 'infinity'), (12, '2026-03-31 23:00:00+00')",
     )
     # A row of May, which somebody wrote by hand, waits in the default partition.
-    project.do("insert into marts.rows (id, at) values (99, '2026-05-05')")
-    project.do("insert into public.given (id, at) values (13, '2026-05-31')")
-    project.run()
+    do(database, "insert into marts.rows (id, at) values (99, '2026-05-05')")
+    do(database, "insert into public.given (id, at) values (13, '2026-05-31')")
+    run(database, project)
 
-    assert project.partitions("rows") == {
+    assert partitions(database, "rows") == {
         month("1999-12-01", "2000-01-01"): 1,
         JANUARY: 3,
         FEBRUARY: 7,
@@ -204,21 +163,21 @@ def test_partitions_come_with_the_rows(database: Any, tmp_path: Path, strategy: 
         "DEFAULT": 1,
     }
     with pytest.raises(dbt_project.DbtFailed, match=r"rows: \d rows are in the default partition"):
-        project.run(options=("--warn-error",))
+        run(database, project, options=("--warn-error",))
 
 
-def test_partitions_are_switched_on_changed_and_off(project: Project) -> None:
+def test_partitions_are_switched_on_changed_and_off(warehouse: Any, project: Path) -> None:
     """A table that exists keeps its rows, and what stands on it; rows that no source has, too."""
     incremental = {"materialized": "incremental", "indexes": [{"columns": ["id"]}]}
     query = "select * from public.given {% if is_incremental() %} where false {% endif %}"
     yml = {"description": "Rows.", "columns": [{"name": "id", "description": "Number."}]}
-    project.write("rows", query, yml, **incremental)
-    project.run()
-    project.do("create view public.on_top as select id, at from marts.rows")
-    project.do("insert into marts.rows (id, at) values (99, '2026-02-02')")
-    project.do("drop table public.given")
-    project.do(ROWS)
-    rows = project.ask("select * from public.on_top order by 1")
+    write_model(project, "rows", query, yml, **incremental)
+    run(warehouse, project)
+    do(warehouse, "create view public.on_top as select id, at from marts.rows")
+    do(warehouse, "insert into marts.rows (id, at) values (99, '2026-02-02')")
+    do(warehouse, "drop table public.given")
+    do(warehouse, ROWS)
+    rows = ask(warehouse, "select * from public.on_top order by 1")
     assert len(rows) == 11
 
     shapes = []
@@ -232,27 +191,35 @@ def test_partitions_are_switched_on_changed_and_off(project: Project) -> None:
         None,
     ):
         extra = {} if partition_by is None else {"partition_by": partition_by}
-        project.write("rows", query, yml, **incremental, **extra)
-        project.run()
-        assert project.ask("select * from public.on_top order by 1") == rows, partition_by
-        assert project.ask(
+        write_model(project, "rows", query, yml, **incremental, **extra)
+        run(warehouse, project)
+        assert ask(warehouse, "select * from public.on_top order by 1") == rows, partition_by
+        assert ask(
+            warehouse,
             "select obj_description('marts.rows'::regclass),"
             " col_description('marts.rows'::regclass, 1),"
-            " count(*) from pg_index where indrelid = 'marts.rows'::regclass"
+            " count(*) from pg_index where indrelid = 'marts.rows'::regclass",
         ) == [("Rows.", "Number.", 1)]
         shapes.append(
-            (len(project.partitions("rows")), project.ask("select 'marts.rows'::regclass::oid"))
+            (
+                len(partitions(warehouse, "rows")),
+                ask(warehouse, "select 'marts.rows'::regclass::oid"),
+            )
         )
     assert [number for number, _ in shapes] == [4, 4, 3, 2, 4, 4, 0]
     assert shapes[0] == shapes[1], "what fits already is left alone"
     leftovers = "select relname from pg_class where relname like '%\\_\\_dbt\\_%' and relkind = 'r'"
-    assert project.ask(leftovers) == []
-    assert project.ask(
-        "select count(*) from pg_class where relnamespace = 'partitions'::regnamespace"
-    ) == [(0,)]
+    assert ask(warehouse, leftovers) == []
+    assert (
+        ask(
+            warehouse,
+            "select count(*) from pg_class where relnamespace = 'partitions'::regnamespace",
+        )
+        == 0
+    )
 
 
-def test_a_full_refresh_swaps_under_the_eyes_of_a_reader(project: Project) -> None:
+def test_a_full_refresh_swaps_under_the_eyes_of_a_reader(warehouse: Any, project: Path) -> None:
     """Contract, grants, comments and --empty with it."""
     columns = [
         {"name": "id", "data_type": "int", "constraints": [{"type": "not_null"}]},
@@ -263,9 +230,10 @@ def test_a_full_refresh_swaps_under_the_eyes_of_a_reader(project: Project) -> No
         "config": {"contract": {"enforced": True}},
         "columns": [{**column, "description": "What it is."} for column in columns],
     }
-    project.do("create role analysts")
-    project.write("given", "select id::int as id, at from public.given", materialized="view")
-    project.write(
+    do(warehouse, "create role analysts")
+    write_model(project, "given", "select id::int as id, at from public.given", materialized="view")
+    write_model(
+        project,
         "rows",
         "select id, at from {{ ref('given') }}",
         yml,
@@ -276,12 +244,12 @@ def test_a_full_refresh_swaps_under_the_eyes_of_a_reader(project: Project) -> No
         indexes=[{"columns": ["id", "at"], "unique": True}],
         grants={"select": ["analysts"]},
     )
-    project.run()
-    before = project.partitions("rows")
+    run(warehouse, project)
+    before = partitions(warehouse, "rows")
     seen, done, wrong = set(), threading.Event(), []
 
     def read() -> None:
-        with project.database.connect() as session:
+        with warehouse.connect() as session:
             session.autocommit = True
             while not done.is_set():
                 try:
@@ -292,37 +260,40 @@ def test_a_full_refresh_swaps_under_the_eyes_of_a_reader(project: Project) -> No
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        project.do("insert into public.given (id, at) values (10, '2026-02-20')")
-        project.run(full_refresh=True)
-        project.run()
+        do(warehouse, "insert into public.given (id, at) values (10, '2026-02-20')")
+        run(warehouse, project, full_refresh=True)
+        run(warehouse, project)
     finally:
         done.set()
         reader.join()
     assert wrong == []
     assert seen == {10, 11}
 
-    assert project.partitions("rows") == {**before, FEBRUARY: 8}
-    assert project.ask(
-        "select count(*) from pg_class where relnamespace = 'partitions'::regnamespace"
-        " and relkind = 'r'"
-    ) == [(4,)]
-    assert project.ask("select has_table_privilege('analysts', 'marts.rows', 'select')") == [
-        (True,)
-    ]
-    assert project.ask(
+    assert partitions(warehouse, "rows") == {**before, FEBRUARY: 8}
+    assert (
+        ask(
+            warehouse,
+            "select count(*) from pg_class where relnamespace = 'partitions'::regnamespace"
+            " and relkind = 'r'",
+        )
+        == 4
+    )
+    assert ask(warehouse, "select has_table_privilege('analysts', 'marts.rows', 'select')")
+    assert ask(
+        warehouse,
         "select attnotnull, col_description(attrelid, attnum) from pg_attribute"
-        " where attrelid = 'marts.rows'::regclass and attname = 'id'"
+        " where attrelid = 'marts.rows'::regclass and attname = 'id'",
     ) == [(True, "What it is.")]
     with pytest.raises(psycopg.errors.UniqueViolation):
-        project.do("insert into marts.rows select id, at from marts.rows limit 1")
+        do(warehouse, "insert into marts.rows select id, at from marts.rows limit 1")
 
-    project.run(options=("--empty",))
-    assert sum(project.partitions("rows").values()) == 11
-    project.run(full_refresh=True, options=("--empty",))
-    assert project.partitions("rows") == {"DEFAULT": 0}
+    run(warehouse, project, options=("--empty",))
+    assert sum(partitions(warehouse, "rows").values()) == 11
+    run(warehouse, project, full_refresh=True, options=("--empty",))
+    assert partitions(warehouse, "rows") == {"DEFAULT": 0}
 
 
-def test_a_new_column_reaches_the_partitions(project: Project) -> None:
+def test_a_new_column_reaches_the_partitions(warehouse: Any, project: Path) -> None:
     config = {
         "materialized": "incremental",
         "partition_by": BY_MONTH,
@@ -331,28 +302,32 @@ def test_a_new_column_reaches_the_partitions(project: Project) -> None:
     query = (
         "select id, at {} from public.given {{% if is_incremental() %}} where id = 9 {{% endif %}}"
     )
-    project.write("rows", query.format(""), **config)
-    project.run()
-    project.write("rows", query.format(", part"), **config)
-    project.run()
+    write_model(project, "rows", query.format(""), **config)
+    run(warehouse, project)
+    write_model(project, "rows", query.format(", part"), **config)
+    run(warehouse, project)
 
-    assert project.ask("select part, count(*) from marts.rows group by 1 order by 1") == [
+    assert ask(warehouse, "select part, count(*) from marts.rows group by 1 order by 1") == [
         (0, 1),
         (None, 10),
     ]
 
 
-def test_partitions_of_another_time_zone_are_those_of_utc(project: Project) -> None:
-    project.do(f"alter database {project.database.name} set timezone = 'Pacific/Kiritimati'")
-    project.database.environment["WAREHOUSE_SESSION_OPTIONS"] = "-c lock_timeout=10s"
-    project.write(
-        "rows", "select * from public.given", materialized="incremental", partition_by=BY_MONTH
+def test_partitions_of_another_time_zone_are_those_of_utc(warehouse: Any, project: Path) -> None:
+    do(warehouse, f"alter database {warehouse.name} set timezone = 'Pacific/Kiritimati'")
+    warehouse.environment["WAREHOUSE_SESSION_OPTIONS"] = "-c lock_timeout=10s"
+    write_model(
+        project,
+        "rows",
+        "select * from public.given",
+        materialized="incremental",
+        partition_by=BY_MONTH,
     )
-    project.run()
-    project.run()
-    project.do(f"alter database {project.database.name} set timezone = 'UTC'")
+    run(warehouse, project)
+    run(warehouse, project)
+    do(warehouse, f"alter database {warehouse.name} set timezone = 'UTC'")
 
-    assert project.partitions("rows") == {JANUARY: 6, FEBRUARY: 14, MARCH: 0, "DEFAULT": 0}
+    assert partitions(warehouse, "rows") == {JANUARY: 6, FEBRUARY: 14, MARCH: 0, "DEFAULT": 0}
 
 
 def partitions_written(server: Any, since: int) -> set[str]:
@@ -444,21 +419,23 @@ def test_the_daily_write_touches_the_partitions_of_its_batch(built: Any, server:
         ),
     ],
 )
-def test_a_mistake_is_named(shared: Project, partition_by: Any, message: str) -> None:
-    shared.write(
-        "rows", "select * from public.given", materialized="incremental", partition_by=partition_by
+def test_a_mistake_is_named(shared: tuple, partition_by: Any, message: str) -> None:
+    database, project = shared
+    write_model(
+        project,
+        "rows",
+        "select * from public.given",
+        materialized="incremental",
+        partition_by=partition_by,
     )
     with pytest.raises(dbt_project.DbtFailed) as caught:
-        shared.run()
+        run(database, project)
     assert message in str(caught.value)
 
 
 @pytest.fixture(scope="module")
-def shared(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """One project for many mistakes, none of which makes a table."""
-    from conftest import new_database
-
+def shared(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
+    """A database and a project for many mistakes, none of which makes a table."""
     with new_database(server) as database:
-        project = Project(tmp_path_factory.mktemp("project"), database)
-        project.do(ROWS)
-        yield project
+        do(database, ROWS)
+        yield database, write_project(tmp_path_factory.mktemp("shared") / "project", {})

@@ -72,24 +72,47 @@ def check_history(database: Any, loads: Loads, what: str) -> None:
             assert before["expiry_date"] == after["effective_date"], f"{who}: a gap or an overlap"
 
 
-def check_marts(database: Any, tables: dict[str, pl.DataFrame], as_of: dt.date, what: str) -> None:
-    """Compare every mart that the oracle knows, and report all differences at once."""
+def check_marts(
+    database: Any,
+    tables: dict[str, pl.DataFrame],
+    as_of: dt.date,
+    what: str,
+    products: Loads | None = None,
+) -> None:
+    """Compare every mart that the oracle knows, and report all differences at once.
+
+    Args:
+        database: the warehouse.
+        tables: the tables as they are at the source.
+        as_of: the day of the build.
+        what: said in front of each difference.
+        products: all loads of products; None when each product came once.
+    """
     what = f"{what}, as of {as_of}"
+    if products is None:
+        products = [(LOADED_AT, tables["products"])] if "products" in tables else []
     analytics = oracle.user_analytics(tables, as_of)
-    revenue = oracle.daily_revenue(tables)
     expected = [
-        ("marts.user_analytics", analytics, "user_id"),
-        ("marts.user_segments", oracle.user_segments(analytics), "user_id"),
-        ("marts.user_clv", oracle.user_clv(analytics), "user_id"),
+        ("marts.user_analytics", analytics, ["user_id"]),
+        ("marts.user_segments", oracle.user_segments(analytics), ["user_id"]),
+        ("marts.user_clv", oracle.user_clv(analytics), ["user_id"]),
     ]
-    if revenue:
-        expected.append(("marts.daily_revenue", revenue, "revenue_date"))
-    else:
-        assert compare.fetch(database, "marts.daily_revenue", ["revenue_date"]) == []
+    for relation, rows, key in (
+        ("marts.daily_revenue", oracle.daily_revenue(tables), ["revenue_date"]),
+        (
+            "marts.monthly_category_revenue",
+            oracle.monthly_category_revenue(tables, products),
+            ["revenue_month", "category_key"],
+        ),
+    ):
+        if rows:
+            expected.append((relation, rows, key))
+        else:
+            assert compare.fetch(database, relation, key) == []
     complaints = []
     for relation, rows, key in expected:
         try:
-            compare.assert_mart(database, relation, rows, [key], what=what)
+            compare.assert_mart(database, relation, rows, key, what=what)
         except AssertionError as difference:
             complaints.append(str(difference))
     if complaints:
@@ -254,17 +277,18 @@ def test_sample_load_by_load(database: Any, tmp_path: Path) -> None:
     plan = make_plan(users=400, days=120, seed=12, out=tmp_path / "sample", loads=6)
     generate(plan)
     loads: list[dict[str, pl.DataFrame]] = []
-    users = []
+    users, products = [], []
 
     def step(folder: Path, loaded_at: dt.datetime) -> None:
         load(database, folder, loaded_at)
         loads.append(oracle.read_folder(folder))
-        if "users" in loads[-1]:
-            users.append((loaded_at, loads[-1]["users"]))
+        for table, seen in (("users", users), ("products", products)):
+            if table in loads[-1]:
+                seen.append((loaded_at, loads[-1][table]))
         day = loaded_at.date()
         what = f"sample, {folder.name}"
         dbt_project.build(database, as_of=day, options=WITHOUT_TESTS)
-        check_marts(database, oracle.latest(loads), day, what)
+        check_marts(database, oracle.latest(loads), day, what, products)
         check_history(database, users, what)
 
     for folder, bound in zip(plan.folders, plan.bounds, strict=True):
@@ -276,7 +300,8 @@ def test_sample_load_by_load(database: Any, tmp_path: Path) -> None:
             write_deletions(oracle.latest(loads), gone, deleted_at)
             step(gone, deleted_at)
     dbt_project.build(database, as_of=deleted_at.date(), options=WITH_TESTS)
-    check_marts(database, oracle.latest(loads), deleted_at.date(), "sample, one more build")
+    what = "sample, one more build"
+    check_marts(database, oracle.latest(loads), deleted_at.date(), what, products)
 
 
 # --- Rows that no sample would hold -----------------------------------------------------------

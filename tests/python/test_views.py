@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dbt_project
 import pytest
+from small_project import ask, run, write_project
 
 pytestmark = pytest.mark.dbt
 
@@ -83,6 +85,26 @@ def test_what_cannot_be_replaced_is_made_anew(built: Any) -> None:
         session.execute(f"create table {VIEW} (consent_id text)")
     dbt_project.run(built, "run", "stg_app__consents", "excluded_rows")
     assert text_of(built) == whole
+
+
+def test_a_grant_that_the_model_no_longer_has_is_taken_back(database: Any, tmp_path: Path) -> None:
+    text = (
+        "{{ config(materialized='view', grants={'select': var('readers')}) }}"
+        " select {{ var('number') }} as number"
+    )
+    first, second = "pg_monitor", "pg_read_all_stats"
+    project = write_project(tmp_path / "project", {"seen": text})
+    identities = set()
+    for readers, number in (([first, second], 1), ([first], 1), ([second], 2)):
+        run(database, project, variables={"readers": readers, "number": number})
+        granted = ask(
+            database,
+            "select array_agg(grantee::regrole::text) from pg_class, aclexplode(relacl)"
+            " where pg_class.oid = 'marts.seen'::regclass and grantee != relowner",
+        )
+        assert sorted(granted) == readers
+        identities.add(ask(database, "select 'marts.seen'::regclass::oid"))
+    assert len(identities) == 1
 
 
 def test_an_open_reader_of_another_text_stops_the_build_and_loses_nothing(built: Any) -> None:

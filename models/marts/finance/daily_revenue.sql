@@ -1,6 +1,12 @@
 {{ config(
     materialized='materialized_view',
-    indexes=[{'columns': ['revenue_date'], 'unique': true}],
+    indexes=[
+        {
+            'columns': ['revenue_date'],
+            'unique': true,
+            'why': 'the key, needed to refresh beside readers',
+        },
+    ],
 ) }}
 
 with

@@ -1,8 +1,12 @@
 {{ config(
     materialized='materialized_view',
     indexes=[
-        {'columns': ['revenue_month', 'category_key'], 'unique': true},
-        {'columns': ['category_key']},
+        {
+            'columns': ['revenue_month', 'category_key'],
+            'unique': true,
+            'why': 'the key, needed to refresh beside readers',
+        },
+        {'columns': ['category_key'], 'why': 'all months of a category'},
     ],
 ) }}
 

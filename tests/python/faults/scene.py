@@ -95,16 +95,7 @@ class Scene:
     def __init__(self, server: Server, folder: Path) -> None:
         self.server = server
         self.folder = folder
-        parameters = server.parameters(DATABASE)
-        self.database = Database(
-            DATABASE,
-            {
-                "PGHOST": parameters["host"],
-                "PGPORT": parameters["port"],
-                "PGUSER": parameters["user"],
-                "PGDATABASE": DATABASE,
-            },
-        )
+        self.database = Database.of(server, DATABASE)
         self._workshop = Workshop(server, dbt_project.ROOT, DATABASE)
         self._numbers = itertools.count(1)
         plan = make_plan(

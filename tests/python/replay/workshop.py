@@ -101,19 +101,10 @@ class Workshop:
     def __init__(self, server: Server, project: Path, name: str = "replay") -> None:
         self.server = server
         self.project = project
-        parameters = server.parameters(name)
-        self.database = Database(
-            name,
-            {
-                "PGHOST": parameters["host"],
-                "PGPORT": parameters["port"],
-                "PGUSER": parameters["user"],
-                "PGDATABASE": name,
-            },
-        )
+        self.database = Database.of(server, name)
         self.contract = contract.read()
-        # What each build's snapshot of users saw, for the oracle.
-        self.users_seen: list[tuple[Any, pl.DataFrame]] = []
+        # What each build's snapshots saw, for the oracle.
+        self.seen: dict[str, list[tuple[Any, pl.DataFrame]]] = {"users": [], "products": []}
 
     # --- The database -------------------------------------------------------------------------
 
@@ -132,7 +123,7 @@ class Workshop:
                 end $$
                 """
             )
-        self.users_seen = []
+        self.seen = {"users": [], "products": []}
         self._write_seeds(histories.USUAL_SEEDS)
 
     def drop(self) -> None:
@@ -203,7 +194,7 @@ class Workshop:
         if load.empty_first:
             self.build(load, options=("--empty",))
         if not load.select or any(name.startswith("+") for name in load.select):
-            self._see_users()
+            self._see()
         window = dict(zip(("from", "to"), load.backfill, strict=True)) if load.backfill else {}
         is_idle = held.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         if is_idle or not self._exists(load.wait_in):
@@ -295,16 +286,17 @@ class Workshop:
                 _place(model),
             ).fetchone() == (True,)
 
-    def _see_users(self) -> None:
-        """Note what the coming snapshot will see, grouped by stamp as the oracle wants it."""
-        users = self._raw("users").with_columns(
-            # The models take it for an early moment, the oracle for none; neither is wrong.
-            pl.col("updated_at").replace("-infinity", "0001-01-01 00:00:00+00")
-        )
-        for stamp in users["_loaded_at"].unique().sort():
-            self.users_seen.append(
-                (oracle.parse_moment(stamp), users.filter(pl.col("_loaded_at") == stamp))
+    def _see(self) -> None:
+        """Note what the coming snapshots will see, grouped by stamp as the oracle wants it."""
+        for table, seen in self.seen.items():
+            rows = self._raw(table).with_columns(
+                # The models take it for an early moment, the oracle for none; neither is wrong.
+                pl.col("updated_at").replace("-infinity", "0001-01-01 00:00:00+00")
             )
+            for stamp in rows["_loaded_at"].unique().sort():
+                seen.append(
+                    (oracle.parse_moment(stamp), rows.filter(pl.col("_loaded_at") == stamp))
+                )
 
     def _write_seeds(self, seeds: Mapping[str, str | None]) -> None:
         for name, text in seeds.items():
@@ -492,7 +484,7 @@ class Workshop:
         expected = [
             (
                 "marts.dim_users",
-                oracle.user_history(self.users_seen),
+                oracle.user_history(self.seen["users"]),
                 ["user_id", "effective_date"],
                 "user_id is not null",
             )
@@ -506,6 +498,12 @@ class Workshop:
                 ("marts.user_segments", oracle.user_segments(analytics), ["user_id"], "true"),
                 ("marts.user_clv", oracle.user_clv(analytics), ["user_id"], "true"),
                 ("marts.daily_revenue", oracle.daily_revenue(tables), ["revenue_date"], "true"),
+                (
+                    "marts.monthly_category_revenue",
+                    oracle.monthly_category_revenue(tables, self.seen["products"]),
+                    ["revenue_month", "category_key"],
+                    "true",
+                ),
             ]
         complaints: Complaints = {}
         for relation, rows, key, where in expected:

@@ -1,0 +1,23 @@
+{% macro begin_model(sql) -%}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {%- call statement('lock') -%}
+        {{ lock_model() }}
+    {%- endcall -%}
+    {%- if config.get('contract').enforced -%}
+        {{ get_assert_columns_equivalent(sql) }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro commit_model(relation, should_revoke) -%}
+    {%- do apply_grants(relation, config.get('grants'), should_revoke=should_revoke) -%}
+    {%- do persist_docs(relation, model) -%}
+
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+    {{ return({'relations': [relation]}) }}
+{%- endmacro %}

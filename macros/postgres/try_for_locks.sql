@@ -1,0 +1,69 @@
+{% macro create_try_for_locks() -%}
+    {#- Waits for a lock a little while, and again: whoever comes after a waiting one has to wait as well. -#}
+    create or replace function pg_temp.try_for_locks(
+        statement text,
+        relations oid[],
+        harmless_mode text,
+        lock_timeout text,
+        attempts integer,
+        out answer text,
+        out trouble text
+    )
+    language plpgsql
+    as $function$
+    declare
+        whole_timeout text := current_setting('lock_timeout');
+        holders text;
+    begin
+        for attempt in 1 .. attempts loop
+            begin
+                perform set_config('lock_timeout', lock_timeout, true);
+                execute statement into answer;
+                perform set_config('lock_timeout', whole_timeout, true);
+                trouble := null;
+                return;
+            exception
+                when lock_not_available or deadlock_detected then
+                    trouble := sqlerrm;
+            end;
+            if attempt < attempts then
+                perform pg_sleep(0.5);
+            end if;
+        end loop;
+        select string_agg(distinct format(
+            '%s by pid %s (%s)',
+            pg_locks.relation::regclass,
+            pg_locks.pid,
+            coalesce(nullif(application_name, ''), 'no application_name')
+        ), ', ')
+        into holders
+        from pg_locks
+        left join pg_stat_activity on pg_locks.pid = pg_stat_activity.pid
+        where pg_locks.granted
+            and pg_locks.locktype = 'relation'
+            and pg_locks.database = (select oid from pg_database where datname = current_database())
+            and pg_locks.relation = any(relations)
+            and pg_locks.mode is distinct from harmless_mode
+            and pg_locks.pid != pg_backend_pid();
+        trouble := format(
+            '%s, tried %s times for %s; held: %s',
+            trouble, attempts, lock_timeout, coalesce(holders, 'nothing any more')
+        );
+    end
+    $function$;
+{%- endmacro %}
+
+
+{% macro lock_patience() -%}
+    {%- set attempts = var('replace_lock_attempts') -%}
+    {%- if attempts is not integer or attempts is boolean or attempts < 1 -%}
+        {{ exceptions.raise_compiler_error(
+            "The variable replace_lock_attempts is '" ~ attempts ~ "'; it takes a whole number from 1, such as 30."
+        ) }}
+    {%- elif not modules.re.fullmatch('[1-9][0-9]* *(ms|s|min)', var('replace_lock_timeout') | string) -%}
+        {{ exceptions.raise_compiler_error(
+            "The variable replace_lock_timeout is '" ~ var('replace_lock_timeout') ~ "'; it takes a time with its unit, such as 800ms or 2s."
+        ) }}
+    {%- endif -%}
+    '{{ var('replace_lock_timeout') }}', {{ attempts }}
+{%- endmacro %}
