@@ -2,7 +2,8 @@
 {% macro as_of() %}'2026-01-01 00:00:00+00'::timestamptz{% endmacro %}
 {% macro changed_keys(columns, upstreams, due=none, dated_by=none) %}{% endmacro %}
 {% macro is_in(keys, columns=none) %}true{% endmacro %}
-{% macro upstream(relation, columns=none, through=none, dated_by=none) %}{% endmacro %}
+{% macro upstream(relation, columns=none, through=none, unless=none, dated_by=none) %}{% endmacro %}
+{% macro has_user_key_at(moment) %}true{% endmacro %}
 {% macro is_retained(column, model_name=none) %}true{% endmacro %}
 {% macro read_source(table_name, has_row_xid=true) %}{{ table_name }}{% endmacro %}
 {% macro state_relation(identifier) %}{{ identifier }}{% endmacro %}
