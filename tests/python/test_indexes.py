@@ -677,7 +677,8 @@ def test_where_the_server_can_it_refuses_versions_that_overlap(place: Place) -> 
     ((name, definition, _),) = before
     assert (name, definition) == (
         "versions_no_overlaps",
-        "EXCLUDE USING gist (((user_id || ''::text)) WITH =, tstzrange(effective_date, expiry_date) WITH &&)",
+        "EXCLUDE USING gist (((user_id || ''::text)) WITH =,"
+        " tstzrange(effective_date, expiry_date) WITH &&)",
     )
     with pytest.raises(psycopg.errors.ExclusionViolation, match="versions_no_overlaps"):
         place.execute(late.format("'a'"))
