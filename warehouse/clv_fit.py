@@ -44,7 +44,7 @@ STARTS_OF_SPENDING = ((1.0, 2.0), (5.0, 4.0), (2.0, 10.0))
 class Purchases:
     """The purchase histories, equal ones counted once.
 
-    `x` is the number of repeat purchases, `t_x` the weeks from the first to the last purchase, `age`
+    `x` is the number of repeat purchases, `t_x` the weeks from the first to the last one, `age`
     the weeks from the first purchase to the end of the observation, `users` how many have it so.
     """
 
@@ -143,9 +143,7 @@ def purchase_likelihood(
     by_a = digamma(a + b) - digamma(a + b + chances) + share_gone / a
     with np.errstate(divide="ignore", invalid="ignore"):
         leaving = np.where(can_have_left, share_gone / (b + chances - 1), 0.0)
-    by_b = (
-        digamma(b + chances) - digamma(b) + digamma(a + b) - digamma(a + b + chances) - leaving
-    )
+    by_b = digamma(b + chances) - digamma(b) + digamma(a + b) - digamma(a + b + chances) - leaving
     gradient = np.array([np.sum(users * each) for each in (by_r, by_alpha, by_a, by_b)])
     return float(np.sum(users * value)), gradient * np.exp(log_parameters)
 

@@ -3,6 +3,10 @@
 
 with
 
+one_row as (
+    select 1 as place
+),
+
 versions as (
     select
         *,
@@ -46,9 +50,9 @@ final as (
                 then 'the fit was refused: ' || refused.refused_because
             else 'there are no parameters yet: warehouse clv fit makes them'
         end as no_prediction_because
-    from (select 1 as one) as one_row
-    left join trusted on one_row.one = trusted.place
-    left join refused on one_row.one = refused.place
+    from one_row
+    left join trusted on one_row.place = trusted.place
+    left join refused on one_row.place = refused.place
 )
 
 select * from final
