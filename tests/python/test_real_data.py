@@ -77,11 +77,14 @@ def check_marts(database: Any, tables: dict[str, pl.DataFrame], as_of: dt.date, 
     what = f"{what}, as of {as_of}"
     analytics = oracle.user_analytics(tables, as_of)
     revenue = oracle.daily_revenue(tables)
+    histories = oracle.purchase_history(tables, as_of)
     expected = [
         ("marts.user_analytics", analytics, "user_id"),
         ("marts.user_segments", oracle.user_segments(analytics), "user_id"),
-        ("marts.user_clv", oracle.user_clv(analytics), "user_id"),
+        ("marts.user_clv", oracle.user_clv(analytics, histories, as_of), "user_id"),
     ]
+    if histories:
+        expected.append(("intermediate.int_user_purchase_history", histories, "user_id"))
     if revenue:
         expected.append(("marts.daily_revenue", revenue, "revenue_date"))
     else:
