@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 DAYS = 90
 TENTHS = 10
 RULES = ("model", "same again", "own rate")
-MARKS = ("<!-- made by warehouse clv backtest: begin -->", "<!-- made by it: end -->")
+MARKS = (
+    "<!-- made by warehouse clv backtest: begin -->",
+    "<!-- made by warehouse clv backtest: end -->",
+)
 
 _SCORES = """
 with
@@ -249,13 +252,13 @@ def as_markdown(result: Backtest) -> str:
     return "\n\n".join(parts)
 
 
-def write_between_marks(document: Path, text: str) -> None:
-    """Put the text between MARKS of a document.
+def write_between_marks(document: Path, text: str, marks: tuple[str, str] = MARKS) -> None:
+    """Put the text between two marks of a document; what stood there goes.
 
     Raises:
         WarehouseError: the document is missing, or lacks the marks.
     """
-    begin, end = MARKS
+    begin, end = marks
     held = document.read_text(encoding="utf-8") if document.is_file() else ""
     if held.count(begin) != 1 or held.count(end) != 1 or held.index(begin) > held.index(end):
         raise WarehouseError(
