@@ -106,6 +106,10 @@ test-dbt-1.11: setup  ## The laws of the dbt project under dbt-core 1.11, in an 
 	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --no-deps --editable .
 	@$(OTHER_VENV)/bin/pytest tests/python/test_project.py
 
+.PHONY: test-clv
+test-clv: setup  ## Customer lifetime value alone: the fit, the scores, the mart
+	@$(BIN)/pytest tests/python/test_clv_fit.py tests/python/test_clv_scores.py tests/python/test_clv.py
+
 N ?= 100
 SEED ?=
 
@@ -140,6 +144,14 @@ $(VENV)-bench-%/.installed: requirements/bench-%.txt $(INSTALLED)
 .PHONY: bench
 bench: setup $(BENCH_PEERS:%=$(VENV)-bench-%/.installed)  ## Measure builds against stock dbt and others: make bench SCALE=small ONLY=daily
 	@$(BIN)/python benchmarks/run.py --scale $(SCALE) --only "$(ONLY)" $(if $(RUNS),--runs $(RUNS))
+
+.PHONY: bench-clv
+bench-clv: setup  ## Measure the predictions of a million users, and write the numbers into docs/clv.md
+	@$(BIN)/python benchmarks/clv.py --write
+
+.PHONY: clv-docs
+clv-docs: setup  ## Make the tables and the picture of docs/clv.md anew, from a sample of their own
+	@$(BIN)/python benchmarks/clv_docs.py
 
 .PHONY: bench-load
 bench-load: setup  ## Measure loading against a bare copy: benchmarks/README.md

@@ -47,6 +47,7 @@ LAZY = {
         {"context_settings": {"ignore_unknown_options": True, "allow_interspersed_args": False}},
     ),
     "retain": Lazy("warehouse.retain", "retain", "Take away partitions that have expired."),
+    "clv": Lazy("warehouse.clv", "app", "Fit the predicted lifetime value, and check it."),
     "marts": Lazy("warehouse.build", "marts", "List the marts and what they answer."),
 }
 

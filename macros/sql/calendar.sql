@@ -22,3 +22,8 @@
 {% macro whole_numbers(how_many) -%}
     select generate_series(0, {{ how_many - 1 }}) as n
 {%- endmacro %}
+
+
+{% macro numbers_from_one(up_to, alias) -%}
+    lateral generate_series(1, {{ up_to }}) as {{ alias }} (n)
+{%- endmacro %}

@@ -13,6 +13,11 @@
 {%- endmacro %}
 
 
+{% macro weeks_between(first_date, last_date) -%}
+    ({{ days_between(first_date, last_date) }} / 7.0::{{ float_type() }})
+{%- endmacro %}
+
+
 {% macro add_days(date, days) -%}
     ({{ date }} + {{ days }})
 {%- endmacro %}

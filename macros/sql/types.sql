@@ -5,3 +5,6 @@
 
 
 {% macro amount_type() -%}numeric(20, 4){%- endmacro %}
+
+
+{% macro float_type() -%}double precision{%- endmacro %}

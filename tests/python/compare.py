@@ -1,13 +1,26 @@
-"""Comparing a mart with an expected table: row by row, and without tolerance."""
+"""Comparing a mart with an expected table: row by row, and exactly, but for cells that are Near."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Near:
+    """An expected number that may be missed by `tolerance` times its size, or times 1 if it is
+    smaller: for what two programs compute in floating point."""
+
+    value: float
+    tolerance: float
+
+    def __str__(self) -> str:
+        return f"about {self.value!r}"
 
 
 def fetch(database: Any, relation: str, columns: Sequence[str], where: str = "true") -> list[Row]:
@@ -51,6 +64,9 @@ def _show_key(key: Sequence[str], value: Sequence[Any]) -> str:
 
 def _differs(actual: Any, expected: Any) -> bool:
     """Whether two cells differ; 1.0 as a float is not the exact decimal 1.0."""
+    if isinstance(expected, Near):
+        allowed = expected.tolerance * max(abs(expected.value), 1)
+        return actual is None or not abs(float(actual) - expected.value) <= allowed
     if actual is None or expected is None:
         return actual is not expected
     return type(actual) is not type(expected) or actual != expected

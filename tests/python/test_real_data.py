@@ -92,11 +92,14 @@ def check_marts(
     if products is None:
         products = [(LOADED_AT, tables["products"])] if "products" in tables else []
     analytics = oracle.user_analytics(tables, as_of)
+    histories = oracle.purchase_history(tables, as_of)
     expected = [
         ("marts.user_analytics", analytics, ["user_id"]),
         ("marts.user_segments", oracle.user_segments(analytics), ["user_id"]),
-        ("marts.user_clv", oracle.user_clv(analytics), ["user_id"]),
+        ("marts.user_clv", oracle.user_clv(analytics, histories, as_of), ["user_id"]),
     ]
+    if histories:
+        expected.append(("intermediate.int_user_purchase_history", histories, ["user_id"]))
     for relation, rows, key in (
         ("marts.daily_revenue", oracle.daily_revenue(tables), ["revenue_date"]),
         (

@@ -15,7 +15,6 @@
 {%- set changed_users = changed_keys('user_id', [
     ref('int_user_activity'),
     ref('user_segments'),
-    ref('user_clv'),
     ref('dim_users'),
 ]) %}
 
@@ -33,12 +32,6 @@ segments as (
     where {{ is_in(changed_users) }}
 ),
 
-clv as (
-    select *
-    from {{ ref('user_clv') }}
-    where {{ is_in(changed_users) }}
-),
-
 users as (
     select *
     from {{ ref('dim_users') }}
@@ -53,7 +46,8 @@ final as (
         users.subscription_tier,
         activity.total_orders,
         activity.total_spent,
-        clv.avg_order_value,
+        {{ safe_divide('activity.total_spent', 'activity.total_orders') }}::{{ amount_type() }}
+            as avg_order_value,
         activity.refunded_orders,
         activity.refunded_amount,
         activity.first_ordered_at,
@@ -64,11 +58,10 @@ final as (
         activity.signed_up_at,
         activity.last_activity_at,
         segments.user_segment,
-        clv.simple_value as customer_lifetime_value
+        {{ lifetime_value_without_model('activity.total_spent') }} as customer_lifetime_value
     from activity
     inner join users on activity.user_id = users.user_id
     inner join segments on activity.user_id = segments.user_id
-    inner join clv on activity.user_id = clv.user_id
 )
 
 select * from final

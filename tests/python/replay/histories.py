@@ -106,6 +106,7 @@ class Load:
         emptied: a model that is built anew on empty inputs, alone, before the build.
         backfill: the first and the last day that the build takes anew, as variables from and to.
         has_faults: whether rows of these days went wrong without a trace, before the load.
+        clv_version: parameters of lifetime value that are written down before the load.
     """
 
     clock: dt.datetime
@@ -123,6 +124,7 @@ class Load:
     emptied: str | None = None
     backfill: tuple[str, str] | None = None
     has_faults: bool = False
+    clv_version: Mapping[str, Any] | None = None
 
     def __str__(self) -> str:
         words = [f"clock {self.clock:%Y-%m-%d %H:%M:%S}, as_of {self.as_of}"]
@@ -130,6 +132,10 @@ class Load:
         words += [f"raw.{table} gains a column" for table in self.grow]
         if self.clv_factor != "1.2":
             words.append(f"simple_clv_factor {self.clv_factor}")
+        if self.clv_version:
+            given = self.clv_version
+            said = given.get("refused_because") or f"r={given['r']}"
+            words.append(f"parameters of {given['model']} as of {given['as_of']}: {said}")
         if self.has_faults:
             words.append("rows of the window go wrong without a trace")
         if self.rebuild:
@@ -211,6 +217,18 @@ SEED_CHOICES: Mapping[str, tuple[tuple[str, ...], ...]] = {
 # What the project's own seeds say of these statuses and thresholds.
 USUAL_SEEDS = {name: text.format(*SEED_CHOICES[name][0]) for name, text in SEEDS.items()}
 
+# What fits might have written down: trusted, refused, and as of moments before and after a load's.
+CLV_MODELS = ("bg-nbd", "mbg-nbd")
+CLV_MOMENTS = ("2024-02-15 12:00:00+00", "2024-04-03 23:59:59.999999+00", "2024-05-20 00:00:00+00")
+CLV_REFUSAL = "only 3 users have bought"
+CLV_ESTIMATE: Mapping[str, float] = {
+    **{"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426, "p": 6.25, "q": 3.74, "v": 154.4},
+    **{"cov_r_r": 0.0027, "cov_alpha_r": 0.0035, "cov_alpha_alpha": 0.0073, "cov_a_r": -0.0005},
+    **{"cov_a_alpha": -0.0008, "cov_a_a": 0.055, "cov_b_r": 0.0001, "cov_b_alpha": 0.001},
+    **{"cov_b_a": 0.064, "cov_b_b": 0.085, "cov_p_p": 0.036, "cov_q_p": -0.01, "cov_q_q": 0.006},
+    **{"cov_v_p": -0.05, "cov_v_q": 0.017, "cov_v_v": 0.073},
+}
+
 # Models whose own write comes after both snapshots of a build, so that it is known what they saw.
 WAITING_MODELS = (
     "dim_users",
@@ -290,6 +308,7 @@ class Generator:
         chance = random.Random(f"plan {self.seed}")  # noqa: S311 - test data
         late = random.Random(f"late {self.seed}")  # noqa: S311 - test data
         rare = random.Random(f"rare {self.seed}")  # noqa: S311 - test data
+        valuing = random.Random(f"clv {self.seed}")  # noqa: S311 - test data
         # What makes a model take all its keys is rare, because it heals what went wrong before.
         loads = []
         clock = FIRST_LOAD
@@ -329,6 +348,8 @@ class Generator:
                     rare.choice(REBUILT_MODELS) if not is_first and rare.random() < 0.06 else None
                 ),
                 backfill=("2024-02-01", "2024-04-05") if chance.random() < 0.06 else None,
+                # A build has made their table before.
+                clv_version=None if is_first else self._clv_version(valuing),
             )
             if load.backfill and not select and not is_first:
                 load = dataclasses.replace(load, has_faults=True)
@@ -348,6 +369,16 @@ class Generator:
             sharp = (*MOMENTS, *DUE_MOMENTS)
             return chance.choice([moment for moment in sharp if moment.endswith("+00")])
         return f"{clock.date()}"
+
+    def _clv_version(self, chance: random.Random) -> Mapping[str, Any] | None:
+        """At times a version of the parameters, of which a few are refused."""
+        kind = chance.random()
+        common = {"model": chance.choice(CLV_MODELS), "as_of": chance.choice(CLV_MOMENTS)}
+        common |= {"users": 3, "repeaters": 2}
+        r = chance.choice((0.243, 0.5))
+        if kind < 0.06:
+            return {**common, "refused_because": CLV_REFUSAL}
+        return {**common, **CLV_ESTIMATE, "r": r} if kind < 0.24 else None
 
     def history(self, number: int, plan: Plan) -> History:
         """The history of this number, for a plan."""
@@ -570,6 +601,7 @@ PLAIN: Mapping[str, Any] = {
     "backfill": None,
     "grow": (),
     "clv_factor": "1.2",
+    "clv_version": None,
     "select": (),
     "seeds": {},
 }

@@ -125,6 +125,36 @@ MUTANTS = (
         "ref('int_user_activity')",
     ),
     Mutant(
+        "purchase histories do not follow orders",
+        "models/intermediate/users/int_user_purchase_history.sql",
+        ", [ref('int_user_activity'), ref('fct_orders')])",
+        ", [ref('int_user_activity')])",
+    ),
+    Mutant(
+        "purchase histories do not follow users and clocks",
+        "models/intermediate/users/int_user_purchase_history.sql",
+        ", [ref('int_user_activity'), ref('fct_orders')])",
+        ", [ref('fct_orders')])",
+    ),
+    Mutant(
+        "lifetime value does not follow its parameters",
+        USERS + "user_clv.sql",
+        "        ref('int_clv_parameters'),\n",
+        "",
+    ),
+    Mutant(
+        "lifetime value does not follow purchase histories",
+        USERS + "user_clv.sql",
+        "        ref('int_user_purchase_history'),\n",
+        "",
+    ),
+    Mutant(
+        "predictions stay as of their first day",
+        USERS + "user_clv.sql",
+        "due='predicted_on < ' ~ utc_date(as_of())",
+        "due='predicted_on < ' ~ utc_date(beginning_of_time())",
+    ),
+    Mutant(
         "analytics do not follow users", USERS + "user_analytics.sql", "    ref('dim_users'),\n", ""
     ),
     Mutant(

@@ -24,6 +24,7 @@ import polars as pl
 import psycopg
 from conftest import Database
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from replay import histories
 from replay.histories import AFTER, BEFORE, DURING, History, Load, Operation, Plan
@@ -165,6 +166,8 @@ class Workshop:
                     f"alter table raw.{table} add column if not exists not_in_contract text"
                     " default 'unknown'"
                 )
+        if load.clv_version:
+            self._add_clv_version(load.clv_version)
         if load.has_beat:
             self._beat(load)
         open_transactions = {commit: self.database.connect() for commit in (BEFORE, DURING, AFTER)}
@@ -379,6 +382,16 @@ class Workshop:
                 operation = Operation("put", table, keys[0], values)
                 self._apply(session, BEAT, operation, load.clock, load.clock)
 
+    def _add_clv_version(self, row: Mapping[str, Any]) -> None:
+        """Write parameters of lifetime value down, as a fit would."""
+        with self.database.connect() as session:
+            session.execute(
+                sql.SQL("insert into ml.clv_parameters ({}) values ({})").format(
+                    sql.SQL(", ").join(map(sql.Identifier, row)),
+                    sql.SQL(", ").join(map(sql.Literal, row.values())),
+                )
+            )
+
     def _spoil(self, load: Load) -> None:
         """Let rows of the backfill's days go wrong, so that no other build would notice."""
         first, last = map(sql.Literal, load.backfill)
@@ -479,6 +492,13 @@ class Workshop:
             rows = session.execute(f"select {columns} from raw.{table}").fetchall()
         return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
 
+    def _clv_versions(self) -> list[dict[str, Any]]:
+        """The parameters of lifetime value, every version."""
+        with self.database.connect() as session:
+            session.execute("set timezone = 'UTC'")
+            cursor = session.cursor(row_factory=dict_row)
+            return cursor.execute("select * from ml.clv_parameters").fetchall()
+
     def witness(self, load: Load, seeds: Mapping[str, str | None]) -> Complaints:
         """Compare with the oracle, which computes the marts in plain Python, what it can tell."""
         expected = [
@@ -492,11 +512,15 @@ class Workshop:
         is_usual = dict(seeds) == histories.USUAL_SEEDS and load.clv_factor == "1.2"
         if is_usual and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", load.as_of):
             tables = {table: oracle.readable(self._raw(table)) for table in oracle.KEYS}
-            analytics = oracle.user_analytics(tables, oracle.parse_date(load.as_of))
+            day = oracle.parse_date(load.as_of)
+            analytics = oracle.user_analytics(tables, day)
+            bought = oracle.purchase_history(tables, day)
+            valued = oracle.user_clv(analytics, bought, day, self._clv_versions())
             expected += [
                 ("marts.user_analytics", analytics, ["user_id"], "true"),
                 ("marts.user_segments", oracle.user_segments(analytics), ["user_id"], "true"),
-                ("marts.user_clv", oracle.user_clv(analytics), ["user_id"], "true"),
+                ("marts.user_clv", valued, ["user_id"], "true"),
+                ("intermediate.int_user_purchase_history", bought, ["user_id"], "true"),
                 ("marts.daily_revenue", oracle.daily_revenue(tables), ["revenue_date"], "true"),
                 (
                     "marts.monthly_category_revenue",

@@ -1,0 +1,210 @@
+"""What the predicted lifetime value of a million users costs.
+
+    python benchmarks/clv.py [--users 1000000] [--days 730] [--write]
+
+It starts an embedded server of its own in a temporary folder, with the settings of `warehouse up`
+and no more than two processes per query, fills the tables that user_clv reads with users who follow
+BG/NBD over two years, and times
+
+    scoring       the query of user_clv for all users, without writing
+    first build   `dbt run` of user_clv, made anew
+    same day      the same again: nothing has changed
+    next day      the day after, on which every prediction moves
+    without       the day after that, when there are no parameters: nobody's row moves
+
+Scoring a million users may take at most 20 seconds; the exit status is 1 when it takes longer.
+`--write` puts the numbers into docs/clv.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import psycopg
+from dbt.cli.main import dbtRunner
+
+from warehouse import clv_data, contract
+from warehouse.load import target
+from warehouse.server import Server
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT_SECONDS = 20.0
+LIMIT_USERS = 1_000_000
+DAY = date(2026, 10, 31)
+TRUTH = {"r": 0.8, "alpha": 6.0, "a": 0.8, "b": 2.5, "p": 6.0, "q": 4.0, "v": 45.0}
+DOCUMENT = ROOT / "docs" / "clv.md"
+MARKS = ("<!-- made by benchmarks/clv.py: begin -->", "<!-- made by benchmarks/clv.py: end -->")
+
+
+def fill(session: psycopg.Connection, users: int, days: int) -> tuple[int, int]:
+    """Fill the two tables by user; returns the largest x and the number of distinct (x, T)."""
+    chance = np.random.default_rng(42)
+    age = chance.integers(0, days + 1, users)
+    rate = chance.gamma(TRUTH["r"], 1 / TRUTH["alpha"], users) / 7
+    leaving = np.clip(chance.beta(TRUTH["a"], TRUTH["b"], users), 1e-9, 1)
+    x = np.minimum(chance.poisson(rate * age), chance.geometric(leaving))
+    x = np.minimum(x, age)  # no two purchases on one day
+    recency = np.where(
+        x > 0, np.clip(np.round(age * chance.random(users) ** (1 / (x + 1))), x, age), 0
+    )
+    mean = np.round(
+        chance.gamma(TRUTH["p"], 1 / chance.gamma(TRUTH["q"], 1 / TRUTH["v"], users)), 4
+    )
+    histories = (
+        "copy intermediate.int_user_purchase_history (user_id, first_purchase_date,"
+        " last_purchase_date, repeat_purchases, recency_weeks, mean_repeat_amount) from stdin"
+    )
+    with session.cursor().copy(histories) as copy:
+        for number in range(users):
+            first = DAY - timedelta(days=int(age[number]))
+            copy.write_row(
+                (
+                    f"user-{number:07d}",
+                    first,
+                    first + timedelta(days=int(recency[number])),
+                    int(x[number]),
+                    float(recency[number]) / 7,
+                    float(mean[number]) if x[number] else None,
+                )
+            )
+    session.execute(
+        "insert into intermediate.int_user_activity (user_id, total_orders, total_spent)"
+        " select user_id, repeat_purchases + 1, (repeat_purchases + 1) * coalesce("
+        "mean_repeat_amount, 90) from intermediate.int_user_purchase_history"
+    )
+    session.commit()
+    session.autocommit = True
+    session.execute("vacuum analyze intermediate.int_user_purchase_history")
+    session.execute("vacuum analyze intermediate.int_user_activity")
+    session.autocommit = False
+    return int(x.max()), len(np.unique(np.stack([x, age]), axis=1).T)
+
+
+def add_parameters(session: psycopg.Connection) -> None:
+    """Parameters as a fit would write them, with an uncertainty of ten per cent each."""
+    row: dict[str, object] = {"model": "bg-nbd", "as_of": DAY, "users": 1, "repeaters": 1, **TRUTH}
+    for group in (("r", "alpha", "a", "b"), ("p", "q", "v")):
+        for number, name in enumerate(group):
+            for other in group[: number + 1]:
+                row[f"cov_{name}_{other}"] = 0.01 if name == other else 0.0
+    session.execute(
+        f"insert into ml.clv_parameters ({', '.join(row)}) values ({', '.join(['%s'] * len(row))})",
+        list(row.values()),
+    )
+    session.commit()
+
+
+def dbt(*arguments: str, as_of: date) -> float:
+    """Run dbt; returns the seconds that its nodes took, without its start and its parse."""
+    answer = dbtRunner().invoke(
+        [
+            *("--log-level", "none", *arguments),
+            *("--project-dir", str(ROOT), "--profiles-dir", str(ROOT)),
+            *("--vars", json.dumps({"as_of": str(as_of)})),
+        ]
+    )
+    if not answer.success:
+        messages = [each.message for each in answer.result.results] if answer.result else []
+        sys.exit(f"dbt {arguments[0]} failed: {answer.exception or messages}")
+    return sum(result.execution_time for result in answer.result.results)
+
+
+def measure(server: Server, users: int, days: int) -> dict[str, float]:
+    """Fill and time; seconds by what was timed, and the sizes."""
+    parameters = server.parameters()
+    os.environ.update(
+        PGHOST=parameters["host"], PGPORT=parameters["port"], PGUSER=parameters["user"],
+        PGDATABASE=parameters["dbname"],
+    )  # fmt: skip
+    with psycopg.connect(**parameters) as session:
+        target.create(session, contract.read())
+        session.commit()
+        models = ("int_clv_parameters", "user_clv")
+        without_tests = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+        dbt("build", "--select", "+user_clv", *without_tests, as_of=DAY)
+        most, pairs = fill(session, users, days)
+        add_parameters(session)
+        dbt("run", "--select", models[0], as_of=DAY)
+        query = clv_data.compile_node(["--select", "user_clv"], {"as_of": str(DAY)}).compiled_code
+        session.execute("set max_parallel_workers_per_gather = 1")
+        session.execute("checkpoint")
+        began = time.monotonic()
+        row = session.execute(
+            f"select count(predicted_value), sum(predicted_value), sum(predicted_value_p90),"
+            f" sum(expected_orders_90d) from ({query}) as predicted"
+        ).fetchone()
+        scoring = time.monotonic() - began
+        assert row is not None and row[0] == users, row
+        session.commit()
+        found = {"users": users, "pairs": pairs, "most": most, "scoring": scoring}
+        steps = [
+            ("first build", DAY, ("--full-refresh",)),
+            ("same day", DAY, ()),
+            ("next day", DAY + timedelta(days=1), ()),
+        ]
+        for name, day, options in steps:
+            session.execute("checkpoint")
+            session.commit()
+            found[name] = dbt("run", "--select", *models, *options, as_of=day)
+        session.execute("delete from ml.clv_parameters")
+        session.commit()
+        day = DAY + timedelta(days=2)
+        dbt("run", "--select", *models, as_of=day)
+        found["without"] = dbt("run", "--select", *models, as_of=day + timedelta(days=1))
+    return found
+
+
+def as_markdown(found: dict[str, float]) -> str:
+    """The numbers as a table."""
+    said = {
+        "scoring": f"the query of `user_clv`, without writing (at most {LIMIT_SECONDS:.0f})",
+        "first build": "`user_clv` made anew",
+        "same day": "the same day again: nothing changed",
+        "next day": "the next day: every prediction moves, every row is written",
+        "without": "the next day without parameters: no row is written",
+    }
+    lines = [
+        f"{found['users']:,.0f} users, up to {found['most']:,.0f} repeat purchases,"
+        f" {found['pairs']:,.0f} distinct pairs of purchases and age.",
+        "",
+        "| what | seconds |",
+        "| --- | ---: |",
+        *(f"| {words} | {found[name]:.1f} |" for name, words in said.items()),
+    ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Time and print; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--users", type=int, default=LIMIT_USERS)
+    parser.add_argument("--days", type=int, default=730)
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    # A short path, because the server's socket is in it.
+    with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:
+        server = Server(Path(temporary, ".warehouse"))
+        server.up()
+        try:
+            found = measure(server, arguments.users, arguments.days)
+        finally:
+            server.down()
+    print(as_markdown(found))
+    if arguments.write:
+        from warehouse.clv_backtest import write_between_marks
+
+        write_between_marks(DOCUMENT, as_markdown(found), MARKS)
+    allowed = LIMIT_SECONDS * max(arguments.users / LIMIT_USERS, 0.25)
+    return 1 if found["scoring"] > allowed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

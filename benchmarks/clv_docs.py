@@ -1,0 +1,59 @@
+"""Make the tables and the picture of docs/clv.md: `make clv-docs`.
+
+In a server of its own, in a temporary folder: a sample, a load, a build of user_clv, and
+`warehouse clv backtest`, each by the command that a person would use.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from warehouse.server import Server
+
+ROOT = Path(__file__).resolve().parent.parent
+END = "2026-10-31"
+COMMANDS = (
+    "sample --users 20000 --days 730 --seed 42 --events-per-session 1 --format parquet"
+    f" --end-date {END} --out {{sample}}",
+    "load {sample}",
+    f"build --select +user_clv --exclude-resource-type test unit_test --vars {{{{as_of:{END}}}}}",
+    f"clv backtest --as-of {END} --model bg-nbd --markdown {ROOT / 'docs' / 'clv.md'}"
+    f" --plot {ROOT / 'docs' / 'clv-backtest.svg'}",
+)
+
+
+def main() -> int:
+    """Run the commands; returns the exit status."""
+    # A short path, because the server's socket is in it.
+    with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:
+        server = Server(Path(temporary, ".warehouse"))
+        server.up()
+        try:
+            parameters = server.parameters()
+            environment = {
+                **os.environ,
+                "PGHOST": parameters["host"],
+                "PGPORT": parameters["port"],
+                "PGUSER": parameters["user"],
+                "PGDATABASE": parameters["dbname"],
+            }
+            for command in COMMANDS:
+                words = [word.format(sample=f"{temporary}/sample") for word in command.split()]
+                print("warehouse", *words, flush=True)
+                subprocess.run(
+                    [sys.executable, "-m", "warehouse.cli", *words],
+                    cwd=ROOT,
+                    env=environment,
+                    check=True,
+                )
+        finally:
+            server.down()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

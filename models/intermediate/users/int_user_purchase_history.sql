@@ -1,0 +1,91 @@
+{{ config(
+    unique_key='user_id',
+    indexes=[
+        {'columns': ['user_id'], 'unique': true, 'why': 'the key, looked up by builds'},
+    ],
+    meta={'tracked_keys': ['user_id']},
+) }}
+
+{#- An order whose time comes changes int_user_activity first, so no clock is needed here. -#}
+{%- set changed_users = changed_keys('user_id', [ref('int_user_activity'), ref('fct_orders')]) %}
+
+with
+
+users as (
+    select user_id
+    from {{ ref('int_user_activity') }}
+    where {{ is_in(changed_users) }}
+),
+
+orders as (
+    select
+        *,
+        {{ utc_date('ordered_at') }} as purchase_date
+    from {{ ref('fct_orders') }}
+    where {{ is_in(changed_users) }} and ordered_at <= {{ as_of() }}
+),
+
+purchase_days as (
+    select
+        user_id,
+        purchase_date,
+        sum(order_amount) as amount,
+        min(purchase_date) over (partition by user_id) as first_purchase_date
+    from orders
+    where is_revenue
+    group by 1, 2
+),
+
+purchases as (
+    select
+        user_id,
+        first_purchase_date,
+        max(purchase_date) as last_purchase_date,
+        count(*) - 1 as repeat_purchases,
+        sum(amount) as amount,
+        coalesce(sum(amount) filter (where purchase_date > first_purchase_date), 0)
+            as repeat_amount
+    from purchase_days
+    group by 1, 2
+),
+
+-- An order that was returned has left the revenue. One that gives money back beside it has not.
+credit_notes as (
+    select
+        user_id,
+        sum(order_amount) as amount
+    from orders
+    where is_refund and order_amount < 0
+    group by 1
+),
+
+final as (
+    select
+        users.user_id,
+        purchases.first_purchase_date,
+        purchases.last_purchase_date,
+        purchases.repeat_purchases,
+        {{ weeks_between('purchases.first_purchase_date', 'purchases.last_purchase_date') }}
+            as recency_weeks,
+        -- Nobody knows which purchase a credit note is about: all of them lose the same share.
+        case
+            when purchases.repeat_purchases = 0 then null
+            when purchases.amount > 0
+                then
+                    greatest(
+                        round(
+                            purchases.repeat_amount
+                            * greatest(purchases.amount + coalesce(credit_notes.amount, 0), 0)
+                            / (purchases.amount * purchases.repeat_purchases),
+                            4
+                        ),
+                        0
+                    )
+            else 0
+        end::{{ amount_type() }} as mean_repeat_amount
+    from users
+    inner join purchases on users.user_id = purchases.user_id
+    left join credit_notes on users.user_id = credit_notes.user_id
+)
+
+select * from final

@@ -1,0 +1,334 @@
+"""The predictions against what came: fit to the past, predict a quarter, compare.
+
+The quarter is the last 90 days before `as_of`. What was known at its beginning is fitted, and
+scored by the same SQL as the mart. Two rules that need no model predict it too:
+
+    same again   as many purchases as in the 90 days before
+    own rate     repeat purchases per day since the first purchase, times 90
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from warehouse.clv_data import Fit, Queries, compile_node, fit_all, read_purchases
+from warehouse.errors import WarehouseError
+
+if TYPE_CHECKING:
+    import psycopg
+
+DAYS = 90
+TENTHS = 10
+RULES = ("model", "same again", "own rate")
+MARKS = (
+    "<!-- made by warehouse clv backtest: begin -->",
+    "<!-- made by warehouse clv backtest: end -->",
+)
+
+_SCORES = """
+with
+
+pairs as (
+    select distinct repeat_purchases, age_weeks from clv_known
+),
+
+scores as (
+    {{ score_purchase_histories('pairs', 'clv_trial') }}
+),
+
+odds as (
+    select clv_known.*, {{ log_odds_of_having_left() }} as log_odds
+    from clv_known
+    cross join clv_trial
+)
+
+select
+    odds.user_id,
+    ({{ p_alive('odds.log_odds') }}) * scores.orders_90d as predicted
+from odds
+inner join scores
+    on odds.repeat_purchases = scores.repeat_purchases and odds.age_weeks = scores.age_weeks
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tenth:
+    """A tenth of the users by what the model predicts: the mean number of purchases of each."""
+
+    users: int
+    came: float
+    by_rule: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Backtest:
+    """What came out: errors by rule, and the means of each tenth, the best customers last.
+
+    `mean_absolute_error` is per user, `total` the purchases that each rule expects of all users.
+    """
+
+    fit: Fit
+    begins_after: datetime
+    ends: datetime
+    users: int
+    came: float
+    total: dict[str, float]
+    mean_absolute_error: dict[str, float]
+    calibration_error: dict[str, float]
+    tenths: list[Tenth]
+
+
+def compile_scores() -> str:
+    """The query that scores the temporary table clv_known by the parameters in clv_trial."""
+    return str(compile_node(["--inline", _SCORES], {}).compiled_code)
+
+
+def run(
+    session: psycopg.Connection[Any], queries: Queries, scores: str, model: str, as_of: datetime
+) -> Backtest:
+    """Fit, predict and compare, in temporary tables of the session.
+
+    Args:
+        session: a connection; its transaction is left open, to be rolled back.
+        queries: the project's SQL.
+        scores: what compile_scores gave.
+        model: bg-nbd or mbg-nbd.
+        as_of: the end of the quarter.
+
+    Raises:
+        WarehouseError: the fit to the time before the quarter is not to be trusted.
+    """
+    begin = as_of - timedelta(days=DAYS)
+    found = fit_all(*read_purchases(session, queries, begin), model, begin)
+    if found.refused_because:
+        raise WarehouseError(
+            f"As of {begin:%Y-%m-%d}, {DAYS} days before the end, the fit is refused:"
+            f" {found.refused_because}. Nothing can be checked."
+        )
+    session.execute(
+        f"""
+        create temporary table clv_known on commit drop as
+        select
+            user_id,
+            repeat_purchases,
+            recency_weeks,
+            (%(as_of)s::timestamptz::date - first_purchase_date) / 7.0::float8 as age_weeks
+        from ({queries.history}) as histories
+        """,
+        {"as_of": begin},
+    )
+    for name, moment in (("clv_before", begin - timedelta(days=DAYS)), ("clv_after", as_of)):
+        session.execute(
+            f"create temporary table {name} on commit drop as"
+            f" select user_id, repeat_purchases + 1 as purchases from ({queries.history}) as held",
+            {"as_of": moment},
+        )
+    parameters = found.parameters
+    session.execute(
+        "create temporary table clv_trial on commit drop as select %s::float8 as r,"
+        " %s::float8 as alpha, %s::float8 as a, %s::float8 as b, %s::int as may_leave_at_once,"
+        " 0::float8 as monthly_discount",
+        [*(parameters[name] for name in ("r", "alpha", "a", "b")), int(model == "mbg-nbd")],
+    )
+    for name in ("clv_known", "clv_before", "clv_after"):
+        session.execute(f"analyze {name}")
+    rows = session.execute(
+        f"""
+        select
+            predicted,
+            repeat_purchases + 1 - coalesce(clv_before.purchases, 0),
+            case when age_weeks > 0 then repeat_purchases / age_weeks * {DAYS} / 7.0 else 0 end,
+            -- An order that was returned since is gone from both.
+            greatest(clv_after.purchases - (repeat_purchases + 1), 0)
+        from ({scores}) as predictions
+        inner join clv_known using (user_id)
+        left join clv_before using (user_id)
+        inner join clv_after using (user_id)
+        order by predicted, user_id
+        """
+    ).fetchall()
+    return compare(found, as_of, np.array(rows, float).reshape(-1, 4))
+
+
+def compare(fit: Fit, ends: datetime, rows: np.ndarray) -> Backtest:
+    """The errors and the tenths.
+
+    Args:
+        fit: the fit that predicted, as of the beginning of the quarter.
+        ends: the end of the quarter.
+        rows: per user what each of RULES predicts and what came, ordered by the model's prediction.
+    """
+    came = rows[:, -1]
+    by_rule = {rule: rows[:, position] for position, rule in enumerate(RULES)}
+    tenths = [
+        Tenth(
+            users=len(part),
+            came=float(came[part].mean()),
+            by_rule={rule: float(predicted[part].mean()) for rule, predicted in by_rule.items()},
+        )
+        for part in np.array_split(np.arange(len(rows)), TENTHS)
+    ]
+    return Backtest(
+        fit=fit,
+        begins_after=fit.as_of,
+        ends=ends,
+        users=len(rows),
+        came=float(came.sum()),
+        total={rule: float(predicted.sum()) for rule, predicted in by_rule.items()},
+        mean_absolute_error={
+            rule: float(np.abs(predicted - came).mean()) for rule, predicted in by_rule.items()
+        },
+        calibration_error={
+            rule: float(np.mean([abs(tenth.by_rule[rule] - tenth.came) for tenth in tenths]))
+            for rule in RULES
+        },
+        tenths=tenths,
+    )
+
+
+# --- Showing ----------------------------------------------------------------------------------
+
+
+def _rows(result: Backtest) -> tuple[list[list[str]], list[list[str]]]:
+    errors = [["", "purchases", "mean absolute error", "calibration error"]]
+    errors += [["what came", f"{result.came:,.0f}", "", ""]]
+    errors += [
+        [
+            result.fit.model if rule == "model" else rule,
+            f"{result.total[rule]:,.1f}",
+            f"{result.mean_absolute_error[rule]:.4f}",
+            f"{result.calibration_error[rule]:.4f}",
+        ]
+        for rule in RULES
+    ]
+    tenths = [["tenth", "users", "what came", result.fit.model, *RULES[1:]]]
+    tenths += [
+        [
+            str(number),
+            f"{tenth.users:,}",
+            f"{tenth.came:.3f}",
+            *(f"{tenth.by_rule[rule]:.3f}" for rule in RULES),
+        ]
+        for number, tenth in enumerate(result.tenths, start=1)
+    ]
+    return errors, tenths
+
+
+def _sentence(result: Backtest) -> str:
+    return (
+        f"{result.fit.model}, fitted to {result.fit.users:,} users as of"
+        f" {result.begins_after:%Y-%m-%d}, and what came until {result.ends:%Y-%m-%d}."
+    )
+
+
+def as_text(result: Backtest) -> str:
+    """The tables for a terminal."""
+    parts = [_sentence(result)]
+    for table in _rows(result):
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        parts.append(
+            "\n".join(
+                "  ".join(
+                    cell.ljust(width) if position == 0 else cell.rjust(width)
+                    for position, (cell, width) in enumerate(zip(line, widths, strict=True))
+                ).rstrip()
+                for line in table
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def as_markdown(result: Backtest) -> str:
+    """The tables for a document."""
+    parts = [_sentence(result)]
+    for head, *lines in _rows(result):
+        rule = ["---", *["---:"] * (len(head) - 1)]
+        parts.append("\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines)))
+    return "\n\n".join(parts)
+
+
+def write_between_marks(document: Path, text: str, marks: tuple[str, str] = MARKS) -> None:
+    """Put the text between two marks of a document; what stood there goes.
+
+    Raises:
+        WarehouseError: the document is missing, or lacks the marks.
+    """
+    begin, end = marks
+    held = document.read_text(encoding="utf-8") if document.is_file() else ""
+    if held.count(begin) != 1 or held.count(end) != 1 or held.index(begin) > held.index(end):
+        raise WarehouseError(
+            f"{document} needs these two lines, once and in this order:\n{begin}\n{end}"
+        )
+    before, after = held.split(begin)[0], held.split(end)[1]
+    document.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
+
+
+COLOURS = {"model": "#1f6fb2", "same again": "#c2571a", "own rate": "#6b8e23"}
+
+
+def as_svg(result: Backtest) -> str:
+    """The means of the tenths: what came as bars, each rule as a line."""
+    width, height, left, top, right, bottom = 720, 400, 56, 48, 16, 56
+    highest = max(max(t.came, *t.by_rule.values()) for t in result.tenths) * 1.05 or 1.0
+    step = (width - left - right) / len(result.tenths)
+
+    def across(position: int) -> float:
+        return left + (position + 0.5) * step
+
+    def up(value: float) -> float:
+        return height - bottom - value / highest * (height - top - bottom)
+
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
+        ' font-family="sans-serif" font-size="12" role="img">',
+        "<title>Purchases in 90 days by tenth of the users: what came and what was predicted"
+        "</title>",
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+    ]
+    for fifth in range(6):
+        value = highest * fifth / 5
+        lines.append(
+            f'<line x1="{left}" x2="{width - right}" y1="{up(value):.1f}" y2="{up(value):.1f}"'
+            ' stroke="#dddddd"/>'
+            f'<text x="{left - 6}" y="{up(value) + 4:.1f}" text-anchor="end">{value:.2f}</text>'
+        )
+    for position, tenth in enumerate(result.tenths):
+        lines.append(
+            f'<rect x="{across(position) - step * 0.3:.1f}" y="{up(tenth.came):.1f}"'
+            f' width="{step * 0.6:.1f}" height="{up(0) - up(tenth.came):.1f}" fill="#c9ced6"/>'
+            f'<text x="{across(position):.1f}" y="{height - bottom + 18}"'
+            f' text-anchor="middle">{position + 1}</text>'
+        )
+    for rule in RULES:
+        points = [(across(n), up(tenth.by_rule[rule])) for n, tenth in enumerate(result.tenths)]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        lines.append(
+            f'<polyline points="{path}" fill="none" stroke="{COLOURS[rule]}" stroke-width="2"/>'
+        )
+        lines += [
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{COLOURS[rule]}"/>' for x, y in points
+        ]
+    legend = [
+        ("what came", "#c9ced6"),
+        *((result.fit.model if rule == "model" else rule, COLOURS[rule]) for rule in RULES),
+    ]
+    for number, (name, colour) in enumerate(legend):
+        x = left + number * 120
+        lines.append(
+            f'<rect x="{x}" y="16" width="12" height="12" fill="{colour}"/>'
+            f'<text x="{x + 18}" y="26">{name}</text>'
+        )
+    lines.append(
+        f'<text x="{(left + width - right) / 2:.0f}" y="{height - 12}" text-anchor="middle">'
+        "tenth of the users, by predicted purchases</text>"
+    )
+    lines.append(
+        f'<text transform="translate(14 {(top + height - bottom) / 2:.0f}) rotate(-90)"'
+        ' text-anchor="middle">mean purchases in 90 days</text>'
+    )
+    return "\n".join([*lines, "</svg>"]) + "\n"

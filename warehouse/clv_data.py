@@ -1,0 +1,287 @@
+"""What the lifetime value's parameters are fitted to, and where they are kept.
+
+The purchase histories are those of the model int_user_purchase_history: dbt compiles it, so that
+its SQL stands in one place, and the database aggregates it, so that few rows travel.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from warehouse import project
+from warehouse.clv_fit import (
+    FEWEST_REPEATERS,
+    FEWEST_USERS,
+    Estimate,
+    Purchases,
+    Spending,
+    fit_purchases,
+    fit_spending,
+)
+from warehouse.errors import WarehouseError
+
+if TYPE_CHECKING:
+    import psycopg
+
+MODEL = "int_user_purchase_history"
+# Compiled in the place of as_of, to be exchanged for each moment that is asked for.
+PLACEHOLDER = "1901-02-03 04:05:06.070809+00"
+
+
+@dataclasses.dataclass(frozen=True)
+class Queries:
+    """The project's SQL: `history` asks for the moment in the parameter `as_of`; `parameters` is
+    the schema and name of the table of parameters."""
+
+    history: str
+    parameters: tuple[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """What came out of one fit; `refused_because` is None when it is to be trusted."""
+
+    model: str
+    as_of: datetime
+    users: int
+    repeaters: int
+    purchases: Estimate | None
+    spending: Estimate | None
+    correlation: float | None
+    refused_because: str | None
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Those that were estimated, by name."""
+        return {
+            name: value
+            for estimate in (self.purchases, self.spending)
+            if estimate is not None
+            for name, value in estimate.parameters.items()
+        }
+
+    @property
+    def standard_errors(self) -> dict[str, float]:
+        """Of the parameters that have one, by name."""
+        return {
+            name: value
+            for estimate in (self.purchases, self.spending)
+            if estimate is not None and estimate.standard_errors is not None
+            for name, value in estimate.standard_errors.items()
+        }
+
+    @property
+    def covariances(self) -> dict[str, float]:
+        """Of the logarithms, by the name of their column: cov_alpha_r."""
+        found = {}
+        for estimate in (self.purchases, self.spending):
+            if estimate is None or estimate.covariance is None:
+                continue
+            names = list(estimate.parameters)
+            for row, name in enumerate(names):
+                for column, other in enumerate(names[: row + 1]):
+                    found[f"cov_{name}_{other}"] = float(estimate.covariance[row, column])
+        return found
+
+
+# --- From dbt ---------------------------------------------------------------------------------
+
+
+def compile_queries() -> Queries:
+    """The SQL of the purchase histories, as dbt compiles it.
+
+    Raises:
+        WarehouseError: dbt could not compile the project.
+    """
+    node = compile_node(["--select", MODEL], {"as_of": PLACEHOLDER})
+    history = node.compiled_code.replace("%", "%%")
+    if f"'{PLACEHOLDER}'" not in history:
+        raise WarehouseError(f"The model {MODEL} does not ask for as_of any more.")
+    prefix = node.schema.removesuffix(node.config.schema or "")
+    return Queries(
+        history.replace(f"'{PLACEHOLDER}'", "%(as_of)s"), (f"{prefix}ml", "clv_parameters")
+    )
+
+
+def compile_node(arguments: list[str], variables: dict[str, str]) -> Any:
+    """`dbt compile` of one node.
+
+    Args:
+        arguments: what to compile, as dbt's options.
+        variables: the project's variables.
+
+    Returns:
+        The node, with its compiled_code.
+
+    Raises:
+        WarehouseError: dbt could not compile it.
+    """
+    from dbt.cli.main import dbtRunner
+
+    folder = project.root()
+    os.chdir(folder)
+    os.environ["PWD"] = str(folder)
+    # dbt would print what it compiled otherwise, even with --quiet.
+    quietly = ("--log-level", "none", "--log-level-file", "debug")
+    answer = dbtRunner().invoke([*quietly, "compile", *arguments, "--vars", json.dumps(variables)])
+    if answer.exception is not None:
+        reason = " ".join(str(answer.exception).split())
+        raise WarehouseError(f"dbt stopped: {reason}", exit_code=2) from answer.exception
+    results = answer.result.results if answer.result else []
+    failed = [" ".join(str(result.message).split()) for result in results if result.message]
+    if not answer.success:
+        raise WarehouseError(f"dbt could not compile the project: {'; '.join(failed)}")
+    return compiled(results)
+
+
+def compiled(results: Sequence[Any]) -> Any:
+    """The one node among the results of `dbt compile` that is no test."""
+    (node,) = (
+        result.node for result in results if result.node.resource_type in ("model", "sql_operation")
+    )
+    return node
+
+
+# --- From the database ------------------------------------------------------------------------
+
+
+def check_tables(session: psycopg.Connection[Any], queries: Queries) -> None:
+    """Refuse a database that was not built yet, with a sentence."""
+    relation = ".".join(f'"{part}"' for part in queries.parameters)
+    if session.execute("select to_regclass(%s) is null", [relation]).fetchone() == (True,):
+        name = ".".join(queries.parameters)
+        raise WarehouseError(f"There is no {name} yet: run `warehouse build` first.")
+
+
+def read_purchases(
+    session: psycopg.Connection[Any], queries: Queries, as_of: datetime
+) -> tuple[Purchases, Spending]:
+    """The purchase histories as of a moment, equal ones counted once.
+
+    Args:
+        session: a connection; its time zone becomes UTC.
+        queries: the project's SQL.
+        as_of: nothing from after it counts, and it ends the observation.
+
+    Returns:
+        How often users bought, and what those who bought again spent.
+    """
+    session.execute("set timezone = 'UTC'")
+    given = {"as_of": as_of}
+    histories = session.execute(
+        f"""
+        select
+            repeat_purchases::float8,
+            recency_weeks,
+            (%(as_of)s::timestamptz::date - first_purchase_date) / 7.0::float8 as age_weeks,
+            count(*)::float8
+        from ({queries.history}) as histories
+        group by 1, 2, 3
+        order by 1, 2, 3
+        """,
+        given,
+    ).fetchall()
+    spending = session.execute(
+        f"""
+        select repeat_purchases::float8, mean_repeat_amount::float8, count(*)::float8
+        from ({queries.history}) as histories
+        where repeat_purchases > 0 and mean_repeat_amount > 0
+        group by 1, 2
+        order by 1, 2
+        """,
+        given,
+    ).fetchall()
+    return (
+        Purchases(*np.array(histories, float).reshape(-1, 4).T),
+        Spending(*np.array(spending, float).reshape(-1, 3).T),
+    )
+
+
+def write_version(session: psycopg.Connection[Any], queries: Queries, fit: Fit) -> int:
+    """Write a fit down as a new version, refused or not.
+
+    Returns:
+        The number of the version.
+    """
+    from psycopg import sql
+
+    row: dict[str, Any] = {
+        "model": fit.model,
+        "as_of": fit.as_of,
+        "refused_because": fit.refused_because,
+        "users": fit.users,
+        "repeaters": fit.repeaters,
+        **fit.parameters,
+        **{f"{name}_standard_error": error for name, error in fit.standard_errors.items()},
+        **fit.covariances,
+        "purchase_log_likelihood": fit.purchases.log_likelihood if fit.purchases else None,
+        "spending_log_likelihood": fit.spending.log_likelihood if fit.spending else None,
+        "spending_correlation": fit.correlation,
+    }
+    query = sql.SQL("insert into {} ({}) values ({}) returning version").format(
+        sql.Identifier(*queries.parameters),
+        sql.SQL(", ").join(map(sql.Identifier, row)),
+        sql.SQL(", ").join(sql.Placeholder() for _ in row),
+    )
+    version = session.execute(query, list(row.values())).fetchone()
+    assert version is not None
+    session.commit()
+    return int(version[0])
+
+
+# --- Fitting ----------------------------------------------------------------------------------
+
+
+def fit_all(purchases: Purchases, spending: Spending, model: str, as_of: datetime) -> Fit:
+    """Fit both models, and judge them.
+
+    Args:
+        purchases: how often users bought.
+        spending: what those who bought again spent.
+        model: bg-nbd or mbg-nbd.
+        as_of: the end of the observation, for the record.
+
+    Returns:
+        The fit; where `refused_because` says why not to trust it, estimates may be missing.
+    """
+    counts = {"users": purchases.user_count, "repeaters": purchases.repeater_count}
+    empty = Fit(model, as_of, **counts, purchases=None, spending=None, correlation=None,
+                refused_because=None)  # fmt: skip
+    if counts["users"] < FEWEST_USERS:
+        reason = f"only {counts['users']} users have bought, and {FEWEST_USERS} are needed"
+        return dataclasses.replace(empty, refused_because=reason)
+    spenders = int(spending.users.sum())
+    if min(counts["repeaters"], spenders) < FEWEST_REPEATERS:
+        few = min(counts["repeaters"], spenders)
+        reason = f"only {few} users have bought again, and {FEWEST_REPEATERS} are needed"
+        return dataclasses.replace(empty, refused_because=reason)
+    of_purchases, of_spending = fit_purchases(purchases, model), fit_spending(spending)
+    problems = [
+        f"{what}: {estimate.problem}"
+        for what, estimate in ((model, of_purchases), ("gamma-gamma", of_spending))
+        if estimate.problem
+    ]
+    return dataclasses.replace(
+        empty,
+        purchases=of_purchases,
+        spending=of_spending,
+        correlation=correlation(spending),
+        refused_because="; ".join(problems) or None,
+    )
+
+
+def correlation(spending: Spending) -> float | None:
+    """Between the number and the mean amount of repeat purchases; None where one is constant.
+
+    Gamma-Gamma takes them for independent: much more than 0 in size speaks against it.
+    """
+    covariance = np.cov(spending.x, spending.m, aweights=spending.users, bias=True)
+    scale = float(np.sqrt(covariance[0, 0] * covariance[1, 1]))
+    return float(covariance[0, 1] / scale) if scale > 0 else None
