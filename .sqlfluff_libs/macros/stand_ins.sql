@@ -7,3 +7,5 @@
 {% macro read_source(table_name, has_row_xid=true) %}{{ table_name }}{% endmacro %}
 {% macro state_relation(identifier) %}{{ identifier }}{% endmacro %}
 {% macro statement_statistics() %}pg_stat_statements{% endmacro %}
+{% macro is_latest_as_of(snapshot) %}true{% endmacro %}
+{% macro rfm_window_months() %}12{% endmacro %}

@@ -27,7 +27,9 @@ ROOT = Path(__file__).resolve().parents[2]
 FAILED = (NodeStatus.Error, NodeStatus.Fail, NodeStatus.RuntimeErr, NodeStatus.PartialSuccess)
 
 # Read while a node runs, never while the project is parsed; so a new value needs no new parse.
-RUNTIME_VARIABLES = frozenset(("as_of", "from", "to", "simple_clv_factor", "index_lock_timeout"))
+RUNTIME_VARIABLES = frozenset(
+    ("as_of", "from", "to", "simple_clv_factor", "rfm_window_months", "index_lock_timeout")
+)
 
 
 class DbtFailed(AssertionError):

@@ -114,8 +114,8 @@ MUTANTS = (
     Mutant(
         "segments do not follow their thresholds",
         USERS + "user_segments.sql",
-        "ref('int_user_activity'), ref('segment_thresholds')",
-        "ref('int_user_activity')",
+        "ref('user_rfm'), ref('segment_thresholds')",
+        "ref('user_rfm')",
     ),
     Mutant(
         "analytics do not follow users", USERS + "user_analytics.sql", "    ref('dim_users'),\n", ""
