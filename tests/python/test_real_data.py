@@ -7,6 +7,7 @@ is a failure here, a warning is not.
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import itertools
 import random
@@ -72,24 +73,45 @@ def check_history(database: Any, loads: Loads, what: str) -> None:
             assert before["expiry_date"] == after["effective_date"], f"{who}: a gap or an overlap"
 
 
+def funnel_steps() -> dict[str, int]:
+    """The step of each event type, as the project's seed has it."""
+    with (dbt_project.ROOT / "seeds" / "event_types.csv").open(newline="") as file:
+        return {
+            row["event_type"]: int(row["funnel_step"])
+            for row in csv.DictReader(file)
+            if row["funnel_step"]
+        }
+
+
 def check_marts(database: Any, tables: dict[str, pl.DataFrame], as_of: dt.date, what: str) -> None:
     """Compare every mart that the oracle knows, and report all differences at once."""
     what = f"{what}, as of {as_of}"
     analytics = oracle.user_analytics(tables, as_of)
-    revenue = oracle.daily_revenue(tables)
     expected = [
         ("marts.user_analytics", analytics, "user_id"),
         ("marts.user_segments", oracle.user_segments(analytics), "user_id"),
+        ("marts.user_rfm", oracle.user_rfm(tables, as_of), "user_id"),
         ("marts.user_clv", oracle.user_clv(analytics), "user_id"),
+        ("marts.daily_revenue", oracle.daily_revenue(tables), "revenue_date"),
+        (
+            "marts.cohort_retention",
+            oracle.cohort_retention(tables, as_of),
+            "cohort_month months_since",
+        ),
+        ("marts.active_users", oracle.active_users(tables), "metric_date"),
+        (
+            "marts.event_funnel",
+            oracle.event_funnel(tables, funnel_steps()),
+            "funnel_month funnel_step",
+        ),
     ]
-    if revenue:
-        expected.append(("marts.daily_revenue", revenue, "revenue_date"))
-    else:
-        assert compare.fetch(database, "marts.daily_revenue", ["revenue_date"]) == []
     complaints = []
     for relation, rows, key in expected:
+        if not rows:
+            assert compare.fetch(database, relation, key.split()) == [], f"{what}: {relation}"
+            continue
         try:
-            compare.assert_mart(database, relation, rows, [key], what=what)
+            compare.assert_mart(database, relation, rows, key.split(), what=what)
         except AssertionError as difference:
             complaints.append(str(difference))
     if complaints:
@@ -303,6 +325,10 @@ CELLS = {
     "session_start": MOMENTS,
     "session_end": MOMENTS,
     "event_timestamp": MOMENTS,
+    "event_type": [
+        *("page_view", " View_Item ", "add_to_cart", "begin_checkout", "CHECKOUT", "purchase"),
+        *("dance", "", None),
+    ],
     "_deleted_at": [None, None, None, None, "2024-06-01 00:00:00+00"],
 }
 ODD_TABLES = {
@@ -310,7 +336,7 @@ ODD_TABLES = {
     "orders": (CELLS["order_id"][:-2], ("user_id", "order_status", "order_date", "_deleted_at")),
     "order_items": (range(600), ("order_id", "quantity", "price_at_purchase", "_deleted_at")),
     "user_sessions": (range(200), ("user_id", "session_start", "session_end", "_deleted_at")),
-    "events": (range(200), ("user_id", "event_timestamp", "_deleted_at")),
+    "events": (range(600), ("user_id", "event_type", "event_timestamp", "_deleted_at")),
 }
 
 
@@ -392,6 +418,7 @@ EDGES = {
 def test_edges(database: Any, tmp_path: Path) -> None:
     """Loaded one after the other into one warehouse, each as the whole of its tables."""
     options = WITH_TESTS
+    former = pl.DataFrame(schema={"user_id": pl.String})
     for number, (name, tables) in enumerate(EDGES.items()):
         folder = tmp_path / f"{number}"
         folder.mkdir()
@@ -408,5 +435,9 @@ def test_edges(database: Any, tmp_path: Path) -> None:
                 max_deletes=100,
             )
         dbt_project.build(database, as_of="2024-06-01", options=options)
-        check_marts(database, oracle.read_folder(folder), dt.date(2024, 6, 1), name)
+        tables = oracle.read_folder(folder)
+        # Who is not in the file any more is deleted, and yet known.
+        gone = former.with_columns(_deleted_at=pl.lit("2024-06-01"))
+        former = oracle.latest([{"users": gone}, tables])["users"]
+        check_marts(database, {**tables, "users": former}, dt.date(2024, 6, 1), name)
         options = WITHOUT_TESTS

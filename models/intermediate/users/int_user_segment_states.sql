@@ -4,9 +4,8 @@
 with
 
 users as (
-    select user_id
-    from {{ ref('stg_app__users') }}
-    where exclusion_reason is null
+    select * from {{ ref('dim_users') }}
+    where is_current and user_id is not null
 ),
 
 segments as (
@@ -23,7 +22,8 @@ final as (
         {{ as_of() }} as as_of
     from users
     left join segments on users.user_id = segments.user_id
-    where {{ is_latest_as_of('snp_user_segments') }}
+    where (segments.user_id is not null or users.is_deleted)
+        and {{ is_latest_as_of('snp_user_segments') }}
 )
 
 select * from final

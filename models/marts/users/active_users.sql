@@ -38,10 +38,13 @@ days_to_read as (
 
 user_days as (
     select
-        *,
-        lead(metric_date) over (partition by user_id order by metric_date) as next_date
-    from {{ ref('user_daily_metrics') }}
-    where date_key in (select date_key from days_to_read)
+        metrics.*,
+        lead(metrics.metric_date) over (
+            partition by metrics.user_id
+            order by metrics.metric_date
+        ) as next_date
+    from {{ ref('user_daily_metrics') }} as metrics
+    inner join days_to_read on metrics.date_key = days_to_read.date_key
 ),
 
 -- A user counts once in each window: from an active day until the next one, or until the window has passed.
@@ -100,8 +103,9 @@ final as (
         daily.daily_active_users,
         added_up.weekly_active_users::bigint as weekly_active_users,
         added_up.monthly_active_users::bigint as monthly_active_users,
-        {{ safe_divide('daily.daily_active_users', 'added_up.monthly_active_users', digits=4) }}::{{ amount_type() }}
-            as stickiness,
+        {{ safe_divide(
+            'daily.daily_active_users', 'added_up.monthly_active_users', digits=4
+        ) }}::{{ amount_type() }} as stickiness,
         daily.sessions::bigint as sessions,
         {{ safe_divide('daily.sessions', 'daily.daily_active_users') }}::{{ amount_type() }}
             as sessions_per_user

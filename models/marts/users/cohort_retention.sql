@@ -53,8 +53,9 @@ final as (
         months.activity_month,
         cohorts.users,
         coalesce(activity.active_users, 0) as active_users,
-        {{ safe_divide('activity.active_users::numeric', 'cohorts.users', digits=4) }}::{{ amount_type() }}
-            as retention_rate,
+        {{ safe_divide(
+            'activity.active_users::numeric', 'cohorts.users', digits=4
+        ) }}::{{ amount_type() }} as retention_rate,
         coalesce(activity.orders, 0)::bigint as orders,
         coalesce(activity.revenue, 0)::{{ amount_type() }} as revenue
     from cohorts

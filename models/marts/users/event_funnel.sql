@@ -67,8 +67,9 @@ final as (
         users,
         {{ safe_divide('users::numeric', 'users_at_start', digits=4) }}::{{ amount_type() }}
             as conversion_from_start,
-        {{ safe_divide('users::numeric', 'coalesce(users_before, users)', digits=4) }}::{{ amount_type() }}
-            as conversion_from_previous
+        {{ safe_divide(
+            'users::numeric', 'coalesce(users_before, users)', digits=4
+        ) }}::{{ amount_type() }} as conversion_from_previous
     from compared
 )
 

@@ -29,7 +29,15 @@ dated as (
         case
             when states.as_of > first_build.as_of
                 then {{ first_day_of('month', utc_date('states.as_of')) }}
-        end as transition_month
+        end as transition_month,
+        coalesce(
+            states.total_spent,
+            lag(states.total_spent) over (
+                partition by states.user_id
+                order by states.dbt_valid_from
+            ),
+            0
+        ) as amount_spent
     from states
     cross join first_build
 ),
@@ -50,10 +58,9 @@ months as (
         transition_month,
         user_segment,
         rfm_segment,
-        total_spent,
+        amount_spent,
         lag(user_segment) over user_months as from_user_segment,
-        lag(rfm_segment) over user_months as from_rfm_segment,
-        lag(total_spent) over user_months as spent_before
+        lag(rfm_segment) over user_months as from_rfm_segment
     from numbered
     where number_from_last = 1
     window user_months as (partition by user_id order by transition_month nulls first)
@@ -65,7 +72,7 @@ moves as (
         'business' as segmentation,
         coalesce(from_user_segment, '(none)') as from_segment,
         user_segment as to_segment,
-        coalesce(total_spent, spent_before, 0) as amount_spent
+        amount_spent
     from months
     union all
     select
@@ -73,7 +80,7 @@ moves as (
         'rfm' as segmentation,
         coalesce(from_rfm_segment, '(none)') as from_segment,
         rfm_segment as to_segment,
-        coalesce(total_spent, spent_before, 0) as amount_spent
+        amount_spent
     from months
 ),
 

@@ -6,6 +6,7 @@ build then costs about two seconds, whatever the number of histories in it.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import shutil
@@ -114,6 +115,8 @@ class Workshop:
         self.contract = contract.read()
         # What each build's snapshot of users saw, for the oracle.
         self.users_seen: list[tuple[Any, pl.DataFrame]] = []
+        # The segments that each build gave, when it was one that the snapshot of segments saw.
+        self.segments_seen: list[tuple[Any, dict[str, oracle.Segments]]] = []
 
     # --- The database -------------------------------------------------------------------------
 
@@ -132,7 +135,7 @@ class Workshop:
                 end $$
                 """
             )
-        self.users_seen = []
+        self.users_seen, self.segments_seen = [], []
         self._write_seeds(histories.USUAL_SEEDS)
 
     def drop(self) -> None:
@@ -208,10 +211,11 @@ class Workshop:
         is_idle = held.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         if is_idle or not self._exists(load.wait_in):
             self.build(load, *load.select, more=window)
-            held.commit()
-            return
-        with self._held_until_written(load.wait_in, held):
-            self.build(load, *load.select, more=window)
+        else:
+            with self._held_until_written(load.wait_in, held):
+                self.build(load, *load.select, more=window)
+        if not load.select:
+            self._see_segments(load)
         held.commit()
 
     def build(
@@ -305,6 +309,26 @@ class Workshop:
             self.users_seen.append(
                 (oracle.parse_moment(stamp), users.filter(pl.col("_loaded_at") == stamp))
             )
+
+    def _see_segments(self, load: Load) -> None:
+        """Note what the snapshot of segments saw."""
+        with self.database.connect() as session:
+            rows = session.execute(
+                """
+                select user_id, user_segment, rfm_segment, total_spent from marts.user_segments
+                """
+            ).fetchall()
+            deleted = session.execute(
+                """
+                select user_id from marts.dim_users as users
+                where is_current and is_deleted and not exists (
+                    select from marts.user_segments as segments
+                    where segments.user_id = users.user_id
+                )
+                """
+            ).fetchall()
+        seen = {row[0]: oracle.NO_SEGMENT for row in deleted} | {row[0]: row[1:] for row in rows}
+        self.segments_seen.append((_moment_of(load.as_of), seen))
 
     def _write_seeds(self, seeds: Mapping[str, str | None]) -> None:
         for name, text in seeds.items():
@@ -497,11 +521,30 @@ class Workshop:
                 "user_id is not null",
             )
         ]
+        moves = oracle.segment_transitions(self.segments_seen, _moment_of(load.as_of))
+        key = ["transition_month", "segmentation", "from_segment", "to_segment"]
+        expected.append(("marts.segment_transitions", moves, key, "true"))
         is_usual = dict(seeds) == histories.USUAL_SEEDS and load.clv_factor == "1.2"
         if is_usual and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", load.as_of):
             tables = {table: oracle.readable(self._raw(table)) for table in oracle.KEYS}
-            analytics = oracle.user_analytics(tables, oracle.parse_date(load.as_of))
+            as_of = oracle.parse_date(load.as_of)
+            analytics = oracle.user_analytics(tables, as_of)
+            steps = {"page_view": 1, "purchase": 5}
             expected += [
+                ("marts.user_rfm", oracle.user_rfm(tables, as_of), ["user_id"], "true"),
+                (
+                    "marts.cohort_retention",
+                    oracle.cohort_retention(tables, as_of),
+                    ["cohort_month", "months_since"],
+                    "true",
+                ),
+                ("marts.active_users", oracle.active_users(tables), ["metric_date"], "true"),
+                (
+                    "marts.event_funnel",
+                    oracle.event_funnel(tables, steps),
+                    ["funnel_month", "funnel_step"],
+                    "true",
+                ),
                 ("marts.user_analytics", analytics, ["user_id"], "true"),
                 ("marts.user_segments", oracle.user_segments(analytics), ["user_id"], "true"),
                 ("marts.user_clv", oracle.user_clv(analytics), ["user_id"], "true"),
@@ -509,12 +552,16 @@ class Workshop:
             ]
         complaints: Complaints = {}
         for relation, rows, key, where in expected:
-            if not rows:
-                continue
-            actual = compare.fetch(self.database, relation, list(rows[0]), where)
+            actual = compare.fetch(self.database, relation, list(rows[0]) if rows else key, where)
             for line in compare.differences(actual, rows, key):
                 complaints.setdefault(whose(line), []).append(f"{relation}, oracle: {line}")
         return complaints
+
+
+def _moment_of(as_of: str) -> dt.datetime:
+    """The moment that a value of as_of means."""
+    is_day = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", as_of)
+    return oracle.end_of_day(dt.date.fromisoformat(as_of)) if is_day else oracle.parse_moment(as_of)
 
 
 def _place(model: str) -> tuple[str, str]:
