@@ -7,11 +7,23 @@ build as (
     where model_name = 'int_user_months'
 ),
 
+activity as (
+    select * from {{ ref('int_user_activity') }}
+),
+
+metrics as (
+    select * from {{ ref('user_daily_metrics') }}
+),
+
+dates as (
+    select * from {{ ref('dim_date') }}
+),
+
 users as (
     select
         activity.user_id,
         {{ first_day_of('month', utc_date('activity.signed_up_at')) }} as cohort_month
-    from {{ ref('int_user_activity') }} as activity
+    from activity
     inner join build on {{ utc_date('activity.signed_up_at') }} <= build.as_of
 ),
 
@@ -21,7 +33,7 @@ sales as (
         {{ first_day_of('month', 'metrics.metric_date') }} as activity_month,
         count(distinct metrics.user_id) as active_users,
         sum(metrics.revenue) as revenue
-    from {{ ref('user_daily_metrics') }} as metrics
+    from metrics
     inner join users
         on metrics.user_id = users.user_id
             and metrics.metric_date >= users.cohort_month
@@ -45,7 +57,7 @@ expected as (
         coalesce(sales.active_users, 0) as active_users,
         coalesce(sales.revenue, 0) as revenue
     from sizes
-    inner join {{ ref('dim_date') }} as dates on sizes.cohort_month <= dates.date_day
+    inner join dates on sizes.cohort_month <= dates.date_day
     inner join build on dates.date_day <= build.as_of
     left join sales
         on sizes.cohort_month = sales.cohort_month

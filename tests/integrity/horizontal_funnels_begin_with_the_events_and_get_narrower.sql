@@ -1,17 +1,25 @@
 -- All known users with an event of the first step in a month enter its funnel, and no step has more than the one before.
 with
 
+types as (
+    select * from {{ ref('event_types') }}
+),
+
+events as (
+    select * from {{ ref('fct_user_events') }}
+),
+
 first_step as (
     select min(funnel_step) as funnel_step
-    from {{ ref('event_types') }}
+    from types
 ),
 
 entered as (
     select
         {{ first_day_of('month', utc_date('events.event_timestamp')) }} as funnel_month,
         count(distinct events.user_id) as users
-    from {{ ref('fct_user_events') }} as events
-    inner join {{ ref('event_types') }} as types on events.event_type = types.event_type
+    from events
+    inner join types on events.event_type = types.event_type
     inner join first_step on types.funnel_step = first_step.funnel_step
     where events.user_key != {{ unknown_key() }}
     group by 1

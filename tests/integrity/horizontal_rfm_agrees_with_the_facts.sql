@@ -5,6 +5,10 @@ user_rfm as (
     select * from {{ ref('user_rfm') }}
 ),
 
+orders as (
+    select * from {{ ref('fct_orders') }}
+),
+
 build as (
     select
         max(as_of) as as_of,
@@ -19,7 +23,7 @@ added_up as (
         max({{ utc_date('orders.ordered_at') }}) as last_order_date,
         count(*) as frequency,
         sum(orders.order_amount) as monetary
-    from {{ ref('fct_orders') }} as orders
+    from orders
     inner join user_rfm on orders.user_id = user_rfm.user_id
     inner join build
         on orders.ordered_at <= build.as_of

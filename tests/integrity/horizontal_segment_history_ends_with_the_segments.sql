@@ -15,10 +15,9 @@ history as (
 ),
 
 last_states as (
-    select snp_user_segments.*
-    from {{ ref('snp_user_segments') }} as snp_user_segments
-    where snp_user_segments.dbt_valid_to = {{ end_of_time() }}
-        and snp_user_segments.user_segment != '(none)'
+    select *
+    from {{ ref('snp_user_segments') }}
+    where dbt_valid_to = {{ end_of_time() }} and user_segment != '(none)'
 ),
 
 user_segments as (

@@ -7,12 +7,16 @@ build as (
     where model_name = 'user_segments'
 ),
 
+history as (
+    select * from {{ ref('snp_user_segments') }}
+),
+
 states as (
     select
-        snp_user_segments.*,
-        min(snp_user_segments.as_of) over () as first_as_of
-    from {{ ref('snp_user_segments') }} as snp_user_segments
-    inner join build on snp_user_segments.as_of <= build.as_of
+        history.*,
+        min(history.as_of) over () as first_as_of
+    from history
+    inner join build on history.as_of <= build.as_of
 ),
 
 numbered as (

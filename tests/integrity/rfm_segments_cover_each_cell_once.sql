@@ -30,9 +30,7 @@ final as (
     full outer join segments
         on cells.recency_score = segments.recency_score and cells.fm_score = segments.fm_score
     group by 1, 2
-    having
-        (count(cells.fm_score) != 1 or count(segments.rfm_segment) != 1)
-        {{ 'and false' if flags.EMPTY }}
+    having count(cells.fm_score) + count(segments.rfm_segment) != 2 {{ 'and false' if flags.EMPTY }}
 )
 
 select * from final

@@ -1,12 +1,11 @@
-{%- set trailing_days -%}
+{%- set days_that_follow -%}
     (
         select
-            past.date_key,
-            days.date_day as metric_date
-        from {{ ref('dim_date') }} as past
-        inner join {{ ref('dim_date') }} as days
-            on days.date_day between past.date_day and {{ add_days('past.date_day', 29) }}
-    ) as trailing_days
+            date_key,
+            {{ add_days('date_day', 'n') }} as metric_date
+        from {{ ref('dim_date') }}
+        cross join ({{ whole_numbers(30) }}) as numbers
+    ) as days_that_follow
 {%- endset -%}
 
 {{ config(
@@ -18,22 +17,29 @@
 
 -- A day that changes counts in its own row and in those of the 29 days after it.
 {%- set changed_days = changed_keys('metric_date', [
-    upstream(ref('user_daily_metrics'), columns='date_key', through=trailing_days),
+    upstream(ref('user_daily_metrics'), columns='date_key', through=days_that_follow),
 ]) %}
 
 with
 
+numbers as (
+    {{ whole_numbers(30) }}
+),
+
 days as (
-    select date_day
-    from {{ ref('dim_date') }}
-    where {{ is_in(changed_days, 'date_day') }}
+    select distinct metric_date
+    from {{ ref('user_daily_metrics') }}
+    where {{ is_in(changed_days) }}
 ),
 
 days_to_read as (
-    select distinct past.date_key
-    from {{ ref('dim_date') }} as past
-    inner join days
-        on past.date_day between {{ add_days('days.date_day', -29) }} and days.date_day
+    select distinct {{ add_days('days.metric_date', '-numbers.n') }} as metric_date
+    from days
+    cross join numbers
+),
+
+metrics as (
+    select * from {{ ref('user_daily_metrics') }}
 ),
 
 user_days as (
@@ -43,8 +49,8 @@ user_days as (
             partition by metrics.user_id
             order by metrics.metric_date
         ) as next_date
-    from {{ ref('user_daily_metrics') }} as metrics
-    inner join days_to_read on metrics.date_key = days_to_read.date_key
+    from metrics
+    inner join days_to_read on metrics.metric_date = days_to_read.metric_date
 ),
 
 -- A user counts once in each window: from an active day until the next one, or until the window has passed.
@@ -110,7 +116,7 @@ final as (
         {{ safe_divide('daily.sessions', 'daily.daily_active_users') }}::{{ amount_type() }}
             as sessions_per_user
     from daily
-    inner join days on daily.metric_date = days.date_day
+    inner join days on daily.metric_date = days.metric_date
     inner join added_up on daily.metric_date = added_up.metric_date
 )
 
