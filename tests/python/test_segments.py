@@ -172,7 +172,7 @@ def test_users_who_did_nothing_move_when_others_buy(built: Any, tmp_path: Path) 
     load(
         built,
         tmp_path,
-        day,
+        str(dt.datetime.now(dt.UTC).replace(tzinfo=None)),
         orders=(
             "order_id,user_id,order_status,order_date",
             *(f"new {number},{user_id},paid,{day}" for number, user_id in enumerate(idle)),

@@ -43,6 +43,9 @@ STATIC = ("marts.dim_date", "marts.dim_time")
 # Columns that follow the clock of the query, not that of the build.
 LIVE = ["days_since_signup", "days_since_last_activity"]
 
+# So short that orders leave the window of RFM within a history.
+RFM_MONTHS = 2
+
 # The beat is one row in every table, stamped with the clock of each load. It keeps the newest stamp
 # of a table the same for a history alone as for many together.
 BEAT = "beat"
@@ -240,7 +243,7 @@ class Workshop:
             *select,
             as_of=load.as_of,
             full_refresh=full_refresh,
-            variables={"simple_clv_factor": float(load.clv_factor), **(more or {})},
+            variables={**_variables(load), **(more or {})},
             options=(*WITHOUT_TESTS, *options),
             project=self.project,
         )
@@ -251,7 +254,7 @@ class Workshop:
             self.database,
             "test",
             as_of=load.as_of,
-            variables={"simple_clv_factor": float(load.clv_factor)},
+            variables=_variables(load),
             options=("--exclude-resource-type", "unit_test"),
             project=self.project,
         )
@@ -531,7 +534,7 @@ class Workshop:
             analytics = oracle.user_analytics(tables, as_of)
             steps = {"page_view": 1, "purchase": 5}
             expected += [
-                ("marts.user_rfm", oracle.user_rfm(tables, as_of), ["user_id"], "true"),
+                ("marts.user_rfm", oracle.user_rfm(tables, as_of, RFM_MONTHS), ["user_id"], "true"),
                 (
                     "marts.cohort_retention",
                     oracle.cohort_retention(tables, as_of),
@@ -556,6 +559,11 @@ class Workshop:
             for line in compare.differences(actual, rows, key):
                 complaints.setdefault(whose(line), []).append(f"{relation}, oracle: {line}")
         return complaints
+
+
+def _variables(load: Load) -> dict[str, Any]:
+    """The variables of every build and test of a load."""
+    return {"simple_clv_factor": float(load.clv_factor), "rfm_window_months": RFM_MONTHS}
 
 
 def _moment_of(as_of: str) -> dt.datetime:
