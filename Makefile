@@ -47,7 +47,7 @@ setup: $(INSTALLED)  ## Install everything into .venv, and the dbt packages
 
 .PHONY: lock
 lock: $(INSTALLED)  ## Resolve requirements/*.in anew into the locked files
-	@for name in uv warehouse dbt-1.11 bench-sqlmesh bench-dbt-duckdb; do \
+	@for name in uv warehouse dbt-1.11 metrics bench-sqlmesh bench-dbt-duckdb; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 			--upgrade --excludes requirements/excluded.txt requirements/$$name.in --output-file requirements/$$name.txt; \
 	done
@@ -92,8 +92,22 @@ lint: setup  ## sqlfluff, ruff and yamllint
 	@$(BIN)/ruff format --check .
 	@$(BIN)/yamllint --strict .
 
+# MetricFlow's command; an environment of its own keeps its dependencies out of the project's.
+METRICS_VENV := .venv-mf
+METRICS_INSTALLED := $(METRICS_VENV)/.installed
+
+$(METRICS_INSTALLED): requirements/metrics.txt $(INSTALLED)
+	@echo "Installing MetricFlow into $(METRICS_VENV)"
+	@$(UV) venv --quiet --allow-existing --python $(BIN)/python $(METRICS_VENV)
+	@$(UV) pip install --quiet --python $(METRICS_VENV)/bin/python --require-hashes --no-deps -r requirements/metrics.txt
+	@touch $@
+
+.PHONY: metrics
+metrics: setup $(METRICS_INSTALLED)  ## Check the metrics, and compare what mf answers with SQL on the marts
+	@$(BIN)/pytest tests/python/test_metrics.py
+
 .PHONY: test
-test: lint  ## Lint, unit tests, and the whole test suite
+test: lint $(METRICS_INSTALLED)  ## Lint, unit tests, and the whole test suite
 	@$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 OTHER_VENV := .venv-dbt-1.11
@@ -163,5 +177,5 @@ bench-readme: setup  ## Write the numbers of the last whole `make bench` into be
 
 .PHONY: clean
 clean: down  ## Remove everything that was made: environment, data, sample, dbt's files
-	@rm -rf $(VENV) $(OTHER_VENV) $(VENV)-bench-* .warehouse sample target logs dbt_packages .pytest_cache .ruff_cache .hypothesis warehouse.egg-info
+	@rm -rf $(VENV) $(OTHER_VENV) $(METRICS_VENV) $(VENV)-bench-* .warehouse sample target logs dbt_packages .pytest_cache .ruff_cache .hypothesis warehouse.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

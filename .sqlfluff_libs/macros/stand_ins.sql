@@ -12,3 +12,5 @@
 {% macro clv_covariances() %}{% endmacro %}
 {% macro clv_variance(gradient) %}1{% endmacro %}
 {% macro score_purchase_histories(histories, parameters) %}select * from {{ histories }}{% endmacro %}
+{% macro is_latest_as_of(snapshot) %}true{% endmacro %}
+{% macro rfm_window_months() %}12{% endmacro %}

@@ -23,6 +23,19 @@
 {%- endmacro %}
 
 
+{% macro add_months(date, months) -%}
+    ({{ date }} + interval '1 month' * {{ months }})::date
+{%- endmacro %}
+
+
+{% macro months_between(first_date, last_date) -%}
+    (
+        (extract(year from {{ last_date }}) - extract(year from {{ first_date }})) * 12
+        + extract(month from {{ last_date }}) - extract(month from {{ first_date }})
+    )::int
+{%- endmacro %}
+
+
 {% macro start_of_day(date) -%}
     ({{ date }}::timestamp at time zone 'UTC')
 {%- endmacro %}

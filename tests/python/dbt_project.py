@@ -30,7 +30,7 @@ FAILED = (NodeStatus.Error, NodeStatus.Fail, NodeStatus.RuntimeErr, NodeStatus.P
 RUNTIME_VARIABLES = frozenset(
     (
         *("as_of", "from", "to"),
-        *("simple_clv_factor", "clv_monthly_discount", "index_lock_timeout"),
+        *("simple_clv_factor", "clv_monthly_discount", "rfm_window_months", "index_lock_timeout"),
     )
 )
 

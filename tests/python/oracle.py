@@ -210,13 +210,18 @@ def end_of_day(day: dt.date) -> dt.datetime:
     return dt.datetime.combine(day, dt.time.max, tzinfo=dt.UTC)
 
 
-def _live(tables: Mapping[str, pl.DataFrame], table: str) -> Iterable[Raw]:
-    """The rows of a table that live in the source and have a key."""
+def _all(tables: Mapping[str, pl.DataFrame], table: str) -> Iterable[Raw]:
+    """The rows of a table that have a key, deleted ones among them."""
     if table not in tables:
         return
     for row in tables[table].iter_rows(named=True):
-        if clean(row.get("_deleted_at")) is None and clean(row[KEYS[table]]) is not None:
+        if clean(row[KEYS[table]]) is not None:
             yield row
+
+
+def _live(tables: Mapping[str, pl.DataFrame], table: str) -> Iterable[Raw]:
+    """The rows of a table that live in the source and have a key."""
+    return (row for row in _all(tables, table) if clean(row.get("_deleted_at")) is None)
 
 
 # --- Orders -----------------------------------------------------------------------------------
@@ -674,6 +679,265 @@ def user_clv(
                 else reason or "the user has not bought yet",
             }
         )
+    return rows
+
+
+# --- RFM --------------------------------------------------------------------------------------
+
+# The segment of each cell: a line per recency score from 5 to 1, in it the FM scores from 1 to 5.
+RFM_SEGMENTS = """
+New            | Potential Loyalist | Potential Loyalist | Champions   | Champions
+Promising      | Promising          | Potential Loyalist | Loyal       | Champions
+About to Sleep | About to Sleep     | Need Attention     | Loyal       | Loyal
+Hibernating    | Hibernating        | At Risk            | At Risk     | Cannot Lose
+Lost           | Lost               | Hibernating        | Cannot Lose | Cannot Lose
+"""
+
+
+def rfm_segment(recency_score: int, fm_score: int) -> str:
+    """The name of a cell."""
+    lines = [line.split("|") for line in RFM_SEGMENTS.strip().splitlines()]
+    return lines[5 - recency_score][fm_score - 1].strip()
+
+
+def months_before(day: dt.date, months: int) -> dt.date:
+    """The same day so many months earlier, or the last one of a month that is too short."""
+    number = day.year * 12 + day.month - 1 - months
+    first = dt.date(number // 12, number % 12 + 1, 1)
+    following = dt.date((number + 1) // 12, (number + 1) % 12 + 1, 1)
+    return first.replace(day=min(day.day, (following - first).days))
+
+
+def scores(values: Mapping[str, object]) -> dict[str, int]:
+    """The score of each user: how many are below, in fifths of how many others there are."""
+    others = max(len(values) - 1, 1)
+    ordered = sorted(values.values())
+    below = {value: position for position, value in reversed(list(enumerate(ordered)))}
+    return {user_id: min(5, 1 + 5 * below[value] // others) for user_id, value in values.items()}
+
+
+def user_rfm(tables: Mapping[str, pl.DataFrame], as_of: dt.date, months: int = 12) -> list[Row]:
+    """One row per live user: the revenue orders of so many months up to the end of `as_of`."""
+    users = [key(row["user_id"]) for row in _live(tables, "users")]
+    bought: dict[str | None, list[Order]] = {user_id: [] for user_id in users}
+    for order in orders(tables):
+        if (
+            order.is_revenue
+            and order.user_id in bought
+            and months_before(as_of, months) < order.ordered_at.date() <= as_of
+        ):
+            bought[order.user_id].append(order)
+    last = {who: max(each.ordered_at.date() for each in of) for who, of in bought.items() if of}
+    spent = {who: sum((each.amount for each in of), Decimal(0)) for who, of in bought.items()}
+    recency = scores(last)
+    frequency = scores({user_id: len(bought[user_id]) for user_id in last})
+    monetary = scores({user_id: spent[user_id] for user_id in last})
+    rows: list[Row] = []
+    for user_id in users:
+        has_bought = user_id in last
+        fm_score = (frequency[user_id] + monetary[user_id] + 1) // 2 if has_bought else None
+        rows.append(
+            {
+                "user_id": user_id,
+                "last_order_date": last.get(user_id),
+                "frequency": len(bought[user_id]),
+                "monetary": spent[user_id],
+                "recency_score": recency.get(user_id),
+                "frequency_score": frequency.get(user_id),
+                "monetary_score": monetary.get(user_id),
+                "fm_score": fm_score,
+                "rfm_segment": rfm_segment(recency[user_id], fm_score)
+                if has_bought
+                else "No Recent Purchase",
+            }
+        )
+    return rows
+
+
+# What a user's segments were at one moment: business and RFM segment, and what was spent.
+Segments = tuple[str, str, Decimal]
+NO_SEGMENT: Segments = ("(none)", "(none)", Decimal(0))
+
+
+def segment_transitions(
+    builds: Sequence[tuple[dt.datetime, Mapping[str, Segments]]], as_of: dt.datetime
+) -> list[Row]:
+    """The moves between segments, from what each build saw.
+
+    Args:
+        builds: the as_of of each build, and the segments that it gave, NO_SEGMENT for deleted
+            users, in the order of building. A build with an earlier as_of than one that saw
+            something new changes nothing.
+        as_of: of the last build; what is later does not count.
+
+    Returns:
+        One row per month, segmentation and pair of segments.
+    """
+    newest = first = None
+    states: dict[str, Segments] = {}
+    # The segments at the end of each month that had a new state; None is what the first build saw.
+    months: dict[dt.date | None, dict[str, Segments]] = {}
+    for moment, seen in builds:
+        changed = {
+            who: segments
+            for who, segments in seen.items()
+            if who not in states or states[who][:2] != segments[:2]
+        }
+        if not changed or (newest is not None and moment < newest):
+            continue
+        newest, first = moment, first or moment
+        for who, (user_segment, rfm, spent) in changed.items():
+            is_gone = user_segment == NO_SEGMENT[0]
+            before = states.get(who, NO_SEGMENT)[2]
+            states[who] = (user_segment, rfm, before if is_gone else spent)
+        if moment <= as_of:
+            month = moment.astimezone(dt.UTC).date().replace(day=1)
+            months[None if moment == first else month] = dict(states)
+    moved: dict[tuple, list[Decimal]] = {}
+    at_start: dict[str, Segments] = {}
+    for month, at_end in months.items():
+        for who, (user_segment, rfm, spent) in at_end.items():
+            was = at_start.get(who, NO_SEGMENT)
+            for name, old, new in (("business", was[0], user_segment), ("rfm", was[1], rfm)):
+                if month is not None and old != new:
+                    moved.setdefault((month, name, old, new), []).append(spent)
+        at_start = at_end
+    names = ("transition_month", "segmentation", "from_segment", "to_segment")
+    return [
+        dict(zip(names, move, strict=True)) | {"users": len(spent), "value": sum(spent, Decimal(0))}
+        for move, spent in sorted(moved.items())
+    ]
+
+
+# --- Who comes back ---------------------------------------------------------------------------
+
+
+def active_days(tables: Mapping[str, pl.DataFrame]) -> dict[tuple[str, dt.date], list[Order]]:
+    """The days on which a user, living or deleted, was active, with the revenue orders of each."""
+    known = {key(row["user_id"]) for row in _all(tables, "users")}
+    found: dict[tuple[str, dt.date], list[Order]] = {}
+    for order in orders(tables):
+        if order.is_revenue and order.user_id in known:
+            found.setdefault((order.user_id, order.ordered_at.date()), []).append(order)
+    for table, column in (("user_sessions", "session_start"), ("events", "event_timestamp")):
+        for row in _live(tables, table):
+            moment = within_calendar(parse_moment(row[column]))
+            if moment is not None and key(row["user_id"]) in known:
+                found.setdefault((key(row["user_id"]), moment.date()), [])
+    return found
+
+
+def cohort_retention(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list[Row]:
+    """One row per month of sign-ups and month since then, up to that of `as_of`."""
+    cohorts: dict[dt.date, set[str]] = {}
+    for row in _live(tables, "users"):
+        moment = within_calendar(parse_moment(row["created_at"]))
+        if moment is not None and moment.date() <= as_of:
+            cohorts.setdefault(moment.date().replace(day=1), set()).add(key(row["user_id"]))
+    came: dict[dt.date, dict[str, list[Order]]] = {}
+    for (user_id, day), bought in active_days(tables).items():
+        if day <= as_of:
+            came.setdefault(day.replace(day=1), {}).setdefault(user_id, []).extend(bought)
+    rows: list[Row] = []
+    for cohort_month, users in cohorts.items():
+        for months_since in range(12 * 400):
+            month = months_before(cohort_month, -months_since)
+            if month > as_of:
+                break
+            active = came.get(month, {}).keys() & users
+            bought = [order for user_id in active for order in came[month][user_id]]
+            rate = EXACT.divide(Decimal(len(active)), Decimal(len(users)))
+            rows.append(
+                {
+                    "cohort_month": cohort_month,
+                    "months_since": months_since,
+                    "activity_month": month,
+                    "users": len(users),
+                    "active_users": len(active),
+                    "retention_rate": rate.quantize(TEN_THOUSANDTH, context=EXACT),
+                    "orders": len(bought),
+                    "revenue": sum((order.amount for order in bought), Decimal(0)),
+                }
+            )
+    return rows
+
+
+def active_users(tables: Mapping[str, pl.DataFrame]) -> list[Row]:
+    """One row per day on which somebody was active; `as_of` plays no part."""
+    of_day: dict[dt.date, set[str]] = {}
+    for user_id, day in active_days(tables):
+        of_day.setdefault(day, set()).add(user_id)
+    known = {key(row["user_id"]) for row in _all(tables, "users")}
+    sessions: dict[dt.date, int] = {}
+    for row in _live(tables, "user_sessions"):
+        moment = within_calendar(parse_moment(row["session_start"]))
+        if moment is not None and key(row["user_id"]) in known:
+            sessions[moment.date()] = sessions.get(moment.date(), 0) + 1
+
+    def within(day: dt.date, days: int) -> int:
+        window = (day - dt.timedelta(days=number) for number in range(days))
+        return len(set().union(*(of_day.get(each, set()) for each in window)))
+
+    rows: list[Row] = []
+    for day, users in of_day.items():
+        monthly = within(day, 30)
+        rows.append(
+            {
+                "metric_date": day,
+                "daily_active_users": len(users),
+                "weekly_active_users": within(day, 7),
+                "monthly_active_users": monthly,
+                "stickiness": EXACT.divide(Decimal(len(users)), Decimal(monthly)).quantize(
+                    TEN_THOUSANDTH, context=EXACT
+                ),
+                "sessions": sessions.get(day, 0),
+                "sessions_per_user": average(Decimal(sessions.get(day, 0)), len(users)),
+            }
+        )
+    return rows
+
+
+def event_funnel(tables: Mapping[str, pl.DataFrame], steps: Mapping[str, int]) -> list[Row]:
+    """One row per month and step, from the step of each event type; `as_of` plays no part."""
+    known = {key(row["user_id"]) for row in _all(tables, "users")}
+    happened: dict[tuple[dt.date, str], list[tuple[dt.datetime, int]]] = {}
+    for row in _live(tables, "events"):
+        moment = within_calendar(parse_moment(row["event_timestamp"]))
+        step = steps.get((clean(row.get("event_type")) or "").lower())
+        if moment is not None and step is not None and key(row["user_id"]) in known:
+            of_user = (moment.date().replace(day=1), key(row["user_id"]))
+            happened.setdefault(of_user, []).append((moment, step))
+    numbers = sorted(set(steps.values()))
+    reached: dict[dt.date, list[int]] = {}
+    for (month, _), moments in happened.items():
+        # In the order of time, of one moment the earlier step first, each event may be the next.
+        taken = 0
+        for _, step in sorted(moments):
+            if taken < len(numbers) and step == numbers[taken]:
+                taken += 1
+        if taken:
+            reached.setdefault(month, []).append(taken)
+    rows: list[Row] = []
+    for month, furthest in reached.items():
+        counts = [sum(taken > position for taken in furthest) for position in range(len(numbers))]
+        for position, step in enumerate(numbers):
+            before = counts[position - 1] if position else counts[0]
+            shares = (
+                EXACT.divide(Decimal(counts[position]), Decimal(whole)) if whole else Decimal(0)
+                for whole in (counts[0], before)
+            )
+            from_start, from_previous = (
+                share.quantize(TEN_THOUSANDTH, context=EXACT) for share in shares
+            )
+            rows.append(
+                {
+                    "funnel_month": month,
+                    "funnel_step": step,
+                    "users": counts[position],
+                    "conversion_from_start": from_start,
+                    "conversion_from_previous": from_previous,
+                }
+            )
     return rows
 
 

@@ -125,6 +125,10 @@ def test_every_column_has_a_description(generated: Generated) -> None:
     wrong = []
     for node in relations(manifest):
         name = node["unique_id"]
+        if node["config"].get("materialized") == "ephemeral":
+            # Nothing is built of it; the unit tests of the model name its columns.
+            assert node["columns"], f"{name}: no column is described"
+            continue
         columns = {column.lower() for column in built[name]["columns"]}
         described = {
             column["name"].lower()

@@ -7,6 +7,7 @@ is a failure here, a warning is not.
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import itertools
 import random
@@ -72,6 +73,16 @@ def check_history(database: Any, loads: Loads, what: str) -> None:
             assert before["expiry_date"] == after["effective_date"], f"{who}: a gap or an overlap"
 
 
+def funnel_steps() -> dict[str, int]:
+    """The step of each event type, as the project's seed has it."""
+    with (dbt_project.ROOT / "seeds" / "event_types.csv").open(newline="") as file:
+        return {
+            row["event_type"]: int(row["funnel_step"])
+            for row in csv.DictReader(file)
+            if row["funnel_step"]
+        }
+
+
 def check_marts(
     database: Any,
     tables: dict[str, pl.DataFrame],
@@ -96,24 +107,32 @@ def check_marts(
     expected = [
         ("marts.user_analytics", analytics, ["user_id"]),
         ("marts.user_segments", oracle.user_segments(analytics), ["user_id"]),
+        ("marts.user_rfm", oracle.user_rfm(tables, as_of), ["user_id"]),
         ("marts.user_clv", oracle.user_clv(analytics, histories, as_of), ["user_id"]),
-    ]
-    if histories:
-        expected.append(("intermediate.int_user_purchase_history", histories, ["user_id"]))
-    for relation, rows, key in (
+        ("intermediate.int_user_purchase_history", histories, ["user_id"]),
         ("marts.daily_revenue", oracle.daily_revenue(tables), ["revenue_date"]),
         (
             "marts.monthly_category_revenue",
             oracle.monthly_category_revenue(tables, products),
             ["revenue_month", "category_key"],
         ),
-    ):
-        if rows:
-            expected.append((relation, rows, key))
-        else:
-            assert compare.fetch(database, relation, key) == []
+        (
+            "marts.cohort_retention",
+            oracle.cohort_retention(tables, as_of),
+            ["cohort_month", "months_since"],
+        ),
+        ("marts.active_users", oracle.active_users(tables), ["metric_date"]),
+        (
+            "marts.event_funnel",
+            oracle.event_funnel(tables, funnel_steps()),
+            ["funnel_month", "funnel_step"],
+        ),
+    ]
     complaints = []
     for relation, rows, key in expected:
+        if not rows:
+            assert compare.fetch(database, relation, key) == [], f"{what}: {relation}"
+            continue
         try:
             compare.assert_mart(database, relation, rows, key, what=what)
         except AssertionError as difference:
@@ -331,6 +350,10 @@ CELLS = {
     "session_start": MOMENTS,
     "session_end": MOMENTS,
     "event_timestamp": MOMENTS,
+    "event_type": [
+        *("page_view", " View_Item ", "add_to_cart", "begin_checkout", "CHECKOUT", "purchase"),
+        *("dance", "", None),
+    ],
     "_deleted_at": [None, None, None, None, "2024-06-01 00:00:00+00"],
 }
 ODD_TABLES = {
@@ -338,7 +361,7 @@ ODD_TABLES = {
     "orders": (CELLS["order_id"][:-2], ("user_id", "order_status", "order_date", "_deleted_at")),
     "order_items": (range(600), ("order_id", "quantity", "price_at_purchase", "_deleted_at")),
     "user_sessions": (range(200), ("user_id", "session_start", "session_end", "_deleted_at")),
-    "events": (range(200), ("user_id", "event_timestamp", "_deleted_at")),
+    "events": (range(600), ("user_id", "event_type", "event_timestamp", "_deleted_at")),
 }
 
 
@@ -420,6 +443,7 @@ EDGES = {
 def test_edges(database: Any, tmp_path: Path) -> None:
     """Loaded one after the other into one warehouse, each as the whole of its tables."""
     options = WITH_TESTS
+    former = pl.DataFrame(schema={"user_id": pl.String})
     for number, (name, tables) in enumerate(EDGES.items()):
         folder = tmp_path / f"{number}"
         folder.mkdir()
@@ -436,5 +460,9 @@ def test_edges(database: Any, tmp_path: Path) -> None:
                 max_deletes=100,
             )
         dbt_project.build(database, as_of="2024-06-01", options=options)
-        check_marts(database, oracle.read_folder(folder), dt.date(2024, 6, 1), name)
+        tables = oracle.read_folder(folder)
+        # Who is not in the file any more is deleted, and yet known.
+        gone = former.with_columns(_deleted_at=pl.lit("2024-06-01"))
+        former = oracle.latest([{"users": gone}, tables])["users"]
+        check_marts(database, {**tables, "users": former}, dt.date(2024, 6, 1), name)
         options = WITHOUT_TESTS

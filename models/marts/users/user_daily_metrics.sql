@@ -2,7 +2,7 @@
     unique_key=['user_id', 'date_key'],
     indexes=[
         {'columns': ['user_id', 'date_key'], 'unique': true, 'why': 'the key, looked up by builds'},
-        {'columns': ['date_key'], 'why': 'all users of some days'},
+        {'columns': ['metric_date'], 'why': 'all users of some days'},
     ],
     meta={'tracked_keys': ['user_id', 'date_key']},
 ) }}

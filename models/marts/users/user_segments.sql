@@ -9,7 +9,7 @@
 
 {%- set changed_users = changed_keys(
     'user_id',
-    [ref('int_user_activity'), ref('segment_thresholds')],
+    [ref('int_user_activity'), ref('user_rfm'), ref('segment_thresholds')],
     due='segment_changes_at <= ' ~ as_of()
 ) %}
 
@@ -21,6 +21,12 @@ activity as (
         {{ utc_date('signed_up_at') }} as signup_date,
         {{ utc_date('last_activity_at') }} as last_activity_date
     from {{ ref('int_user_activity') }}
+    where {{ is_in(changed_users) }}
+),
+
+rfm as (
+    select *
+    from {{ ref('user_rfm') }}
     where {{ is_in(changed_users) }}
 ),
 
@@ -58,22 +64,30 @@ segmented as (
 
 final as (
     select
-        user_id,
-        user_segment,
-        total_spent,
-        signup_date,
-        last_activity_date,
+        segmented.user_id,
+        segmented.user_segment,
+        segmented.total_spent,
+        segmented.signup_date,
+        segmented.last_activity_date,
+        rfm.recency_score,
+        rfm.frequency_score,
+        rfm.monetary_score,
+        coalesce(rfm.rfm_segment, 'No Recent Purchase') as rfm_segment,
         -- When the calendar alone moves the user on; an own purchase or visit changes the row anyway.
-        case user_segment
+        case segmented.user_segment
             when 'New'
-                then {{ start_of_day(add_days('signup_date', 'new_max_days_since_signup')) }}
-            when 'Regular'
                 then
                     {{ start_of_day(
-                        add_days('last_activity_date', 'at_risk_min_days_inactive + 1')
+                        add_days('segmented.signup_date', 'segmented.new_max_days_since_signup')
                     ) }}
+            when 'Regular'
+                then
+                    {{ start_of_day(add_days(
+                        'segmented.last_activity_date', 'segmented.at_risk_min_days_inactive + 1'
+                    )) }}
         end as segment_changes_at
     from segmented
+    left join rfm on segmented.user_id = rfm.user_id
 )
 
 select * from final

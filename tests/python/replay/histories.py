@@ -261,6 +261,11 @@ REBUILT_MODELS = (
     "fct_user_sessions",
     "fct_user_events",
     "int_user_activity",
+    "int_user_recent_orders",
+    "int_user_months",
+    "int_user_funnel_steps",
+    "user_daily_metrics",
+    "user_rfm",
     "user_segments",
     "user_clv",
 )

@@ -17,6 +17,7 @@ STATE = "macros/incremental/state.sql"
 MARKS = "macros/incremental/watermarks.sql"
 CORE = "models/marts/core/"
 USERS = "models/marts/users/"
+RECENT_ORDERS = "models/intermediate/users/int_user_recent_orders.sql"
 ACTIVITY = "models/intermediate/users/int_user_activity.sql"
 
 
@@ -121,8 +122,8 @@ MUTANTS = (
     Mutant(
         "segments do not follow their thresholds",
         USERS + "user_segments.sql",
-        "ref('int_user_activity'), ref('segment_thresholds')",
-        "ref('int_user_activity')",
+        "ref('user_rfm'), ref('segment_thresholds')",
+        "ref('user_rfm')",
     ),
     Mutant(
         "purchase histories do not follow orders",
@@ -162,6 +163,18 @@ MUTANTS = (
         USERS + "user_analytics.sql",
         "    ref('user_segments'),\n",
         "",
+    ),
+    Mutant(
+        "segments do not follow scores",
+        USERS + "user_segments.sql",
+        "ref('user_rfm'), ",
+        "",
+    ),
+    Mutant(
+        "a day counts in its own row only",
+        USERS + "active_users.sql",
+        "cross join ({{ whole_numbers(30) }}) as numbers",
+        "cross join ({{ whole_numbers(1) }}) as numbers",
     ),
     # --- Rows that were loaded
     Mutant(
@@ -209,6 +222,12 @@ MUTANTS = (
         STRATEGY,
         "{{ write_down_keys('come', tracked) }}",
         "select count(*) from come",
+    ),
+    Mutant(
+        "the funnel does not hear of its months",
+        "models/intermediate/users/int_user_funnel_steps.sql",
+        "meta={'tracked_keys': ['funnel_month']},",
+        "meta={'tracked_keys': []},",
     ),
     Mutant(
         "a tracked key is missing",
@@ -298,6 +317,24 @@ MUTANTS = (
         "due='next_activity_at <= '",
         "due='next_activity_at < '",
         seed=5193,
+    ),
+    Mutant(
+        "an order leaves the window of RFM unseen",
+        RECENT_ORDERS,
+        "least(orders_in_window.next_leaves_at, orders_to_come.next_ordered_at)",
+        "orders_to_come.next_ordered_at",
+    ),
+    Mutant(
+        "a day to come counts in its month unseen",
+        "models/intermediate/users/int_user_months.sql",
+        "due='next_change_at <= '",
+        "due='false and next_change_at <= '",
+    ),
+    Mutant(
+        "the history of segments is written behind later builds",
+        "macros/incremental/is_latest_as_of.sql",
+        "and {{ as_of() }} >= (select",
+        "and {{ end_of_time() }} >= (select",
     ),
     Mutant(
         "as_of never goes back",

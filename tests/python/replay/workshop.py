@@ -6,6 +6,7 @@ build then costs about two seconds, whatever the number of histories in it.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import shutil
@@ -42,6 +43,9 @@ WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "
 STATIC = ("marts.dim_date", "marts.dim_time")
 # Columns that follow the clock of the query, not that of the build.
 LIVE = ["days_since_signup", "days_since_last_activity"]
+
+# So short that orders leave the window of RFM within a history.
+RFM_MONTHS = 2
 
 # The beat is one row in every table, stamped with the clock of each load. It keeps the newest stamp
 # of a table the same for a history alone as for many together.
@@ -106,6 +110,8 @@ class Workshop:
         self.contract = contract.read()
         # What each build's snapshots saw, for the oracle.
         self.seen: dict[str, list[tuple[Any, pl.DataFrame]]] = {"users": [], "products": []}
+        # The segments that each build gave, when it was one that the snapshot of segments saw.
+        self.segments_seen: list[tuple[Any, dict[str, oracle.Segments]]] = []
 
     # --- The database -------------------------------------------------------------------------
 
@@ -125,6 +131,7 @@ class Workshop:
                 """
             )
         self.seen = {"users": [], "products": []}
+        self.segments_seen = []
         self._write_seeds(histories.USUAL_SEEDS)
 
     def drop(self) -> None:
@@ -202,10 +209,11 @@ class Workshop:
         is_idle = held.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         if is_idle or not self._exists(load.wait_in):
             self.build(load, *load.select, more=window)
-            held.commit()
-            return
-        with self._held_until_written(load.wait_in, held):
-            self.build(load, *load.select, more=window)
+        else:
+            with self._held_until_written(load.wait_in, held):
+                self.build(load, *load.select, more=window)
+        if not load.select:
+            self._see_segments(load)
         held.commit()
 
     def build(
@@ -230,7 +238,7 @@ class Workshop:
             *select,
             as_of=load.as_of,
             full_refresh=full_refresh,
-            variables={"simple_clv_factor": float(load.clv_factor), **(more or {})},
+            variables={**_variables(load), **(more or {})},
             options=(*WITHOUT_TESTS, *options),
             project=self.project,
         )
@@ -241,7 +249,7 @@ class Workshop:
             self.database,
             "test",
             as_of=load.as_of,
-            variables={"simple_clv_factor": float(load.clv_factor)},
+            variables=_variables(load),
             options=("--exclude-resource-type", "unit_test"),
             project=self.project,
         )
@@ -300,6 +308,26 @@ class Workshop:
                 seen.append(
                     (oracle.parse_moment(stamp), rows.filter(pl.col("_loaded_at") == stamp))
                 )
+
+    def _see_segments(self, load: Load) -> None:
+        """Note what the snapshot of segments saw."""
+        with self.database.connect() as session:
+            rows = session.execute(
+                """
+                select user_id, user_segment, rfm_segment, total_spent from marts.user_segments
+                """
+            ).fetchall()
+            deleted = session.execute(
+                """
+                select user_id from marts.dim_users as users
+                where is_current and is_deleted and not exists (
+                    select from marts.user_segments as segments
+                    where segments.user_id = users.user_id
+                )
+                """
+            ).fetchall()
+        seen = {row[0]: oracle.NO_SEGMENT for row in deleted} | {row[0]: row[1:] for row in rows}
+        self.segments_seen.append((_moment_of(load.as_of), seen))
 
     def _write_seeds(self, seeds: Mapping[str, str | None]) -> None:
         for name, text in seeds.items():
@@ -509,6 +537,9 @@ class Workshop:
                 "user_id is not null",
             )
         ]
+        moves = oracle.segment_transitions(self.segments_seen, _moment_of(load.as_of))
+        key = ["transition_month", "segmentation", "from_segment", "to_segment"]
+        expected.append(("marts.segment_transitions", moves, key, "true"))
         is_usual = dict(seeds) == histories.USUAL_SEEDS and load.clv_factor == "1.2"
         if is_usual and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", load.as_of):
             tables = {table: oracle.readable(self._raw(table)) for table in oracle.KEYS}
@@ -516,7 +547,22 @@ class Workshop:
             analytics = oracle.user_analytics(tables, day)
             bought = oracle.purchase_history(tables, day)
             valued = oracle.user_clv(analytics, bought, day, self._clv_versions())
+            steps = {"page_view": 1, "purchase": 5}
             expected += [
+                ("marts.user_rfm", oracle.user_rfm(tables, day, RFM_MONTHS), ["user_id"], "true"),
+                (
+                    "marts.cohort_retention",
+                    oracle.cohort_retention(tables, day),
+                    ["cohort_month", "months_since"],
+                    "true",
+                ),
+                ("marts.active_users", oracle.active_users(tables), ["metric_date"], "true"),
+                (
+                    "marts.event_funnel",
+                    oracle.event_funnel(tables, steps),
+                    ["funnel_month", "funnel_step"],
+                    "true",
+                ),
                 ("marts.user_analytics", analytics, ["user_id"], "true"),
                 ("marts.user_segments", oracle.user_segments(analytics), ["user_id"], "true"),
                 ("marts.user_clv", valued, ["user_id"], "true"),
@@ -531,12 +577,21 @@ class Workshop:
             ]
         complaints: Complaints = {}
         for relation, rows, key, where in expected:
-            if not rows:
-                continue
-            actual = compare.fetch(self.database, relation, list(rows[0]), where)
+            actual = compare.fetch(self.database, relation, list(rows[0]) if rows else key, where)
             for line in compare.differences(actual, rows, key):
                 complaints.setdefault(whose(line), []).append(f"{relation}, oracle: {line}")
         return complaints
+
+
+def _variables(load: Load) -> dict[str, Any]:
+    """The variables of every build and test of a load."""
+    return {"simple_clv_factor": float(load.clv_factor), "rfm_window_months": RFM_MONTHS}
+
+
+def _moment_of(as_of: str) -> dt.datetime:
+    """The moment that a value of as_of means."""
+    is_day = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", as_of)
+    return oracle.end_of_day(dt.date.fromisoformat(as_of)) if is_day else oracle.parse_moment(as_of)
 
 
 def _place(model: str) -> tuple[str, str]:

@@ -1,0 +1,126 @@
+{{ config(
+    unique_key=['user_id', 'funnel_month', 'funnel_step'],
+    indexes=[
+        {
+            'columns': ['user_id', 'funnel_month', 'funnel_step'], 'unique': true,
+            'why': 'the key, looked up by builds',
+        },
+        {'columns': ['funnel_month'], 'why': 'the months that changed, for event_funnel'},
+    ],
+    meta={'tracked_keys': ['funnel_month']},
+) }}
+
+{%- set changed_users = changed_keys('user_id', [ref('fct_user_events'), ref('event_types')]) %}
+
+with recursive
+
+steps as (
+    select
+        event_type,
+        funnel_step,
+        dense_rank() over (order by funnel_step) as step_number
+    from {{ ref('event_types') }}
+    where funnel_step is not null
+),
+
+events as (
+    select
+        user_id,
+        event_type,
+        event_timestamp,
+        {{ first_day_of('month', utc_date('event_timestamp')) }} as funnel_month
+    from {{ ref('fct_user_events') }}
+    where {{ is_in(changed_users) }} and user_key != {{ unknown_key() }}
+),
+
+moments as (
+    select distinct
+        events.user_id,
+        events.funnel_month,
+        steps.step_number,
+        events.event_timestamp
+    from events
+    inner join steps on events.event_type = steps.event_type
+),
+
+-- Each moment is the end of the way from the step before, and the start of the way to the next one.
+ends as (
+    select
+        user_id,
+        funnel_month,
+        step_number,
+        event_timestamp,
+        true as is_start,
+        null::{{ timestamp_type() }} as arrived_at
+    from moments
+    union all
+    select
+        user_id,
+        funnel_month,
+        step_number - 1 as step_number,
+        event_timestamp,
+        false as is_start,
+        event_timestamp as arrived_at
+    from moments
+),
+
+ways as (
+    select
+        user_id,
+        funnel_month,
+        step_number,
+        event_timestamp,
+        is_start,
+        min(arrived_at) over (
+            partition by user_id, funnel_month, step_number
+            order by event_timestamp
+            range between current row and unbounded following
+        ) as next_arrived_at
+    from ends
+),
+
+-- The first time of each step that comes after the first time of the step before.
+reached as (
+    select
+        user_id,
+        funnel_month,
+        1::bigint as step_number,
+        min(event_timestamp) as reached_at
+    from moments
+    where step_number = 1
+    group by 1, 2
+
+    union all
+
+    select
+        reached.user_id,
+        reached.funnel_month,
+        reached.step_number + 1 as step_number,
+        ways.next_arrived_at as reached_at
+    from reached
+    inner join ways
+        on reached.user_id = ways.user_id
+            and reached.funnel_month = ways.funnel_month
+            and reached.step_number = ways.step_number
+            and reached.reached_at = ways.event_timestamp
+    where ways.is_start and ways.next_arrived_at is not null
+),
+
+numbers as (
+    select distinct
+        step_number,
+        funnel_step
+    from steps
+),
+
+final as (
+    select
+        reached.user_id,
+        reached.funnel_month,
+        numbers.funnel_step,
+        reached.reached_at
+    from reached
+    inner join numbers on reached.step_number = numbers.step_number
+)
+
+select * from final

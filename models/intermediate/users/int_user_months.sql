@@ -1,0 +1,77 @@
+{{ config(
+    unique_key=['user_id', 'activity_month'],
+    indexes=[
+        {
+            'columns': ['user_id', 'activity_month'], 'unique': true,
+            'why': 'the key, looked up by builds',
+        },
+        {'columns': ['next_change_at'], 'why': 'users who are due by the clock'},
+    ],
+) }}
+
+{%- set changed_users = changed_keys(
+    'user_id',
+    [ref('stg_app__users'), ref('user_daily_metrics')],
+    due='next_change_at <= ' ~ as_of()
+) %}
+
+with
+
+users as (
+    select
+        user_id,
+        {{ utc_date('signed_up_at') }} as signup_date
+    from {{ ref('stg_app__users') }}
+    where {{ is_in(changed_users) }} and exclusion_reason is null and not is_deleted
+),
+
+user_days as (
+    select *
+    from {{ ref('user_daily_metrics') }}
+    where {{ is_in(changed_users) }}
+),
+
+-- The sign-up makes a row as well, so that a cohort can be counted where nobody came back.
+happenings as (
+    select
+        user_id,
+        signup_date as happened_on,
+        0 as active_days,
+        0 as orders,
+        0 as revenue
+    from users
+    where signup_date is not null
+    union all
+    select
+        user_id,
+        metric_date as happened_on,
+        1 as active_days,
+        purchases as orders,
+        revenue
+    from user_days
+),
+
+dated as (
+    select
+        happenings.*,
+        users.signup_date,
+        happenings.happened_on <= {{ utc_date(as_of()) }} as has_come
+    from happenings
+    inner join users on happenings.user_id = users.user_id
+),
+
+final as (
+    select
+        user_id,
+        {{ first_day_of('month', 'happened_on') }} as activity_month,
+        {{ first_day_of('month', 'signup_date') }} as cohort_month,
+        coalesce(bool_or(active_days = 0) filter (where has_come), false) as has_signed_up,
+        coalesce(sum(active_days) filter (where has_come), 0) as active_days,
+        coalesce(sum(orders) filter (where has_come), 0)::bigint as orders,
+        coalesce(sum(revenue) filter (where has_come), 0)::{{ amount_type() }} as revenue,
+        {{ start_of_day('min(happened_on) filter (where not has_come)') }} as next_change_at
+    from dated
+    group by 1, 2, 3
+)
+
+select * from final

@@ -1,0 +1,29 @@
+{{ config(materialized='ephemeral') }}
+
+-- A snapshot sees what this gives, so it is no table of its own.
+with
+
+users as (
+    select * from {{ ref('dim_users') }}
+    where is_current and user_id is not null
+),
+
+segments as (
+    select * from {{ ref('user_segments') }}
+),
+
+final as (
+    select
+        users.user_id,
+        -- Who is deleted is in no segment any more. A missing row would say nothing to a snapshot.
+        coalesce(segments.user_segment, '(none)') as user_segment,
+        coalesce(segments.rfm_segment, '(none)') as rfm_segment,
+        segments.total_spent,
+        {{ as_of() }} as as_of
+    from users
+    left join segments on users.user_id = segments.user_id
+    where (segments.user_id is not null or users.is_deleted)
+        and {{ is_latest_as_of('snp_user_segments') }}
+)
+
+select * from final

@@ -1,0 +1,68 @@
+{{ config(
+    unique_key=['cohort_month', 'months_since'],
+    indexes=[
+        {
+            'columns': ['cohort_month', 'months_since'], 'unique': true,
+            'why': 'the key, looked up by builds',
+        },
+    ],
+) }}
+
+-- Without changed_keys: somebody of nearly every cohort comes on any day, and each month begins a row of every cohort.
+with
+
+user_months as (
+    select * from {{ ref('int_user_months') }}
+),
+
+dates as (
+    select * from {{ ref('dim_date') }}
+),
+
+cohorts as (
+    select
+        cohort_month,
+        count(*) as users
+    from user_months
+    where has_signed_up
+    group by 1
+),
+
+activity as (
+    select
+        cohort_month,
+        activity_month,
+        count(*) as active_users,
+        sum(orders) as orders,
+        sum(revenue) as revenue
+    from user_months
+    where active_days > 0
+    group by 1, 2
+),
+
+months as (
+    select date_day as activity_month
+    from dates
+    where date_day = month_start_date and date_day <= {{ utc_date(as_of()) }}
+),
+
+final as (
+    select
+        cohorts.cohort_month,
+        {{ months_between('cohorts.cohort_month', 'months.activity_month') }} as months_since,
+        months.activity_month,
+        cohorts.users,
+        coalesce(activity.active_users, 0) as active_users,
+        {{ safe_divide(
+            'activity.active_users::numeric', 'cohorts.users', digits=4
+        ) }}::{{ amount_type() }} as retention_rate,
+        coalesce(activity.orders, 0)::bigint as orders,
+        coalesce(activity.revenue, 0)::{{ amount_type() }} as revenue
+    from cohorts
+    inner join months on cohorts.cohort_month <= months.activity_month
+    left join activity
+        on cohorts.cohort_month = activity.cohort_month
+            and months.activity_month = activity.activity_month
+)
+
+select * from final

@@ -1,0 +1,53 @@
+-- Users of each day, and, for the days of the last month, all users of 7 and 30 days, counted one by one.
+with
+
+user_days as (
+    select * from {{ ref('user_daily_metrics') }}
+),
+
+active_users as (
+    select * from {{ ref('active_users') }}
+),
+
+daily as (
+    select
+        metric_date,
+        count(*) as users,
+        sum(sessions) as sessions
+    from user_days
+    group by 1
+),
+
+recent_days as (
+    select metric_date
+    from active_users
+    where metric_date <= {{ utc_date(as_of()) }}
+        and metric_date > {{ add_days(utc_date(as_of()), -30) }}
+),
+
+windows as (
+    select
+        recent_days.metric_date,
+        count(distinct user_days.user_id) as monthly,
+        count(distinct user_days.user_id) filter (
+            where user_days.metric_date > {{ add_days('recent_days.metric_date', -7) }}
+        ) as weekly
+    from recent_days
+    inner join user_days
+        on recent_days.metric_date >= user_days.metric_date
+            and recent_days.metric_date < {{ add_days('user_days.metric_date', 30) }}
+    group by 1
+),
+
+final as (
+    select coalesce(active_users.metric_date, daily.metric_date) as metric_date
+    from active_users
+    full outer join daily on active_users.metric_date = daily.metric_date
+    left join windows on active_users.metric_date = windows.metric_date
+    where active_users.daily_active_users is distinct from daily.users
+        or active_users.sessions is distinct from daily.sessions
+        or active_users.weekly_active_users != windows.weekly
+        or active_users.monthly_active_users != windows.monthly
+)
+
+select * from final

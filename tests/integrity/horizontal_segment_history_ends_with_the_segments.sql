@@ -1,0 +1,43 @@
+-- After a build of the present the history's last states are the segments of today; of deleted users they are none.
+with
+
+build as (
+    select
+        max(as_of) as as_of,
+        max({{ utc_date('advanced_at') }}) as built_on
+    from {{ state_relation('watermarks') }}
+    where model_name = 'user_segments'
+),
+
+history as (
+    select max(as_of) as as_of
+    from {{ ref('snp_user_segments') }}
+),
+
+last_states as (
+    select *
+    from {{ ref('snp_user_segments') }}
+    where dbt_valid_to = {{ end_of_time() }} and user_segment != '(none)'
+),
+
+user_segments as (
+    select * from {{ ref('user_segments') }}
+),
+
+final as (
+    select
+        user_segments.user_id,
+        last_states.user_id as user_id_of_history
+    from user_segments
+    full outer join last_states on user_segments.user_id = last_states.user_id
+    cross join build
+    cross join history
+    where build.as_of >= history.as_of
+        and {{ utc_date('build.as_of') }} <= build.built_on
+        and (
+            user_segments.user_segment is distinct from last_states.user_segment
+            or user_segments.rfm_segment is distinct from last_states.rfm_segment
+        )
+)
+
+select * from final
