@@ -5,7 +5,7 @@
             {{ add_days('date_day', 'n') }} as metric_date
         from {{ ref('dim_date') }}
         cross join ({{ whole_numbers(30) }}) as numbers
-    ) as days_that_follow
+    )
 {%- endset -%}
 
 {{ config(
