@@ -54,7 +54,11 @@ happenings as (
 dated as (
     select
         happenings.*,
-        users.signup_date,
+        -- Who has not signed up yet is in no cohort, active or not.
+        case
+            when users.signup_date <= {{ utc_date(as_of()) }}
+                then {{ first_day_of('month', 'users.signup_date') }}
+        end as cohort_month,
         happenings.happened_on <= {{ utc_date(as_of()) }} as has_come
     from happenings
     inner join users on happenings.user_id = users.user_id
@@ -64,7 +68,7 @@ final as (
     select
         user_id,
         {{ first_day_of('month', 'happened_on') }} as activity_month,
-        {{ first_day_of('month', 'signup_date') }} as cohort_month,
+        cohort_month,
         coalesce(bool_or(active_days = 0) filter (where has_come), false) as has_signed_up,
         coalesce(sum(active_days) filter (where has_come), 0) as active_days,
         coalesce(sum(orders) filter (where has_come), 0)::bigint as orders,

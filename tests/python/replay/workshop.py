@@ -42,7 +42,7 @@ WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "
 # Not compared row by row, because they are large and read nothing: a fingerprint will do.
 STATIC = ("marts.dim_date", "marts.dim_time")
 # Columns that follow the clock of the query, not that of the build.
-LIVE = ["days_since_signup", "days_since_last_activity"]
+LIVE = ["days_since_signup", "days_since_last_activity", "recency_days"]
 
 # So short that orders leave the window of RFM within a history.
 RFM_MONTHS = 2
