@@ -10,7 +10,7 @@
 {% macro statement_statistics() %}pg_stat_statements{% endmacro %}
 {% macro clv_parameters() %}clv_parameters{% endmacro %}
 {% macro clv_covariances() %}{% endmacro %}
-{% macro clv_variance(gradient) %}1{% endmacro %}
+{% macro clv_variance(names) %}1{% endmacro %}
 {% macro score_purchase_histories(histories, parameters) %}select * from {{ histories }}{% endmacro %}
 {% macro is_latest_as_of(snapshot) %}true{% endmacro %}
 {% macro rfm_window_months() %}12{% endmacro %}

@@ -63,14 +63,13 @@
 {%- endmacro %}
 
 
-{% macro clv_variance(gradient) -%}
-    {#- g' * covariance * g, for the elasticities by parameter; both factors of an off-diagonal pair count twice. -#}
-    {%- set names = gradient | list -%}
+{% macro clv_variance(names) -%}
+    {#- g' * covariance * g, for the elasticities by_r and so on; both factors of an off-diagonal pair count twice. -#}
     (
         {%- for row in names -%}
             {%- for column in names[:loop.index] %}
         {{ '+ ' if not (loop.first and row == names[0]) }}
-        {%- if row != column %}2 * {% endif %}cov_{{ row }}_{{ column }} * {{ gradient[row] }} * {{ gradient[column] }}
+        {%- if row != column %}2 * {% endif %}cov_{{ row }}_{{ column }} * by_{{ row }} * by_{{ column }}
             {%- endfor -%}
         {%- endfor %}
     )

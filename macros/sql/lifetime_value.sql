@@ -28,3 +28,9 @@
 {% macro lifetime_value_without_model(total_spent) -%}
     round({{ total_spent }} * {{ var('simple_clv_factor') }}, 2)::{{ amount_type() }}
 {%- endmacro %}
+
+
+{% macro computed_once() -%}
+    {#- PostgreSQL puts an expression wherever its name is used, and computes it as often, unless it is told not to. -#}
+    materialized
+{%- endmacro %}

@@ -2,7 +2,6 @@
     unique_key='user_id',
     indexes=[
         {'columns': ['user_id'], 'unique': true, 'why': 'the key, looked up by builds'},
-        {'columns': ['predicted_on'], 'why': 'users whose prediction is of an earlier day'},
     ],
 ) }}
 
@@ -58,72 +57,82 @@ scores as (
 left_or_not as (
     select
         histories.*,
-        trusted_parameters.*,
         {{ log_odds_of_having_left() | indent(8) }} as log_odds
     from histories
     cross join trusted_parameters
 ),
 
-valued as (
+valued as {{ computed_once() }} (
     select
-        *,
-        {{ p_alive('log_odds') | indent(8) }} as p_alive,
-        p * (v + repeat_purchases * coalesce(mean_repeat_amount, 0))
-        / (p * repeat_purchases + q - 1) as order_value
+        left_or_not.user_id,
+        left_or_not.repeat_purchases,
+        left_or_not.recency_weeks,
+        left_or_not.age_weeks,
+        left_or_not.log_odds,
+        {{ p_alive('left_or_not.log_odds') | indent(8) }} as p_alive,
+        coalesce(left_or_not.mean_repeat_amount, 0)::{{ float_type() }} as mean_repeat_amount
     from left_or_not
 ),
 
--- By how many per cent the value rises when a parameter does by one.
-predicted as (
+-- By how many per cent the value rises when a parameter does by one: by_r and so on.
+predicted as {{ computed_once() }} (
     select
-        valued.*,
+        valued.user_id,
+        valued.p_alive,
         valued.p_alive * scores.orders_30d as orders_30d,
         valued.p_alive * scores.orders_90d as orders_90d,
         valued.p_alive * scores.orders_365d as orders_365d,
-        valued.order_value * valued.p_alive * scores.discounted_orders as predicted_value,
+        valued.p_alive * scores.discounted_orders as discounted_orders,
+        given.p * (given.v + valued.repeat_purchases * valued.mean_repeat_amount)
+        / (given.p * valued.repeat_purchases + given.q - 1) as order_value,
         scores.by_r
-        - (1 - valued.p_alive) * valued.r
-        * ln((valued.alpha + valued.age_weeks) / (valued.alpha + valued.recency_weeks)) as by_r,
+        - (1 - valued.p_alive) * given.r
+        * ln((given.alpha + valued.age_weeks) / (given.alpha + valued.recency_weeks)) as by_r,
         scores.by_alpha
-        - (1 - valued.p_alive) * (valued.r + valued.repeat_purchases) * valued.alpha
+        - (1 - valued.p_alive) * (given.r + valued.repeat_purchases) * given.alpha
         * (
-            1 / (valued.alpha + valued.age_weeks) - 1 / (valued.alpha + valued.recency_weeks)
+            1 / (given.alpha + valued.age_weeks) - 1 / (given.alpha + valued.recency_weeks)
         ) as by_alpha,
         scores.by_a - (1 - valued.p_alive) as by_a,
         scores.by_b
         + case
             when valued.log_odds is null then 0
             else
-                (1 - valued.p_alive) * valued.b
-                / (valued.b + valued.repeat_purchases + valued.may_leave_at_once - 1)
+                (1 - valued.p_alive) * given.b
+                / (given.b + valued.repeat_purchases + given.may_leave_at_once - 1)
         end as by_b,
-        1 - valued.p * valued.repeat_purchases
-        / (valued.p * valued.repeat_purchases + valued.q - 1) as by_p,
-        -valued.q / (valued.p * valued.repeat_purchases + valued.q - 1) as by_q,
-        valued.v / (
-            valued.v + valued.repeat_purchases * coalesce(valued.mean_repeat_amount, 0)
-        ) as by_v
+        1 - given.p * valued.repeat_purchases
+        / (given.p * valued.repeat_purchases + given.q - 1) as by_p,
+        -given.q / (given.p * valued.repeat_purchases + given.q - 1) as by_q,
+        given.v
+        / (given.v + valued.repeat_purchases * valued.mean_repeat_amount) as by_v
     from valued
+    cross join trusted_parameters as given
     inner join scores
         on valued.repeat_purchases = scores.repeat_purchases
             and valued.age_weeks = scores.age_weeks
 ),
 
 -- The 90th percentile of a normal distribution lies 1.28 standard deviations up.
-spread_out as (
+spread_out as {{ computed_once() }} (
     select
-        *,
-        least(
-            1.2815515655446004 * sqrt(
-                greatest(
-                    {{ clv_variance({'r': 'by_r', 'alpha': 'by_alpha', 'a': 'by_a', 'b': 'by_b'}) }}
-                    + {{ clv_variance({'p': 'by_p', 'q': 'by_q', 'v': 'by_v'}) }},
-                    0
-                )
-            ),
-            50
+        predicted.*,
+        trusted_parameters.version,
+        predicted.order_value * predicted.discounted_orders as predicted_value,
+        exp(
+            least(
+                1.2815515655446004 * sqrt(
+                    greatest(
+                        {{ clv_variance(['r', 'alpha', 'a', 'b']) }}
+                        + {{ clv_variance(['p', 'q', 'v']) }},
+                        0
+                    )
+                ),
+                50
+            )
         ) as spread
     from predicted
+    cross join trusted_parameters
 ),
 
 final as (
@@ -141,9 +150,9 @@ final as (
         spread_out.orders_365d as expected_orders_365d,
         {{ predicted_amount('spread_out.order_value') }} as expected_order_value,
         {{ predicted_amount('spread_out.predicted_value') }} as predicted_value,
-        {{ predicted_amount('spread_out.predicted_value * exp(-spread_out.spread)') }}
+        {{ predicted_amount('spread_out.predicted_value / spread_out.spread') }}
             as predicted_value_p10,
-        {{ predicted_amount('spread_out.predicted_value * exp(spread_out.spread)') }}
+        {{ predicted_amount('spread_out.predicted_value * spread_out.spread') }}
             as predicted_value_p90,
         spread_out.version as parameters_version,
         case when spread_out.user_id is not null then {{ utc_date(as_of()) }} end as predicted_on,
