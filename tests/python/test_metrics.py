@@ -53,7 +53,7 @@ def parsed(sample_warehouse: Any) -> Any:
 def test_the_configuration_is_valid(parsed: Any) -> None:
     """Against the database too: each measure, dimension and metric is queried once."""
     said = call(parsed, "mf", "validate-configs")
-    found = [line for line in said.splitlines() if "Successfully" in line]
+    found = [line for line in said.splitlines() if "Successfully validated" in line]
     assert len(found) >= 6, said
     assert all("ERRORS: 0, FUTURE_ERRORS: 0, WARNINGS: 0" in line for line in found), said
 
