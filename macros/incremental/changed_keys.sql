@@ -65,6 +65,11 @@
         {%- set entry = given if given is mapping and given.relation is defined else {'relation': given} -%}
         {%- set node = node_of_relation(entry.relation) -%}
         {%- set entry_columns = entry.columns if entry.columns else columns -%}
+        {%- if kind_of_upstream(node) == 'tracked' and not node.config.get('meta', {}).get('tracked_keys') -%}
+            {{ exceptions.raise_compiler_error(
+                'changed_keys in ' ~ model.name ~ ': ' ~ node.name ~ ' logs no keys; give it meta.tracked_keys, a list of its columns.'
+            ) }}
+        {%- endif -%}
         {%- do normalized.append({
             'name': node.name,
             'relation': entry.relation,

@@ -11,6 +11,7 @@ from typing import Any
 
 import dbt_project
 import pytest
+import small_project
 from conftest import FAST, Database
 from test_project import NO_TESTS, contents
 
@@ -210,3 +211,24 @@ def test_the_log_is_not_pruned_while_a_model_is_written(built: Any) -> None:
         assert is_logged()
     dbt_project.run(built, "run", "dim_time")
     assert not is_logged()
+
+
+def test_an_upstream_that_logs_no_keys_is_refused(database: Any, tmp_path: Path) -> None:
+    """Its changes would be missed silently."""
+    config = (
+        "{{ config(materialized='incremental', incremental_strategy='changed_keys',"
+        " unique_key='id') }}\n"
+    )
+    project = small_project.write_project(
+        tmp_path / "project",
+        {
+            "above": config + "select 1 as id",
+            "below": config
+            + "{%- set keys = changed_keys('id', [ref('above')]) %}\n"
+            + "select * from {{ ref('above') }} where {{ is_in(keys) }}",
+        },
+    )
+    with pytest.raises(
+        dbt_project.DbtFailed, match=r"in below: above logs no keys; give it meta\.tracked_keys"
+    ):
+        dbt_project.run(database, "run", project=project)
