@@ -159,7 +159,12 @@ def test_a_backfill_rebuilds_a_window_and_only_that(built: Any) -> None:
     whole = {"from": "1900-01-01", "to": "2100-12-31"}
     dbt_project.build(built, options=NO_TESTS, variables=whole)
     after = contents(built)
-    untouched = ("marts.user_analytics",)  # users without any fact lie in no window
+    untouched = (
+        "marts.user_analytics",  # users without any fact lie in no window
+        # The history of what builds saw keeps what they saw of the spoilt rows.
+        "snapshots.snp_user_segments",
+        "marts.segment_transitions",
+    )
     assert {k: v for k, v in after.items() if k not in untouched} == {
         k: v for k, v in before.items() if k not in untouched
     }

@@ -335,6 +335,7 @@ MUTANTS = (
         "macros/incremental/is_latest_as_of.sql",
         "and {{ as_of() }} >= (select",
         "and {{ end_of_time() }} >= (select",
+        seed=893,
     ),
     Mutant(
         "as_of never goes back",
