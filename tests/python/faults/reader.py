@@ -15,7 +15,13 @@ from faults.builder import context
 # What an analyst reads, and what must always be there.
 SCHEMAS = ("marts", "intermediate", "reporting", "quarantine", "snapshots")
 # Columns that follow the clock of the query, and one that names the transaction of a raw row.
-LEFT_OUT = ("days_since_signup", "days_since_last_activity", "_row_xid")
+LEFT_OUT = ("days_since_signup", "days_since_last_activity", "recency_days", "_row_xid")
+# This snapshot is dated by the clock of the build; as of when a state is, another column says.
+DATED_BY_THE_BUILD = {
+    "snapshots.snp_user_segments": (
+        *("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to"),
+    )
+}
 # A view of several marts is between two builds for as long as one of them is; no row of it may be
 # missing or twice, by this key.
 OF_SEVERAL = {"reporting.user_analytics": "user_id"}
@@ -54,7 +60,9 @@ def questions(session: psycopg.Connection) -> list[Question]:
         [list(SCHEMAS), list(LEFT_OUT)],
     ).fetchall()
     asked = []
-    for schema, name, columns in found:
+    for schema, name, all_columns in found:
+        without = DATED_BY_THE_BUILD.get(f"{schema}.{name}", ())
+        columns = [column for column in all_columns if column not in without]
         fingerprint = sql.SQL("coalesce(sum(hashtextextended(row({})::text, 0)), 0)::text").format(
             sql.SQL(", ").join(map(sql.Identifier, columns))
         )

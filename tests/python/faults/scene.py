@@ -126,7 +126,12 @@ class Scene:
             with self._session() as session:
                 states = look(session, self.questions)
             self.expected[number] = Expected(self._workshop.contents(), states)
-        empty = [name for name, state in self.expected[0].states.items() if not state[0]]
+        empty = [
+            name
+            for name, state in self.expected[0].states.items()
+            # The first build sees nobody move.
+            if not state[0] and name != "marts.segment_transitions"
+        ]
         assert not empty, f"nothing is in {empty}, so nothing could go missing"
 
     def _ask(self) -> list[Question]:
