@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import subprocess
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple
 import dbt_project
 import pytest
 import yaml
+from conftest import new_database
+from replay.histories import CLV_ESTIMATE
 
 ROOT = dbt_project.ROOT
 MF = ROOT / ".venv-mf" / "bin" / "mf"
@@ -44,10 +47,19 @@ def call(database: Any, *command: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def parsed(sample_warehouse: Any) -> Any:
-    """The built sample, and the semantic manifest in target/, where mf looks for it."""
-    call(sample_warehouse, "dbt", "--quiet", "parse")
-    return sample_warehouse
+def parsed(server: Any, sample_warehouse: Any) -> Iterator[Any]:
+    """The built sample with predictions, and the semantic manifest in target/, where mf looks."""
+    with new_database(server, template=sample_warehouse.name) as made:
+        columns = {**CLV_ESTIMATE, "model": "mbg-nbd", "as_of": "2020-01-01", "users": 1}
+        with made.connect() as session:
+            session.execute(
+                f"insert into ml.clv_parameters ({', '.join(columns)}, repeaters)"
+                f" values ({', '.join(['%s'] * len(columns))}, 1)",
+                list(columns.values()),
+            )
+        dbt_project.run(made, "run", "int_clv_parameters", "user_clv")
+        call(made, "dbt", "--quiet", "parse")
+        yield made
 
 
 def test_the_configuration_is_valid(parsed: Any) -> None:
@@ -112,10 +124,10 @@ QUESTIONS = {
         """,
     ),
     "lifetime value by segment": Question(
-        "historic_value,valued_users,average_historic_value",
+        "historic_value,valued_users,average_historic_value,predicted_value",
         "user__rfm_segment",
         """
-        select rfm_segment, sum(historic_value), count(*), avg(historic_value)
+        select rfm_segment, sum(historic_value), count(*), avg(historic_value), sum(predicted_value)
         from marts.user_clv inner join marts.user_segments using (user_id) group by 1
         """,
     ),
