@@ -1,10 +1,10 @@
 {% macro postgres__drop_relation(relation) -%}
     {#-
         dbt renames the table that it replaces to a backup and drops that with all that reads it. Here what
-        reads it reads the successor first, so that nobody misses a view.
+        reads it reads the successor first, so that nobody misses a view; and what has to go is named.
     -#}
     {%- set successor = successor_of(relation) -%}
-    {%- if successor is none or not relations_on(relation) | length -%}
+    {%- if successor is none or not has_dependents(relation) -%}
         {%- do dbt.default__drop_relation(relation) -%}
         {{ return('') }}
     {%- endif -%}

@@ -2,7 +2,7 @@
     {#-
         A post-hook in the transaction: PostgreSQL itself refuses two versions of one key at one moment. It needs
         the extension btree_gist; where that cannot be had, the data tests of the model are what checks it. The key is
-        an expression there, so that the planner looks versions up in a btree index, which takes a tenth of the time.
+        an expression there, so that the planner looks versions up in a btree index, which is several times faster.
     -#}
     {%- if execute -%}
         {%- set name = index_name(this.identifier, '_no_overlaps') -%}

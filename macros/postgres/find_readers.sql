@@ -14,6 +14,22 @@
 {%- endmacro %}
 
 
+{% macro has_dependents(relation) -%}
+    {#- Whether a plain drop would be refused: views, but also functions, foreign keys and policies. -#}
+    {%- set query -%}
+        select exists (
+            select
+            from pg_class
+            inner join pg_depend
+                on (refclassid = 'pg_class'::regclass and refobjid = pg_class.oid)
+                    or (refclassid = 'pg_type'::regclass and refobjid = pg_class.reltype)
+            where pg_class.oid = {{ regclass_of(relation) }} and deptype = 'n'
+        )
+    {%- endset -%}
+    {{ return(run_query(query)[0][0]) }}
+{%- endmacro %}
+
+
 {% macro regclass_of(relation) -%}
     to_regclass('{{ (relation | string).replace("'", "''") }}')
 {%- endmacro %}

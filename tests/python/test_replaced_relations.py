@@ -146,6 +146,28 @@ def test_what_does_not_fit_is_dropped_and_named(warehouse: Any, project: Path) -
     assert leftovers(warehouse) == []
 
 
+def test_what_goes_without_a_view_is_named_too(warehouse: Any, project: Path) -> None:
+    run(warehouse, project)
+    dependents = {
+        "function marts.rows_of()": "create function marts.rows_of() returns setof marts.numbers"
+        " language sql as 'select null::marts.numbers'",
+        "policy few on table marts.guarded": "create policy few on marts.guarded"
+        " using (g in (select n from marts.numbers))",
+        "constraint of_number on table marts.guarded": "alter table marts.guarded"
+        " add constraint of_number foreign key (g) references marts.numbers (n)",
+    }
+    do(warehouse, "create table marts.guarded (g int)")
+    for name, statement in dependents.items():
+        do(warehouse, "alter table marts.numbers add unique (n)", statement)
+        with warned() as warnings:
+            run(warehouse, project, options=WARNINGS)
+        assert "was replaced. What stood on it" in warnings[0] and name in warnings[0], warnings
+    with warned() as warnings:
+        run(warehouse, project, options=WARNINGS)
+    assert "was replaced" not in warnings[0]
+    assert leftovers(warehouse) == []
+
+
 @pytest.mark.parametrize("kinds", [("table", "view"), ("view", "table")])
 def test_a_view_becomes_a_table_and_a_table_a_view(
     warehouse: Any, project: Path, kinds: tuple[str, str]
