@@ -314,7 +314,10 @@ class Workshop:
         with self.database.connect() as session:
             rows = session.execute(
                 """
-                select user_id, user_segment, rfm_segment, total_spent from marts.user_segments
+                -- Who was committed in the midst of the build is in the dimension at the next one.
+                select user_id, user_segment, rfm_segment, total_spent
+                from marts.user_segments
+                where user_id in (select user_id from marts.dim_users where is_current)
                 """
             ).fetchall()
             deleted = session.execute(
