@@ -268,6 +268,68 @@ def test_incremental_equals_full_with_parameters(shop: Shop, copy: Database) -> 
     assert used == [1, 1, 2, 1, 2]  # on the earlier day the second version was not known yet
 
 
+def test_an_order_that_moves_between_others_reaches_the_prediction(
+    shop: Shop, copy: Database
+) -> None:
+    """The activity of its user stays the same, so nobody else tells of it."""
+    fit(copy, shop)
+    dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
+    user_id = move_between(copy)
+    facts = (
+        "select repeat_purchases, p_alive, expected_orders_90d,"
+        " (select to_jsonb(a) from intermediate.int_user_activity as a"
+        f" where user_id = '{user_id}')"
+        " from intermediate.int_user_purchase_history inner join marts.user_clv using (user_id)"
+        f" where user_id = '{user_id}'"
+    )
+    before = ask(copy, facts)
+    dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
+    incremental, after = contents(copy), ask(copy, facts)
+
+    assert after[0] == before[0] - 1
+    assert after[1] != before[1] and after[2] != before[2]
+    assert after[3] == before[3]
+    dbt_project.build(copy, as_of=DAY, options=NO_TESTS, full_refresh=True)
+    assert contents(copy) == incremental
+
+
+def move_between(database: Database) -> str:
+    """A user's second of at least three orders moves to the moment of the first; returns whose."""
+    (user_id,) = ask(
+        database,
+        """
+        with ordered as (
+            select
+                user_id,
+                order_id,
+                ordered_at,
+                row_number() over user_orders as number,
+                count(*) over (partition by user_id) as orders,
+                min(ordered_at) over (partition by user_id) as first_ordered_at
+            from marts.fct_orders
+            where is_revenue
+            window user_orders as (partition by user_id order by ordered_at)
+        ),
+        moved as (
+            update raw.orders as orders
+            set order_date = ordered.first_ordered_at, _loaded_at = clock_timestamp()
+            from ordered
+            where orders.order_id = ordered.order_id
+                and ordered.order_id = (
+                    select order_id from ordered
+                    where number = 2 and orders = 3
+                        and ordered_at::date > first_ordered_at::date
+                    order by user_id
+                    limit 1
+                )
+            returning ordered.user_id
+        )
+        select user_id from moved
+        """,
+    )
+    return user_id
+
+
 def buy(database: Database) -> None:
     """A user who had bought once buys again, some days ago."""
     with database.connect() as session:

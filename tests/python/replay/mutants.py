@@ -126,12 +126,6 @@ MUTANTS = (
         "ref('user_rfm')",
     ),
     Mutant(
-        "purchase histories do not follow orders",
-        "models/intermediate/users/int_user_purchase_history.sql",
-        ", [ref('int_user_activity'), ref('fct_orders')])",
-        ", [ref('int_user_activity')])",
-    ),
-    Mutant(
         "purchase histories do not follow users and clocks",
         "models/intermediate/users/int_user_purchase_history.sql",
         ", [ref('int_user_activity'), ref('fct_orders')])",
@@ -141,12 +135,6 @@ MUTANTS = (
         "lifetime value does not follow its parameters",
         USERS + "user_clv.sql",
         "        ref('int_clv_parameters'),\n",
-        "",
-    ),
-    Mutant(
-        "lifetime value does not follow purchase histories",
-        USERS + "user_clv.sql",
-        "        ref('int_user_purchase_history'),\n",
         "",
     ),
     Mutant(
