@@ -43,8 +43,9 @@ def build(
 ) -> None:
     """Run `dbt build` on the warehouse's database, then list the marts with their rows.
 
-    One build runs at a time. The embedded server is started when needed, your own is checked
-    first; the exit code is dbt's: 1 when a model or a test failed, 2 when dbt did not get that far.
+    One build of a target runs at a time. The embedded server is started when needed, your own is
+    checked first; the exit code is dbt's: 1 when a model or a test failed, 2 when dbt did not get
+    that far.
     """
     follow_options(arguments or [])
     where = connection.settings()

@@ -84,13 +84,14 @@ class Settings:
 
     `parameters` are libpq's, `embedded` says whether it is the server of `warehouse up`, `source`
     names the profile and target they come from, `role` is the role that dbt takes on after
-    connecting.
+    connecting, `target` is the name of dbt's target.
     """
 
     parameters: dict[str, str] = dataclasses.field(repr=False)  # holds the password
     embedded: bool
     source: str
     role: str | None = None
+    target: str = ""
 
     @property
     def description(self) -> str:
@@ -148,7 +149,7 @@ def settings() -> Settings:
 
     host, socket = parameters.get("host", ""), Server().socket
     embedded = host.startswith("/") and Path(host).resolve() == socket.resolve()
-    return Settings(parameters, embedded, source, output.get("role") or None)
+    return Settings(parameters, embedded, source, output.get("role") or None, target.name)
 
 
 def connect(

@@ -1,4 +1,5 @@
-"""One build at a time: an advisory lock, held by a session of its own for as long as a build runs.
+"""One build of a target at a time: an advisory lock, held by a session of its own for as long as a
+build runs.
 
 PostgreSQL gives the lock back the moment its session ends, however the process ended.
 """
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from warehouse import connection
+from warehouse import connection, project
 from warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
@@ -41,9 +42,16 @@ _HOLDER = """
 """
 
 
+def lock_name(where: connection.Settings) -> str:
+    """What the lock is on: targets that own the schemas' names write the same tables, and share
+    it; every other one writes schemas of its own."""
+    shared = project.variable("exact_schema_targets")
+    return LOCK_NAME if where.target in shared else f"{LOCK_NAME} of {where.target}"
+
+
 @contextmanager
 def build_lock(where: connection.Settings, *, wait: bool) -> Iterator[None]:
-    """Hold the database's build lock; with `wait`, until another build is done.
+    """Hold the target's build lock; with `wait`, until another build is done.
 
     Raises WarehouseError with exit code 75 that names the holder, when there is one and `wait` is
     false.
@@ -52,9 +60,9 @@ def build_lock(where: connection.Settings, *, wait: bool) -> Iterator[None]:
         # Shown to whoever finds the lock taken, and in pg_stat_activity; cut off after 63 bytes.
         who = f"{LOCK_NAME} by {getpass.getuser()}@{platform.node()}, process {os.getpid()}"
         session.execute("select set_config('application_name', %s, false)", [who[:63]])
-        announced = False
-        while not _try(session):
-            holder = _describe_holder(session)
+        announced, name = False, lock_name(where)
+        while not _try(session, name):
+            holder = _describe_holder(session, name)
             if not wait:
                 raise WarehouseError(
                     f"Another build is running: {holder}. `warehouse build --wait` waits for it.",
@@ -71,16 +79,14 @@ def build_lock(where: connection.Settings, *, wait: bool) -> Iterator[None]:
         yield
 
 
-def _try(session: psycopg.Connection[Any]) -> bool:
-    row = session.execute(
-        "select pg_try_advisory_lock(hashtextextended(%s, 0))", [LOCK_NAME]
-    ).fetchone()
+def _try(session: psycopg.Connection[Any], name: str) -> bool:
+    row = session.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone()
     return bool(row and row[0])
 
 
-def _describe_holder(session: psycopg.Connection[Any]) -> str:
-    row = session.execute(_HOLDER, [LOCK_NAME]).fetchone()
+def _describe_holder(session: psycopg.Connection[Any], name: str) -> str:
+    row = session.execute(_HOLDER, [name]).fetchone()
     if row is None:
         return "it ended this moment"
-    name, user, pid, since = row
-    return f"{name} (database user {user}, backend {pid}, since {since} UTC)"
+    holder, user, pid, since = row
+    return f"{holder} (database user {user}, backend {pid}, since {since} UTC)"

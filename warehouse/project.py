@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from warehouse.errors import WarehouseError
 
@@ -27,3 +28,18 @@ def home() -> Path:
     profiles.yml does, default `.warehouse`."""
     named = os.environ.get(HOME_VARIABLE) or ".warehouse"
     return (root() / Path(named).expanduser()).resolve()
+
+
+def variable(name: str) -> Any:
+    """A variable of the project, as dbt_project.yml has it; one given to dbt by `--vars` is not
+    seen.
+
+    Raises:
+        WarehouseError: dbt_project.yml does not have it.
+    """
+    import yaml
+
+    given = yaml.safe_load((root() / "dbt_project.yml").read_text()).get("vars") or {}
+    if name not in given:
+        raise WarehouseError(f"The variable {name} is missing in dbt_project.yml, under vars.")
+    return given[name]

@@ -113,7 +113,7 @@
     -#}
     {%- if node.resource_type == 'snapshot' or 'staging' in node.fqn and node.resource_type == 'model' -%}
         {{ return('loaded') }}
-    {%- elif node.config.get('incremental_strategy') == 'changed_keys' -%}
+    {%- elif node.config.materialized == 'incremental' and node.config.get('incremental_strategy') == 'changed_keys' -%}
         {{ return('tracked') }}
     {%- else -%}
         {{ return('lookup') }}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -88,6 +89,20 @@ def test_a_second_build_names_the_first_and_leaves(built: Any, tmp_path: Path) -
     assert "Another build is running: warehouse build by" in answer.stderr
     assert f"process {os.getpid()}" in answer.stderr
     assert "dim_time" not in answer.stdout
+
+
+def test_targets_of_one_database_lock_what_they_share(built: Any) -> None:
+    """dev and prod write the same schemas, ci has its own."""
+    with dbt_project.environment(built.environment):
+        where = connection.settings()
+    of = {name: dataclasses.replace(where, target=name) for name in ("dev", "prod", "ci", "eve")}
+    with lock.build_lock(of["dev"], wait=False), lock.build_lock(of["ci"], wait=False):
+        with pytest.raises(WarehouseError), lock.build_lock(of["prod"], wait=False):
+            pass
+        with pytest.raises(WarehouseError), lock.build_lock(of["ci"], wait=False):
+            pass
+        with lock.build_lock(of["eve"], wait=False):
+            pass
 
 
 def test_a_second_build_can_wait(built: Any, tmp_path: Path) -> None:

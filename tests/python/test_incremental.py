@@ -109,6 +109,58 @@ def test_a_backfill_goes_on_from_a_table_that_takes_all_its_keys(built: Any) -> 
         assert left.fetchone() == (0,)
 
 
+def test_a_backfill_that_ends_before_it_begins_is_refused(built: Any) -> None:
+    for window, end in (
+        ({"from": "2026-02-01", "to": "2026-01-31"}, "2026-01-31 23:59:59.999999"),
+        ({"from": "2026-02-01"}, "2025-06-30 23:59:59.999999"),
+    ):
+        with pytest.raises(dbt_project.DbtFailed, match=rf"from is '2026-02-01', .* {end}"):
+            dbt_project.run(built, "run", "fct_orders", variables=window, as_of="2025-06-30")
+
+
+def test_events_follow_the_dimension_of_types_and_not_its_seed(built: Any) -> None:
+    """The seed may be there a build before the dimension is: here two runs of the fact alone."""
+    facts = ("select count(*), count(*) filter (where event_type_key = 'unknown') from"
+             " marts.fct_user_events where event_type = 'dance'")  # fmt: skip
+    with built.connect() as session:
+        session.execute(
+            "update raw.events set event_type = 'Dance', _loaded_at = clock_timestamp()"
+            " where event_id in (select event_id from marts.fct_user_events limit 7)"
+        )
+    dbt_project.run(built, "run", "fct_user_events")
+    with built.connect() as session:
+        assert session.execute(facts).fetchone() == (7, 7)
+        session.execute("insert into staging.event_types values ('dance', 'engagement', null)")
+    dbt_project.run(built, "run", "fct_user_events")
+    dbt_project.run(built, "run", "dim_event_types", "fct_user_events")
+
+    with built.connect() as session:
+        assert session.execute(facts).fetchone() == (7, 0)
+
+
+def test_rows_without_a_key_make_no_version(built: Any) -> None:
+    """Of a source without a primary key; each run of a snapshot takes such a row once more."""
+    with built.connect() as session:
+        for table in ("users", "products"):
+            key = f"{table[:-1]}_id"
+            session.execute(f"alter table raw.{table} drop constraint {table}_pkey")
+            session.execute(f"alter table raw.{table} alter {key} drop not null")
+            session.execute(
+                f"insert into raw.{table} ({key}, updated_at, _loaded_at)"
+                " values (null, now(), clock_timestamp())"
+            )
+    count = (
+        "select (select count(*) from marts.dim_users), (select count(*) from marts.dim_products)"
+    )
+    models = ("snp_app__users", "snp_app__products", "dim_users", "dim_products")
+    with built.connect() as session:
+        before = session.execute(count).fetchone()
+    for full_refresh in (False, False, True):
+        dbt_project.build(built, *models, options=NO_TESTS, full_refresh=full_refresh)
+        with built.connect() as session:
+            assert session.execute(count).fetchone() == before
+
+
 def test_a_restored_warehouse_goes_on(built: Any, server: Server) -> None:
     """Another server gives other numbers to transactions and to tables."""
     folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -379,3 +380,20 @@ def test_the_marts_are_the_same_on_postgresql_16(
     dbt_project.build(database_16, as_of=as_of)
 
     assert contents(database_16, ("marts",)) == contents(built, ("marts",))
+
+
+def test_a_model_that_asks_for_changed_keys_asks_all_that_it_reads() -> None:
+    """What a model reads and does not follow changes without it."""
+    # A day of the calendar never changes.
+    followed_by_nobody = {"dim_date"}
+    seen = 0
+    for path in (dbt_project.ROOT / "models").rglob("*.sql"):
+        text = path.read_text()
+        call = re.search(r"changed_keys\(.*?\) %\}", text, re.DOTALL)
+        if call is None:
+            continue
+        seen += 1
+        followed = set(re.findall(r"ref\('(\w+)'\)", call.group()))
+        read = set(re.findall(r"ref\('(\w+)'\)", text.replace(call.group(), "")))
+        assert followed == read - followed_by_nobody, path.name
+    assert seen >= 15

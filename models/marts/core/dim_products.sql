@@ -34,7 +34,7 @@ with
 states as (
     select *
     from {{ ref('snp_app__products') }}
-    where {{ is_in(changed_products) }}
+    where {{ is_in(changed_products) }} and exclusion_reason is null
 ),
 
 dated as (

@@ -26,7 +26,7 @@ with
 states as (
     select *
     from {{ ref('snp_app__users') }}
-    where {{ is_in(changed_users) }}
+    where {{ is_in(changed_users) }} and exclusion_reason is null
 ),
 
 dated as (

@@ -29,7 +29,7 @@
     upstream(
         ref('dim_users'), columns='user_id', through=this, unless=has_user_key_at('event_timestamp')
     ),
-    ref('event_types'),
+    upstream(ref('dim_event_types'), columns='event_type', through=this),
 ], dated_by='event_timestamp') %}
 
 with
