@@ -1,8 +1,8 @@
 """`warehouse clv fit` and `warehouse clv backtest`: the parameters of the predicted lifetime value.
 
 `fit` estimates them and writes a version of them to `ml.clv_parameters`; the next build predicts
-with the newest one. `backtest` fits to what was known 90 days ago and compares what it predicts
-with what came, beside two rules that need no model.
+with the one that is fitted to the latest day. `backtest` fits to the orders until 90 days ago and
+compares what it predicts with what came, beside two rules that need no model.
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ class Model(StrEnum):
 
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", help="Know nothing from after the end of this day (UTC); default now."),
+    typer.Option(
+        "--as-of",
+        help="Leave out orders from after the end of this day (UTC); default now. Statuses,"
+        " amounts and the set of living users are those of now.",
+    ),
 ]
 Which = Annotated[
     Model,
@@ -49,9 +53,10 @@ Which = Annotated[
 def fit(as_of: AsOf = None, model: Which = Model.MBG_NBD) -> None:
     """Estimate the parameters of the predicted lifetime value, by maximum likelihood.
 
-    A version of them goes to ml.clv_parameters, with standard errors and covariances; the next
-    build predicts with it. Too few users, or a fit that is not to be trusted, are refused: that is
-    written down as well, and user_clv gives the reason where it has no older parameters.
+    A version of them goes to ml.clv_parameters, with standard errors and covariances. A build
+    predicts with the version that is fitted to the latest day, up to its own. Too few users, or a
+    fit that is not to be trusted, are refused: that is written down as well, and user_clv gives the
+    reason where it has no older parameters.
     """
     from warehouse import clv_data
 
@@ -85,7 +90,7 @@ def backtest(
         Path | None, typer.Option("--plot", help="Write the calibration as an SVG file.")
     ] = None,
 ) -> None:
-    """Predict the last 90 days from what was known before, and compare with what came.
+    """Predict the last 90 days from the orders before, and compare with what came.
 
     Shows the mean absolute error and the calibration by tenths of the users, beside two naive
     rules. Nothing is written to the database.
@@ -140,7 +145,10 @@ def show_fit(found: Any, version: int) -> None:
             " independent, so predicted values may be off for the most frequent buyers.",
             style="yellow",
         )
-    console.print("Run `warehouse build`: it predicts with them.")
+    console.print(
+        "Run `warehouse build`: it predicts with the version that is fitted to the latest day, of"
+        " one day the newest. A version of an earlier day counts for builds as of back then."
+    )
 
 
 def _print(text: str) -> None:

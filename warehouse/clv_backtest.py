@@ -1,7 +1,8 @@
 """The predictions against what came: fit to the past, predict a quarter, compare.
 
-The quarter is the last 90 days before `as_of`. What was known at its beginning is fitted, and
-scored by the same SQL as the mart. Two rules that need no model predict it too:
+The quarter is the last 90 days before `as_of`. The orders until its beginning are fitted, and
+scored by the same SQL as the mart. Only orders from after that day are left out: statuses, amounts
+and the set of living users are those of now. Two rules that need no model predict it too:
 
     same again   as many purchases as in the 90 days before
     own rate     repeat purchases per day since the first purchase, times 90

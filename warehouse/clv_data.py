@@ -168,7 +168,8 @@ def read_purchases(
     Args:
         session: a connection; its time zone becomes UTC.
         queries: the project's SQL.
-        as_of: nothing from after it counts, and it ends the observation.
+        as_of: no order from after it counts, and it ends the observation. Statuses, amounts and
+            who is a living user are those of now.
 
     Returns:
         How often users bought, and what those who bought again spent.
@@ -257,10 +258,15 @@ def fit_all(purchases: Purchases, spending: Spending, model: str, as_of: datetim
     if counts["users"] < FEWEST_USERS:
         reason = f"only {counts['users']} users have bought, and {FEWEST_USERS} are needed"
         return dataclasses.replace(empty, refused_because=reason)
-    spenders = int(spending.users.sum())
-    if min(counts["repeaters"], spenders) < FEWEST_REPEATERS:
-        few = min(counts["repeaters"], spenders)
-        reason = f"only {few} users have bought again, and {FEWEST_REPEATERS} are needed"
+    repeaters, spenders = counts["repeaters"], int(spending.users.sum())
+    if repeaters < FEWEST_REPEATERS:
+        reason = f"only {repeaters} users have bought again, and {FEWEST_REPEATERS} are needed"
+        return dataclasses.replace(empty, refused_because=reason)
+    if spenders < FEWEST_REPEATERS:
+        reason = (
+            f"only {spenders:,} of {repeaters:,} repeat buyers spent anything, net of refunds;"
+            f" {FEWEST_REPEATERS} are needed"
+        )
         return dataclasses.replace(empty, refused_because=reason)
     of_purchases, of_spending = fit_purchases(purchases, model), fit_spending(spending)
     problems = [

@@ -31,8 +31,13 @@ FEWEST_REPEATERS = 100
 
 # The logarithms are kept within these bounds, and an estimate near one of them is no estimate.
 LOWEST, HIGHEST = np.log(1e-6), np.log(1e6)
-# The series of the scoring is exact enough down to here: 0.02 weeks are three hours and a half.
+# Within these bounds the series of the scoring is exact and short enough, and the table of the
+# parameters has them as well. 0.02 weeks are three hours and a half.
 SMALLEST_ALPHA = 0.02
+LARGEST_R = 10.0
+LARGEST_A = 100.0
+# Purchases in a week, r / alpha: a day counts once.
+LARGEST_RATE = 7.0
 # How flat the mean log-likelihood of a user must be at its maximum.
 FLAT = 1e-6
 
@@ -188,7 +193,7 @@ def fit_purchases(data: Purchases, model: str) -> Estimate:
         model: a key of MODELS.
 
     Returns:
-        r, alpha, a and b.
+        r, alpha, a and b; beyond the bounds of the scoring they have a problem.
     """
     typical = max(float(np.average(data.age, weights=data.users)), 1.0)
     starts = [np.log([r, typical * r, a, b]) for r, a, b in STARTS_OF_PURCHASES]
@@ -198,10 +203,36 @@ def fit_purchases(data: Purchases, model: str) -> Estimate:
         starts,
         data.user_count,
     )
-    if found.problem is None and found.parameters["alpha"] < SMALLEST_ALPHA:
-        problem = f"alpha is {found.parameters['alpha']:.3g} weeks, below {SMALLEST_ALPHA}"
-        return dataclasses.replace(found, problem=problem)
+    if found.problem is None:
+        return dataclasses.replace(found, problem=out_of_bounds(found.parameters))
     return found
+
+
+def out_of_bounds(parameters: dict[str, float]) -> str | None:
+    """Why the scoring cannot use these parameters, in words; None when it can.
+
+    Args:
+        parameters: r, alpha (weeks) and a.
+    """
+    r, alpha, a = (parameters[name] for name in ("r", "alpha", "a"))
+    if r > LARGEST_R:
+        return (
+            f"users hardly differ in how often they buy: r is {r:.4g}, and above {LARGEST_R:g}"
+            " the predictions would not be exact"
+        )
+    if alpha < SMALLEST_ALPHA:
+        return f"alpha is {alpha:.3g} weeks, below {SMALLEST_ALPHA}"
+    if r > LARGEST_RATE * alpha:
+        return (
+            f"users would buy {r / alpha:.3g} times a week while they stay (r / alpha), and"
+            f" {LARGEST_RATE:g} is the most, because a day counts once"
+        )
+    if a > LARGEST_A:
+        return (
+            f"users hardly differ in how readily they leave: a is {a:.4g}, and above"
+            f" {LARGEST_A:g} the predictions would take too long"
+        )
+    return None
 
 
 def fit_spending(data: Spending) -> Estimate:

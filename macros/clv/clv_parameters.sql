@@ -9,7 +9,7 @@
 
 
 {% macro create_clv_parameters() -%}
-    {#- For on-run-start, and for `warehouse clv fit`, which may come first. -#}
+    {#- For on-run-start; `warehouse clv fit` refuses a database without it. -#}
     {%- set parameters = clv_parameters() -%}
     {#- Two first runs at once would both try to create; the lock ends with the transaction. -#}
     select pg_advisory_xact_lock(hashtext('{{ parameters }}'));
@@ -39,7 +39,10 @@
             refused_because is not null
             or (
                 num_nulls(r, alpha, a, b, p, q, v, {{ clv_covariances() | join(', ') }}) = 0
+                and r <= 10
+                and r <= 7 * alpha
                 and alpha >= 0.02
+                and a <= 100
                 and q > 1
             )
         )

@@ -8,9 +8,12 @@
 
         It is C / (a-1) * (1 - w^(a-1) * F(A, a-1; C; z)) with the factor a-1 drawn out of all terms but the first,
         so that nothing is divided by nearly nothing where a is about 1. MBG/NBD is the same with b + 1 for b.
+        The division by C itself is left out where C is below 1, because it may be nothing.
 
         The terms are summed up as whole numbers of 1e-14: their sum is the same in any order, so an incremental
-        build gives the digits of a full one.
+        build gives the digits of a full one. Within the bounds of ml.clv_parameters no term is above 2e18.
+        Beyond them a term is cut off at exp(11.4), just below the end of bigint: such a sum is wrong, but it
+        stops no build.
     -#}
     {%- set month = 4.345 -%}
     {%- set step = 0.001 -%}
@@ -102,7 +105,8 @@
             longest_series.a,
             (longest_series.upper_a + numbers.n - 1)
             * case when numbers.n = 1 then 1 else (longest_series.a + numbers.n - 2) / numbers.n end
-            / (longest_series.lower_c + numbers.n - 1) as ratio
+            / case when numbers.n = 1 then greatest(longest_series.lower_c, 1) else longest_series.lower_c + numbers.n - 1 end
+                as ratio
         from longest_series
         cross join {{ numbers_from_one('longest_series.term_count', 'numbers') }}
     ),
@@ -171,9 +175,12 @@
                 round(
                     1e14 * terms.sign
                     * exp(
-                        greatest(
-                            terms.ln_size + terms.n * classified.ln_z + (classified.a - 1) * classified.ln_w,
-                            -600
+                        least(
+                            greatest(
+                                terms.ln_size + terms.n * classified.ln_z + (classified.a - 1) * classified.ln_w,
+                                -600
+                            ),
+                            11.4
                         )
                     )
                 )::bigint
@@ -192,8 +199,9 @@
             age_weeks,
             set_number,
             horizon,
-            lower_c * (
-                case
+            -- Rounding may leave less than nothing.
+            greatest(
+                lower_c * case
                     when abs((a - 1) * ln_w) < 0.001
                         then
                             -ln_w * (
@@ -204,7 +212,8 @@
                             )
                     else (1 - exp(greatest((a - 1) * ln_w, -600))) / (a - 1)
                 end
-                - coalesce(tail, 0)
+                - greatest(lower_c, 1) * coalesce(tail, 0),
+                0
             ) as orders
         from summed
     ),
@@ -238,7 +247,8 @@
         {%- endif %} / power(1 + parameters.monthly_discount, {{ number }})
         {%- endfor %} as discounted_orders,
         {%- for name in by %}
-        (ln(pivoted.orders_{{ name }}_up) - ln(pivoted.orders_{{ name }}_down)) / {{ 2 * step }} as by_{{ name }}{{ ',' if not loop.last }}
+        (ln(nullif(pivoted.orders_{{ name }}_up, 0)) - ln(nullif(pivoted.orders_{{ name }}_down, 0)))
+        / {{ 2 * step }} as by_{{ name }}{{ ',' if not loop.last }}
         {%- endfor %}
     from pivoted
     cross join {{ parameters }} as parameters

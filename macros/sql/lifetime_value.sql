@@ -19,6 +19,11 @@
 {%- endmacro %}
 
 
+{% macro expected_order_value(repeat_purchases, mean_amount) -%}
+    p * (v + {{ repeat_purchases }} * {{ mean_amount }}) / (p * {{ repeat_purchases }} + q - 1)
+{%- endmacro %}
+
+
 {% macro predicted_amount(expression) -%}
     {#- A prediction is no reason to stop a build: what does not fit into the type of amounts is cut off. -#}
     case when {{ expression }} > 1e15 then 1e15 else {{ expression }} end::{{ amount_type() }}

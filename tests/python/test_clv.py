@@ -190,13 +190,32 @@ def test_a_version_is_written_down_whole(shop: Shop, copy: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["alpha = null", "alpha = 0.01", "q = 1", "r = -1", "cov_b_a = null", "model = 'x'"]
+    "wrong",
+    [
+        *("alpha = null", "q = 1", "r = -1", "cov_b_a = null", "model = 'x'"),
+        # Just beyond each bound of the fit, with all others kept.
+        f"r = 0.1, alpha = {clv_fit.SMALLEST_ALPHA} - 1e-9",
+        f"r = {clv_fit.LARGEST_R} + 1e-9, alpha = 100",
+        f"r = 1, alpha = 1 / ({clv_fit.LARGEST_RATE} + 1e-9)",
+        f"a = {clv_fit.LARGEST_A} + 1e-9",
+    ],
 )
 def test_no_trusted_version_is_half_filled(shop: Shop, copy: Database, wrong: str) -> None:
     """Whoever writes it: the mart relies on it."""
     fit(copy, shop)
     with copy.connect() as session, pytest.raises(psycopg.errors.CheckViolation):
         session.execute(f"update ml.clv_parameters set {wrong}")
+
+
+def test_a_trusted_version_may_lie_at_the_bounds(shop: Shop, copy: Database) -> None:
+    """The table takes what the fit takes: the same numbers in both."""
+    fit(copy, shop)
+    with copy.connect() as session:
+        for at in (
+            f"r = {clv_fit.LARGEST_R}, alpha = {clv_fit.LARGEST_R} / {clv_fit.LARGEST_RATE}",
+            f"r = 0.1, alpha = {clv_fit.SMALLEST_ALPHA}, a = {clv_fit.LARGEST_A}",
+        ):
+            session.execute(f"update ml.clv_parameters set {at}")
 
 
 # --- The mart ---------------------------------------------------------------------------------
@@ -377,7 +396,7 @@ def test_another_discount_reaches_everyone(shop: Shop, copy: Database) -> None:
 
 
 def test_percentiles_are_those_of_drawn_parameters(shop: Shop, copy: Database) -> None:
-    """P10 and P90 of a thousand draws from the estimates' own distribution, for some users."""
+    """P10 and P90 of three hundred draws from the estimates' own distribution, for some users."""
     fit(copy, shop, "mbg-nbd")
     dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
     (given,) = versions(copy)

@@ -298,6 +298,48 @@ def test_a_model_without_a_maximum_is_refused() -> None:
     assert found.refused_because.startswith("bg-nbd: the fit did not converge: ")
 
 
+def test_too_few_who_spent_are_refused() -> None:
+    """Many bought again, but hardly anybody kept what they had bought."""
+    purchases = generate("bg-nbd", 1500, 10, 0.8, 6.0, 0.8, 2.5)
+    spending = spend(purchases, 2, 6.0, 4.0, 45.0)
+    few = Spending(spending.x[:50], spending.m[:50], spending.users[:50])
+    found = clv_data.fit_all(purchases, few, "bg-nbd", MOMENT)
+
+    assert purchases.repeater_count > 500
+    assert found.refused_because == (
+        f"only 50 of {purchases.repeater_count:,} repeat buyers spent anything, net of refunds;"
+        " 100 are needed"
+    )
+
+
+def test_users_who_all_buy_alike_are_refused() -> None:
+    """Their r is large and trusted by the likelihood, but the series would cancel."""
+    purchases = generate("mbg-nbd", 4000, 13, 60.0, 60.0, 0.8, 2.5)
+    found = clv_data.fit_all(purchases, spend(purchases, 2, 6.0, 4.0, 45.0), "mbg-nbd", MOMENT)
+
+    assert found.purchases is not None and found.purchases.covariance is not None
+    assert found.refused_because == (
+        "mbg-nbd: users hardly differ in how often they buy:"
+        f" r is {found.parameters['r']:.4g}, and above 10 the predictions would not be exact"
+    )
+
+
+@pytest.mark.parametrize(
+    ("beyond", "reason"),
+    [
+        ({"r": 10.1}, "users hardly differ in how often they buy: r is 10.1, and above 10"),
+        ({"alpha": 0.019}, "alpha is 0.019 weeks, below 0.02"),
+        ({"r": 1.0, "alpha": 0.1}, "users would buy 10 times a week while they stay"),
+        ({"a": 101.0}, "users hardly differ in how readily they leave: a is 101, and above 100"),
+    ],
+)
+def test_parameters_beyond_the_bounds_have_a_reason(beyond: dict, reason: str) -> None:
+    at = {"r": 10.0, "alpha": 10 / 7, "a": 100.0, "b": 1.0}
+
+    assert clv_fit.out_of_bounds(at) is None
+    assert (clv_fit.out_of_bounds({**at, **beyond}) or "").startswith(reason)
+
+
 def test_purchases_too_close_for_the_series_are_refused() -> None:
     purchases = generate("bg-nbd", 1500, 12, 0.02, 0.003, 0.8, 2.5)
     found = clv_fit.fit_purchases(purchases, "bg-nbd")

@@ -105,6 +105,17 @@ QUESTIONS = {
         from marts.active_users
         """,
     ),
+    "active users by month": Question(
+        "daily_active_users,weekly_active_users,monthly_active_users,stickiness",
+        "metric_time__month",
+        """
+        select distinct on (1) date_trunc('month', metric_date)::date,
+            daily_active_users, weekly_active_users, monthly_active_users,
+            daily_active_users::numeric / monthly_active_users
+        from marts.active_users
+        order by 1, metric_date desc
+        """,
+    ),
     "sessions per user by month": Question(
         "active_users,sessions_per_user",
         "metric_time__month",

@@ -83,8 +83,8 @@ predicted as {{ computed_once() }} (
         valued.p_alive * scores.orders_90d as orders_90d,
         valued.p_alive * scores.orders_365d as orders_365d,
         valued.p_alive * scores.discounted_orders as discounted_orders,
-        given.p * (given.v + valued.repeat_purchases * valued.mean_repeat_amount)
-        / (given.p * valued.repeat_purchases + given.q - 1) as order_value,
+        {{ expected_order_value('valued.repeat_purchases', 'valued.mean_repeat_amount') }}
+            as order_value,
         scores.by_r
         - (1 - valued.p_alive) * given.r
         * ln((given.alpha + valued.age_weeks) / (given.alpha + valued.recency_weeks)) as by_r,
