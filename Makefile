@@ -47,7 +47,7 @@ setup: $(INSTALLED)  ## Install everything into .venv, and the dbt packages
 
 .PHONY: lock
 lock: $(INSTALLED)  ## Resolve requirements/*.in anew into the locked files
-	@for name in uv warehouse dbt-1.11 metrics bench-sqlmesh bench-dbt-duckdb; do \
+	@for name in uv warehouse dbt-1.11 metrics spark bench-sqlmesh bench-dbt-duckdb; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 			--upgrade --excludes requirements/excluded.txt requirements/$$name.in --output-file requirements/$$name.txt; \
 	done
@@ -124,6 +124,20 @@ test-dbt-1.11: setup  ## The laws of the dbt project under dbt-core 1.11, in an 
 test-clv: setup  ## Customer lifetime value alone: the fit, the scores, the mart
 	@$(BIN)/pytest tests/python/test_clv_fit.py tests/python/test_clv_scores.py tests/python/test_clv.py
 
+SPARK_VENV := .venv-spark
+SPARK_INSTALLED := $(SPARK_VENV)/.installed
+
+$(SPARK_INSTALLED): requirements/spark.txt $(INSTALLED)
+	@echo "Installing Spark into $(SPARK_VENV)"
+	@$(UV) venv --quiet --allow-existing --python $(BIN)/python $(SPARK_VENV)
+	@$(UV) pip install --quiet --python $(SPARK_VENV)/bin/python --require-hashes --no-deps -r requirements/warehouse.txt -r requirements/spark.txt
+	@$(UV) pip install --quiet --python $(SPARK_VENV)/bin/python --no-deps --editable .
+	@touch $@
+
+.PHONY: test-spark
+test-spark: setup $(SPARK_INSTALLED)  ## The scores of lifetime value in Spark 4, in an environment of its own; needs Java 17
+	@$(SPARK_VENV)/bin/pytest tests/python/test_clv_spark.py
+
 N ?= 100
 SEED ?=
 
@@ -177,5 +191,5 @@ bench-readme: setup  ## Write the numbers of the last whole `make bench` into be
 
 .PHONY: clean
 clean: down  ## Remove everything that was made: environment, data, sample, dbt's files
-	@rm -rf $(VENV) $(OTHER_VENV) $(METRICS_VENV) $(VENV)-bench-* .warehouse sample target logs dbt_packages .pytest_cache .ruff_cache .hypothesis warehouse.egg-info
+	@rm -rf $(VENV) $(OTHER_VENV) $(METRICS_VENV) $(SPARK_VENV) $(VENV)-bench-* .warehouse sample target logs dbt_packages .pytest_cache .ruff_cache .hypothesis warehouse.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -25,5 +25,15 @@
 
 
 {% macro numbers_from_one(up_to, alias) -%}
+    {{ return(adapter.dispatch('numbers_from_one')(up_to, alias)) }}
+{%- endmacro %}
+
+
+{% macro default__numbers_from_one(up_to, alias) -%}
     lateral generate_series(1, {{ up_to }}) as {{ alias }} (n)
+{%- endmacro %}
+
+
+{% macro spark__numbers_from_one(up_to, alias) -%}
+    lateral explode(sequence(1, {{ up_to }})) as {{ alias }} (n)
 {%- endmacro %}

@@ -36,6 +36,14 @@
 
 
 {% macro computed_once() -%}
+    {{ return(adapter.dispatch('computed_once')()) }}
+{%- endmacro %}
+
+
+{% macro default__computed_once() -%}
     {#- PostgreSQL puts an expression wherever its name is used, and computes it as often, unless it is told not to. -#}
     materialized
 {%- endmacro %}
+
+
+{% macro spark__computed_once() -%}{%- endmacro %}

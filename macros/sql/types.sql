@@ -7,4 +7,12 @@
 {% macro amount_type() -%}numeric(20, 4){%- endmacro %}
 
 
-{% macro float_type() -%}double precision{%- endmacro %}
+{% macro float_type() -%}
+    {{ return(adapter.dispatch('float_type')()) }}
+{%- endmacro %}
+
+
+{% macro default__float_type() -%}double precision{%- endmacro %}
+
+
+{% macro spark__float_type() -%}double{%- endmacro %}
