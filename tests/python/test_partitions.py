@@ -219,6 +219,103 @@ def test_partitions_are_switched_on_changed_and_off(warehouse: Any, project: Pat
     )
 
 
+def test_the_constraints_of_a_contract_stay_when_partitions_change(
+    warehouse: Any, project: Path
+) -> None:
+    """A primary key, a unique constraint, a foreign key and a check; by hash, whose field is id."""
+    do(
+        warehouse,
+        "create table public.kinds as select distinct coalesce(kind, '') as kind from public.given",
+        "alter table public.kinds add primary key (kind)",
+    )
+
+    def yml(*more: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "config": {"contract": {"enforced": True}},
+            "constraints": [
+                {"type": "primary_key", "columns": ["id", "at"]},
+                {"type": "unique", "columns": ["at", "id"]},
+                {
+                    "type": "foreign_key",
+                    "columns": ["kind"],
+                    "expression": "public.kinds (kind)",
+                },
+            ],
+            "columns": [
+                {
+                    "name": "id",
+                    "data_type": "int",
+                    "constraints": [{"type": "check", "expression": "id >= 0"}],
+                },
+                {"name": "at", "data_type": "timestamptz"},
+                {
+                    "name": "kind",
+                    "data_type": "text",
+                    "constraints": [{"type": "not_null"}],
+                },
+                *more,
+            ],
+        }
+
+    def write(columns: str = "", condition: str = "true", *more: Any, **config: Any) -> None:
+        write_model(
+            project,
+            "rows",
+            f"select id, at, coalesce(kind, '') as kind{columns} from public.given"
+            f" where {condition}",
+            yml(*more),
+            materialized="incremental",
+            on_schema_change="append_new_columns",
+            **config,
+        )
+
+    constraints = (
+        "select pg_get_constraintdef(oid) from pg_constraint"
+        " where conrelid = 'marts.rows'::regclass and contype != 'n' order by 1"
+    )
+    write()
+    run(warehouse, project)
+    declared = ask(warehouse, constraints)
+    assert [definition.split()[0] for (definition,) in declared] == [
+        "CHECK",
+        "FOREIGN",
+        "PRIMARY",
+        "UNIQUE",
+    ]
+    by_hash = {"fields": ["id"], "method": "hash", "partitions": 2}
+    for partition_by in (BY_MONTH, by_hash, BY_MONTH, None):
+        write("", "false", **({"partition_by": partition_by} if partition_by else {}))
+        run(warehouse, project)
+        assert ask(warehouse, constraints) == declared, partition_by
+        assert ask(warehouse, "select count(*) from marts.rows") == 10
+        for wrong, error in (
+            ("id, at, kind from marts.rows limit 1", psycopg.errors.UniqueViolation),
+            ("-1, at, kind from marts.rows limit 1", psycopg.errors.CheckViolation),
+            ("99, at, 'none' from marts.rows limit 1", psycopg.errors.ForeignKeyViolation),
+            ("99, at, null from marts.rows limit 1", psycopg.errors.NotNullViolation),
+        ):
+            with pytest.raises(error):
+                do(warehouse, f"insert into marts.rows select {wrong}")
+
+    # Columns that change with the partitions: which old rows get what is not ours to say.
+    part = {"name": "part", "data_type": "int"}
+    write(", part", "true", part, partition_by=BY_MONTH)
+    with pytest.raises(
+        dbt_project.DbtFailed,
+        match="rows: its partitions and its columns change in one build.*New columns: part;"
+        " columns that go: none; other types: none",
+    ):
+        run(warehouse, project)
+    assert partitions(warehouse, "rows") == {}
+
+    write("", "false", partition_by={"fields": ["kind"], "method": "list"})
+    with pytest.raises(
+        dbt_project.DbtFailed,
+        match=r"rows: partition_by.fields is kind; it takes columns that the primary_key \(id, at\)",
+    ):
+        run(warehouse, project)
+
+
 def test_a_full_refresh_swaps_under_the_eyes_of_a_reader(warehouse: Any, project: Path) -> None:
     """Contract, grants, comments and --empty with it."""
     columns = [
