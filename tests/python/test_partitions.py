@@ -12,7 +12,7 @@ import dbt_project
 import psycopg
 import pytest
 from conftest import new_database
-from small_project import ask, do, run, write_model, write_project
+from small_project import WARNINGS, ask, do, run, warned, write_model, write_project
 
 pytestmark = pytest.mark.dbt
 
@@ -166,6 +166,74 @@ def test_partitions_come_with_the_rows(database: Any, tmp_path: Path, strategy: 
         run(database, project, options=("--warn-error",))
 
 
+def test_what_waits_in_the_default_partition_moves_or_is_named(
+    warehouse: Any, project: Path
+) -> None:
+    """Without a row of its period in the batch; and the partition goes when it is not declared."""
+
+    def build(query: str = "select id, at from public.given where false", **change: Any) -> str:
+        write_model(
+            project,
+            "rows",
+            query,
+            materialized="incremental",
+            partition_by={**BY_MONTH, **change},
+        )
+        with warned() as said:
+            run(warehouse, project, options=WARNINGS)
+        return said[0]
+
+    build("select id, at from public.given")
+    do(
+        warehouse,
+        "insert into marts.rows (id, at) values"
+        " (98, null), (99, 'infinity'), (100, '2026-05-05'), (101, '2025-05-05')",
+        # A partition made by hand that covers the beginning of a month and no more.
+        "create table partitions.rows_by_hand partition of marts.rows"
+        " for values from ('2027-01-01 00:00:00+00') to ('2027-01-02 00:00:00+00')",
+        "insert into marts.rows (id, at) values (102, '2027-01-20')",
+    )
+    before = {
+        JANUARY: 3,
+        FEBRUARY: 7,
+        MARCH: 0,
+        month("2027-01-01", "2027-01-02"): 0,
+    }
+    assert partitions(warehouse, "rows") == {**before, "DEFAULT": 5}
+    in_default = "3 rows are in the default partition partitions.rows_default_"
+    partly = "(2 null or infinite, 1 of a period whose partition is missing or covers a part of it)"
+    said = build()
+    moved = {
+        **before,
+        month("2025-05-01", "2025-06-01"): 1,
+        month("2026-05-01", "2026-06-01"): 1,
+        month("2027-02-01", "2027-03-01"): 0,
+    }
+    assert partitions(warehouse, "rows") == {**moved, "DEFAULT": 3}
+    assert f"rows: {in_default}" in said and partly in said
+
+    said = build(default_partition=False)
+    assert partitions(warehouse, "rows") == {**moved, "DEFAULT": 3}
+    assert in_default in said and "The model says default_partition: false; the build" in said
+
+    do(warehouse, "delete from marts.rows where id in (98, 99, 102)")
+    assert build(default_partition=False) == ""
+    assert partitions(warehouse, "rows") == moved
+    with pytest.raises(dbt_project.DbtFailed, match="no partition of relation"):
+        build("select 103 as id, null::timestamptz as at", default_partition=False)
+    assert build() == ""
+    assert partitions(warehouse, "rows") == {**moved, "DEFAULT": 0}
+
+    # The last row moves away, and its place goes with it.
+    do(warehouse, "insert into marts.rows (id, at) values (104, '2026-08-08')")
+    assert build(default_partition=False) == ""
+    assert partitions(warehouse, "rows") == {
+        **moved,
+        month("2026-08-01", "2026-09-01"): 1,
+        month("2026-09-01", "2026-10-01"): 0,
+    }
+
+
 def test_partitions_are_switched_on_changed_and_off(warehouse: Any, project: Path) -> None:
     """A table that exists keeps its rows, and what stands on it; rows that no source has, too."""
     incremental = {"materialized": "incremental", "indexes": [{"columns": ["id"]}]}
@@ -302,7 +370,7 @@ def test_the_constraints_of_a_contract_stay_when_partitions_change(
     write(", part", "true", part, partition_by=BY_MONTH)
     with pytest.raises(
         dbt_project.DbtFailed,
-        match="rows: its partitions and its columns change in one build.*New columns: part;"
+        match=r"rows: its partitions and its columns change in one build.*New columns: part;"
         " columns that go: none; other types: none",
     ):
         run(warehouse, project)
@@ -311,7 +379,8 @@ def test_the_constraints_of_a_contract_stay_when_partitions_change(
     write("", "false", partition_by={"fields": ["kind"], "method": "list"})
     with pytest.raises(
         dbt_project.DbtFailed,
-        match=r"rows: partition_by.fields is kind; it takes columns that the primary_key \(id, at\)",
+        match=r"rows: partition_by.fields is kind; it takes columns that the primary_key"
+        r" \(id, at\) of the contract holds",
     ):
         run(warehouse, project)
 
