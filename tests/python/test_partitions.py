@@ -166,6 +166,71 @@ def test_partitions_come_with_the_rows(database: Any, tmp_path: Path, strategy: 
         run(database, project, options=("--warn-error",))
 
 
+def test_the_parent_is_analysed_when_a_tenth_of_it_changed(warehouse: Any, project: Path) -> None:
+    """Also when the number of rows stays; not when one partition of many moves, and not again."""
+    do(
+        warehouse,
+        "drop table public.given",
+        "create table public.given as select number as id, 1 as part,"
+        " '2024-01-15 00:00:00+00'::timestamptz + number % 26 * interval '1 month' as at"
+        " from generate_series(1, 2600) as number",
+    )
+    when = (
+        "select coalesce(last_analyze::text, 'never') from pg_stat_all_tables"
+        " where relid = 'marts.rows'::regclass"
+    )
+
+    def build(condition: str = "false") -> str:
+        write_model(
+            project,
+            "rows",
+            "select * from public.given"
+            f" {{% if is_incremental() %}} where {condition} {{% endif %}}",
+            materialized="incremental",
+            partition_by=BY_MONTH,
+        )
+        run(warehouse, project)
+        return ask(warehouse, when)
+
+    first = build()
+    assert first != "never"
+    assert build() == first, "nothing changed"
+
+    # The newest month is changed whole, and analysed: that is four per cent of the rows.
+    is_newest = "at >= '2026-02-01' and at < '2026-03-01'"
+    do(warehouse, f"update marts.rows set part = 2 where {is_newest}")
+    assert build() == first
+    changed = ask(
+        warehouse,
+        "select count(*) from pg_stats where schemaname = 'partitions' and attname = 'part'"
+        " and most_common_vals::text = '{2}'",
+    )
+    assert changed == 1
+
+    # Four months, of which the parent would not know.
+    do(warehouse, "update marts.rows set part = 3 where at < '2024-05-01'")
+    second = build()
+    assert second > first
+    assert "3" in ask(
+        warehouse,
+        "select most_common_vals::text from pg_stats where schemaname = 'marts'"
+        " and tablename = 'rows' and attname = 'part' and inherited",
+    )
+    assert build() == second, "nothing changed"
+
+    # Partitions that somebody else analysed, as autovacuum does.
+    if ask(warehouse, "select current_setting('server_version_num')::int >= 180000"):
+        do(warehouse, "update marts.rows set part = 4 where at < '2024-05-01' and id % 4 = 0")
+        names = ask(
+            warehouse,
+            "select distinct tableoid::regclass::text from marts.rows where at < '2024-05-01'",
+        )
+        do(warehouse, *(f"analyze {name}" for (name,) in names))
+        third = build()
+        assert third > second
+        assert build() == third
+
+
 def test_what_waits_in_the_default_partition_moves_or_is_named(
     warehouse: Any, project: Path
 ) -> None:
