@@ -78,6 +78,7 @@ def test_every_method_makes_its_partitions(warehouse: Any, project: Path) -> Non
         "by_part": {"fields": ["part"], "method": "list"},
         "by_hash": {"fields": ["id", "kind"], "method": "hash", "partitions": 3},
         "a" * 63: {"fields": ["at"], "granularity": "month"},
+        "ü" * 30: {"fields": ["at"], "granularity": "month"},
     }
     for name, partition_by in declared.items():
         write_model(
@@ -115,7 +116,7 @@ def test_every_method_makes_its_partitions(warehouse: Any, project: Path) -> Non
     }
     hashed = partitions(warehouse, "by_hash")
     assert (len(hashed), sum(hashed.values())) == (3, 10)
-    assert len(partitions(warehouse, "a" * 63)) == 3
+    assert len(partitions(warehouse, "a" * 63)) == len(partitions(warehouse, "ü" * 30)) == 3
     children = "select relname from pg_class inner join pg_inherits on oid = inhrelid"
     assert ask(warehouse, f"{children} where relnamespace != 'partitions'::regnamespace") == []
     assert ask(warehouse, f"{children} where octet_length(relname) > 63") == []
