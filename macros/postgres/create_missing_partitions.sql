@@ -21,7 +21,7 @@
         {%- do run_query(lock_model('pg_advisory_lock')) -%}
         {%- do run_query('commit') -%}
         {%- do run_query('begin') -%}
-        {%- do run_query(lock_patiently(relation)) -%}
+        {%- do run_query(lock_patiently(relation, 'partitions of ' ~ relation ~ ' could not be made')) -%}
         {%- for partition in missing -%}
             {%- do create_partition(relation, partition) -%}
         {%- endfor -%}
@@ -37,22 +37,27 @@
 {%- endmacro %}
 
 
-{% macro lock_patiently(relation) -%}
+{% macro lock_patiently(relation, failure, then='') -%}
     {#- A short wait and a pause, again and again: whoever comes after one who waits for this lock waits too. -#}
     do $lock$
     declare
         whole_timeout text := current_setting('lock_timeout');
+        patience record;
     begin
-        for attempt in 1 .. {{ var('replace_lock_attempts') }} loop
+        select * into patience from (values ({{ lock_patience() }})) as given (lock_timeout, attempts);
+        for attempt in 1 .. patience.attempts loop
             begin
-                perform set_config('lock_timeout', '{{ var("replace_lock_timeout") }}', true);
+                perform set_config('lock_timeout', patience.lock_timeout, true);
                 lock table {{ relation }} in access exclusive mode;
+                {%- if then %}
+                {{ then }};
+                {%- endif %}
                 perform set_config('lock_timeout', whole_timeout, true);
                 return;
             exception
-                when lock_not_available then
-                    if attempt = {{ var('replace_lock_attempts') }} then
-                        raise exception 'partitions of % could not be made, because queries hold it; the next run tries again', '{{ relation }}';
+                when lock_not_available or deadlock_detected then
+                    if attempt = patience.attempts then
+                        raise exception '%', {{ postgres_escape_comment(failure ~ ', because queries hold it; the next run tries again: ') }} || sqlerrm;
                     end if;
             end;
             perform pg_sleep(0.5);
