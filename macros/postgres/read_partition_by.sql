@@ -3,6 +3,9 @@
     {%- if not given -%}
         {{ return(none) }}
     {%- endif -%}
+    {%- if model.config.materialized not in ['table', 'incremental'] -%}
+        {%- do refuse_partition_by('', given ~ ' and materialized is ' ~ model.config.materialized, 'the materializations table and incremental') -%}
+    {%- endif -%}
     {%- set allowed = {
         'fields': 'a list of columns: one for range and list, one or more for hash',
         'method': ['range', 'list', 'hash'],

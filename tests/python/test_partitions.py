@@ -665,6 +665,83 @@ def test_a_mistake_is_named(shared: tuple, partition_by: Any, message: str) -> N
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("materialized", ["view", "materialized_view"])
+def test_what_has_no_partitions_does_not_take_them(shared: tuple, materialized: str) -> None:
+    database, project = shared
+    write_model(
+        project,
+        "rows",
+        "select * from public.given",
+        materialized=materialized,
+        partition_by={"fields": ["at"]},
+    )
+    with pytest.raises(dbt_project.DbtFailed) as caught:
+        run(database, project)
+    assert (
+        f"rows: partition_by is {{'fields': ['at']}} and materialized is {materialized}; it takes"
+        " the materializations table and incremental." in str(caught.value)
+    )
+
+
+@pytest.mark.parametrize(
+    ("retain", "message"),
+    [
+        ({"weeks": 3}, "rows: retain is {'weeks': 3}; it takes one of days, months, years with"),
+        ({"days": 3, "months": 1}, "rows: retain is {'days': 3, 'months': 1}; it takes one of"),
+        (24, "rows: retain is 24; it takes one of"),
+        ({"months": 0}, "rows: retain.months is 0; it takes"),
+        ({"months": True}, "rows: retain.months is True; it takes"),
+        ({"months": "two"}, "rows: retain.months is two; it takes"),
+        ({"months": 1}, "rows: retain needs partition_by with the method range, because whole"),
+    ],
+)
+def test_a_build_names_what_is_wrong_with_retain(shared: tuple, retain: Any, message: str) -> None:
+    database, project = shared
+    by_list = {"fields": ["kind"], "method": "list"}
+    write_model(
+        project,
+        "rows",
+        "select * from public.given",
+        materialized="incremental",
+        retain=retain,
+        partition_by=by_list if retain == {"months": 1} else BY_MONTH,
+    )
+    with pytest.raises(dbt_project.DbtFailed) as caught:
+        run(database, project)
+    assert message in str(caught.value)
+
+
+def test_retain_without_its_condition_is_warned_of(database: Any, project: Path) -> None:
+    do(database, ROWS)
+    config = {"materialized": "table", "partition_by": BY_MONTH, "retain": {"months": 1}}
+    for query, warning in (
+        ("select * from public.given -- is_retained", "Add is_retained('at') to its condition"),
+        ("select * from public.given where {{ is_retained('at') }}", ""),
+    ):
+        write_model(project, "rows", query, **config)
+        with warned() as said:
+            run(database, project, options=WARNINGS)
+        assert warning in said[0] if warning else said == [""]
+
+
+def test_the_number_of_attempts_is_checked(database: Any, project: Path) -> None:
+    """Before a partition is made without the lock, which none would be with no attempt."""
+    do(database, ROWS)
+    write_model(
+        project,
+        "rows",
+        "select * from public.given",
+        materialized="incremental",
+        partition_by=BY_MONTH,
+    )
+    run(database, project)
+    do(database, "update public.given set at = at + interval '1 year'")
+    with pytest.raises(
+        dbt_project.DbtFailed, match="replace_lock_attempts is '0'; it takes a whol"
+    ):
+        run(database, project, variables={"replace_lock_attempts": 0})
+
+
 @pytest.fixture(scope="module")
 def shared(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
     """A database and a project for many mistakes, none of which makes a table."""
