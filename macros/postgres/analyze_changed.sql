@@ -13,7 +13,12 @@
 
 
 {% macro relations_to_analyze(relation) -%}
-    {#- Those never analysed, those of which more than half changed since, and parents whose count is off by a tenth. -#}
+    {#-
+        Those never analysed, those of which more than half changed since, and parents whose count is off by a tenth, or whose
+        children that were analysed after them hold a tenth of the rows. Before PostgreSQL 18 a parent's children are analysed
+        with it, by name and right after it, so for an hour nothing but autovacuum's work counts there.
+    -#}
+    {%- set before_18 = "current_setting('server_version_num')::int < 180000" -%}
     with
 
     tree as (
@@ -21,14 +26,20 @@
             pg_class.oid,
             pg_class.relkind,
             pg_class.reltuples,
-            pg_stat_get_mod_since_analyze(pg_class.oid) as changes
+            pg_stat_get_mod_since_analyze(pg_class.oid) as changes,
+            coalesce(pg_stat_get_last_analyze_time(pg_class.oid), '-infinity') as analyzed_at,
+            coalesce(pg_stat_get_last_autoanalyze_time(pg_class.oid), '-infinity') as autoanalyzed_at
         from pg_class
         where pg_class.oid = to_regclass('{{ relation }}')
             or pg_class.oid in (select inhrelid from pg_inherits where inhparent = to_regclass('{{ relation }}'))
     ),
 
     leaves as (
-        select * from tree
+        select
+            *,
+            greatest(reltuples, 0) + changes as row_count,
+            reltuples < 0 and pg_relation_size(oid) > 0 or changes > 0.5 * greatest(reltuples, 0) as is_due
+        from tree
         where relkind != 'p'
     )
 
@@ -36,13 +47,22 @@
         leaves.oid::regclass::text as name,
         '' as how
     from leaves
-    where leaves.reltuples < 0 and pg_relation_size(leaves.oid) > 0 or leaves.changes > 0.5 * greatest(leaves.reltuples, 0)
+    where leaves.is_due
     union all
     select
         parents.oid::regclass::text as name,
-        case when current_setting('server_version_num')::int >= 180000 then 'only ' else '' end as how
+        case when {{ before_18 }} then '' else 'only ' end as how
     from tree as parents
     where parents.relkind = 'p'
-        and abs((select sum(greatest(leaves.reltuples, 0) + leaves.changes) from leaves) - parents.reltuples) > 0.1 * greatest(parents.reltuples, 0)
+        and (
+            abs((select sum(leaves.row_count) from leaves) - parents.reltuples) > 0.1 * greatest(parents.reltuples, 0)
+            or (
+                select sum(leaves.row_count)
+                from leaves
+                where leaves.is_due
+                    or leaves.autoanalyzed_at > parents.analyzed_at
+                    or leaves.analyzed_at > parents.analyzed_at + case when {{ before_18 }} then interval '1 hour' else interval '0' end
+            ) > 0.1 * (select sum(leaves.row_count) from leaves)
+        )
     order by how, name
 {%- endmacro %}

@@ -1,11 +1,13 @@
 {% macro apply_partition_by() -%}
     {#-
         A pre-hook: a table that exists gets the partitions that the model declares now, with the rows it has. Without
-        it, a model that begins to declare them would go on as it was until somebody thinks of --full-refresh.
+        it, a model that begins to declare them would go on as it was until somebody thinks of --full-refresh. And what is
+        wrong in the configuration is said before anything is built.
     -#}
-    {%- if execute and config.get('materialized') == 'incremental' -%}
+    {%- if execute -%}
         {%- set partition_by = read_partition_by() -%}
-        {%- if is_incremental() and shape_of(this) != wanted_shape(partition_by) -%}
+        {%- do check_retain(partition_by) -%}
+        {%- if config.get('materialized') == 'incremental' and is_incremental() and shape_of(this) != wanted_shape(partition_by) -%}
             {%- do repartition(this) -%}
         {%- endif -%}
     {%- endif -%}
@@ -23,14 +25,29 @@
         drop table if exists {{ new_relation }};
         lock table {{ relation }} in share row exclusive mode;
 
-        create table {{ new_relation }} (like {{ relation }} including defaults including constraints including generated)
+        create table {{ new_relation }}
+        {%- if config.get('contract').enforced %}
+            {{ get_table_columns_and_constraints() }}
+        {%- else %}
+            (like {{ relation }} including defaults including constraints including generated)
+        {%- endif %}
         {%- if partition_by %} partition by {{ partition_by.method }} ({{ partition_by.fields | join(', ') }}){% endif %}
     {%- endcall -%}
+    {%- set changes = check_for_schema_changes(new_relation, relation) -%}
+    {%- if changes.schema_changed -%}
+        {{ exceptions.raise_compiler_error(
+            this.identifier ~ ': its partitions and its columns change in one build. Change the one, build, and change the other; or build it'
+            ~ ' with --full-refresh. New columns: ' ~ (changes.source_not_in_target | map(attribute='name') | join(', ') or 'none')
+            ~ '; columns that go: ' ~ (changes.target_not_in_source | map(attribute='name') | join(', ') or 'none')
+            ~ '; other types: ' ~ (changes.new_target_types | map(attribute='column_name') | join(', ') or 'none') ~ '.'
+        ) }}
+    {%- endif -%}
     {%- if partition_by -%}
         {%- do create_missing_partitions(new_relation, relation) -%}
     {%- endif -%}
     {%- call statement('copy') -%}
-        insert into {{ new_relation }} select * from {{ relation }}
+        {%- set columns = changes.target_columns | map(attribute='quoted') | join(', ') %}
+        insert into {{ new_relation }} ({{ columns }}) select {{ columns }} from {{ relation }}
     {%- endcall -%}
     {%- do create_indexes(new_relation) -%}
     {%- do adapter.rename_relation(relation, old_relation) -%}

@@ -12,14 +12,22 @@
         session keeps the locks of the model, so that no other build comes in between.
     -#}
     {%- set missing = missing_partitions(relation, rows_relation) -%}
-    {%- if missing -%}
+    {%- set surplus = none if read_partition_by().default_partition else default_partition_of(relation) -%}
+    {%- if surplus and not missing and run_query('select exists (select from ' ~ surplus ~ ')')[0][0] -%}
+        {#- It keeps its rows, and warn_of_default_partition says so. -#}
+        {%- set surplus = none -%}
+    {%- endif -%}
+    {%- if missing or surplus -%}
         {%- do run_query(lock_model('pg_advisory_lock')) -%}
         {%- do run_query('commit') -%}
         {%- do run_query('begin') -%}
-        {%- do run_query(lock_patiently(relation)) -%}
+        {%- do run_query(lock_patiently(relation, 'partitions of ' ~ relation ~ ' could not be made')) -%}
         {%- for partition in missing -%}
             {%- do create_partition(relation, partition) -%}
         {%- endfor -%}
+        {%- if surplus and not run_query('select exists (select from ' ~ surplus ~ ')')[0][0] -%}
+            {%- do run_query('drop table ' ~ surplus) -%}
+        {%- endif -%}
         {%- do run_query('commit') -%}
         {%- do run_query('begin') -%}
         {%- do run_query(lock_model()) -%}
@@ -29,22 +37,27 @@
 {%- endmacro %}
 
 
-{% macro lock_patiently(relation) -%}
+{% macro lock_patiently(relation, failure, then='') -%}
     {#- A short wait and a pause, again and again: whoever comes after one who waits for this lock waits too. -#}
     do $lock$
     declare
         whole_timeout text := current_setting('lock_timeout');
+        patience record;
     begin
-        for attempt in 1 .. {{ var('replace_lock_attempts') }} loop
+        select * into patience from (values ({{ lock_patience() }})) as given (lock_timeout, attempts);
+        for attempt in 1 .. patience.attempts loop
             begin
-                perform set_config('lock_timeout', '{{ var("replace_lock_timeout") }}', true);
+                perform set_config('lock_timeout', patience.lock_timeout, true);
                 lock table {{ relation }} in access exclusive mode;
+                {%- if then %}
+                {{ then }};
+                {%- endif %}
                 perform set_config('lock_timeout', whole_timeout, true);
                 return;
             exception
-                when lock_not_available then
-                    if attempt = {{ var('replace_lock_attempts') }} then
-                        raise exception 'partitions of % could not be made, because queries hold it; the next run tries again', '{{ relation }}';
+                when lock_not_available or deadlock_detected then
+                    if attempt = patience.attempts then
+                        raise exception '%', {{ postgres_escape_comment(failure ~ ', because queries hold it; the next run tries again: ') }} || sqlerrm;
                     end if;
             end;
             perform pg_sleep(0.5);
@@ -58,11 +71,21 @@
     {#- As create_partition takes them; rows_in is the default partition, which may hold rows that belong there. -#}
     {%- set partition_by = read_partition_by() -%}
     {%- set existing = partitions_of(relation) -%}
-    {%- set default_partition = existing | selectattr('bounds', 'equalto', 'DEFAULT') | map(attribute='name') | first -%}
+    {%- set default_partition = default_partition_of(relation) -%}
+    {%- set rows -%}
+        {#- What waits in the default partition arrives with every batch; mostly nothing does. -#}
+        (
+            select {{ partition_by.field }} from {{ rows_relation }}
+            {%- if default_partition %}
+            union all
+            select {{ partition_by.field }} from {{ default_partition }}
+            {%- endif %}
+        ) as arriving_rows
+    {%- endset -%}
     {%- if partition_by.method == 'range' -%}
-        {%- set missing = missing_ranges(relation, rows_relation, partition_by) -%}
+        {%- set missing = missing_ranges(relation, rows, period_of(rows_relation, partition_by), partition_by.field) -%}
     {%- elif partition_by.method == 'list' -%}
-        {%- set missing = missing_values(existing, rows_relation, partition_by) -%}
+        {%- set missing = missing_values(existing, rows, partition_by.field) -%}
     {%- else -%}
         {%- set missing = [] if existing else remainders(partition_by.partitions) -%}
     {%- endif -%}
@@ -76,16 +99,15 @@
 {%- endmacro %}
 
 
-{% macro missing_ranges(relation, rows_relation, partition_by) -%}
+{% macro missing_ranges(relation, rows, period, field) -%}
     {#- The periods in which rows are, and one ahead, unless a partition reaches over their beginning. -#}
-    {%- set period = period_of(rows_relation, partition_by) -%}
     {%- set query -%}
         with
 
         arriving as (
             select distinct {{ period.beginning }} as beginning
-            from {{ rows_relation }}
-            where isfinite({{ partition_by.field }})
+            from {{ rows }}
+            where isfinite({{ field }})
         ),
 
         wanted as (
@@ -133,20 +155,20 @@
         {%- do missing.append({
             'suffix': row['suffix'],
             'bounds': "for values from ('" ~ row['lower_bound'] ~ "') to ('" ~ row['upper_bound'] ~ "')",
-            'condition': partition_by.field ~ " >= '" ~ row['lower_bound'] ~ "' and " ~ partition_by.field ~ " < '" ~ row['upper_bound'] ~ "'",
+            'condition': field ~ " >= '" ~ row['lower_bound'] ~ "' and " ~ field ~ " < '" ~ row['upper_bound'] ~ "'",
         }) -%}
     {%- endfor -%}
     {{ return(missing) }}
 {%- endmacro %}
 
 
-{% macro missing_values(existing, rows_relation, partition_by) -%}
+{% macro missing_values(existing, rows, field) -%}
     {%- set query -%}
         select distinct
-            coalesce(left(regexp_replace(lower({{ partition_by.field }}::text), '[^a-z0-9]+', '_', 'g'), 20), 'null')
-            || '_' || left(md5(coalesce({{ partition_by.field }}::text, 'null')), 6) as suffix,
-            coalesce(quote_literal({{ partition_by.field }}), 'NULL') as value
-        from {{ rows_relation }}
+            coalesce(left(regexp_replace(lower({{ field }}::text), '[^a-z0-9]+', '_', 'g'), 20), 'null')
+            || '_' || left(md5(coalesce({{ field }}::text, 'null')), 6) as suffix,
+            coalesce(quote_literal({{ field }}), 'NULL') as value
+        from {{ rows }}
         order by suffix
     {%- endset -%}
     {%- set missing = [] -%}
@@ -159,7 +181,7 @@
             {%- do missing.append({
                 'suffix': row['suffix'],
                 'bounds': 'for values in (' ~ row['value'] ~ ')',
-                'condition': partition_by.field ~ ' is not distinct from ' ~ row['value'],
+                'condition': field ~ ' is not distinct from ' ~ row['value'],
             }) -%}
         {%- endif -%}
     {%- endfor -%}

@@ -6,7 +6,7 @@
     -#}
     {%- set oid = run_query("select '" ~ relation ~ "'::regclass::oid::text")[0][0] -%}
     {%- set tail = '_' ~ partition.suffix ~ '_' ~ oid -%}
-    {%- set child = api.Relation.create(schema=partition_schema(), identifier=this.identifier[:63 - tail | length] ~ tail) -%}
+    {%- set child = api.Relation.create(schema=partition_schema(), identifier=index_name(this.identifier, tail)) -%}
 
     {%- call statement('partition') -%}
         create table {{ child }} (like {{ relation }} including defaults including constraints);

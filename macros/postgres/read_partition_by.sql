@@ -3,6 +3,9 @@
     {%- if not given -%}
         {{ return(none) }}
     {%- endif -%}
+    {%- if model.config.materialized not in ['table', 'incremental'] -%}
+        {%- do refuse_partition_by('', given ~ ' and materialized is ' ~ model.config.materialized, 'the materializations table and incremental') -%}
+    {%- endif -%}
     {%- set allowed = {
         'fields': 'a list of columns: one for range and list, one or more for hash',
         'method': ['range', 'list', 'hash'],
@@ -36,6 +39,11 @@
     {%- for field in fields if config.get('contract').enforced and field not in model.columns -%}
         {%- do refuse_partition_by('.fields', field, 'a column of the model: ' ~ model.columns | join(', ')) -%}
     {%- endfor -%}
+    {%- for key in keys_of_contract() -%}
+        {%- for field in fields if field not in key.columns -%}
+            {%- do refuse_partition_by('.fields', field, 'columns that the ' ~ key.type ~ ' (' ~ key.columns | join(', ') ~ ') of the contract holds') -%}
+        {%- endfor -%}
+    {%- endfor -%}
     {%- if is_hash != (partition_by.partitions is integer and partition_by.partitions > 0) or not is_hash and partition_by.partitions is not none -%}
         {%- do refuse_partition_by('.partitions', partition_by.partitions, allowed.partitions) -%}
     {%- endif -%}
@@ -43,6 +51,22 @@
         {%- do refuse_partition_by('.default_partition', true, 'false for hash, which has a partition for every row') -%}
     {%- endif -%}
     {{ return(partition_by) }}
+{%- endmacro %}
+
+
+{% macro keys_of_contract() -%}
+    {%- set keys = [] -%}
+    {%- if config.get('contract').enforced -%}
+        {%- for constraint in model.constraints if constraint.type in ['primary_key', 'unique'] and constraint.columns -%}
+            {%- do keys.append({'type': constraint.type, 'columns': constraint.columns}) -%}
+        {%- endfor -%}
+        {%- for column in model.columns.values() -%}
+            {%- for constraint in column.constraints if constraint.type in ['primary_key', 'unique'] -%}
+                {%- do keys.append({'type': constraint.type, 'columns': [column.name]}) -%}
+            {%- endfor -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(keys) }}
 {%- endmacro %}
 
 

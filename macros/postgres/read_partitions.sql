@@ -17,6 +17,11 @@
 {%- endmacro %}
 
 
+{% macro default_partition_of(relation) -%}
+    {{ return(partitions_of(relation) | selectattr('bounds', 'equalto', 'DEFAULT') | map(attribute='name') | first or none) }}
+{%- endmacro %}
+
+
 {% macro period_of(relation, partition_by) -%}
     {#- How the periods of a range are counted; their borders are those of UTC. -#}
     {%- set data_type = data_type_of(relation, partition_by.field) -%}

@@ -178,7 +178,7 @@
     {%- set name = run_query(query)[0][0] -%}
     {%- do log(this.identifier ~ ': dropping the index ' ~ name ~ '.', info=true) -%}
     {%- if is_partitioned -%}
-        {#- PostgreSQL drops an index of a parent with a short lock only; parts that were not attached stay, so they go first. -#}
+        {#- PostgreSQL cannot drop an index of a parent concurrently; parts that were not attached stay, so they go first. -#}
         {%- set query -%}
             select format('%I.%I', nspname, names.relname)
             from pg_partition_tree('{{ this }}') as tree
@@ -192,7 +192,7 @@
         {%- for left_over in run_query(query) -%}
             {%- do run_patiently('drop index concurrently ' ~ left_over[0]) -%}
         {%- endfor -%}
-        {%- do run_query('drop index ' ~ name) -%}
+        {%- do run_query(lock_patiently(this, 'the index ' ~ name ~ ' of ' ~ this ~ ' could not be dropped', 'drop index ' ~ name)) -%}
     {%- else -%}
         {%- do run_patiently('drop index concurrently ' ~ name) -%}
     {%- endif -%}

@@ -1,14 +1,24 @@
 {% macro warn_of_default_partition() -%}
     {#- A post-hook. -#}
     {%- if execute and config.get('partition_by') -%}
-        {%- for partition in partitions_of(this) if partition.bounds == 'DEFAULT' -%}
-            {%- set rows = run_query('select count(*) from ' ~ partition.name)[0][0] -%}
-            {%- if rows -%}
-                {%- do exceptions.warn(
-                    this.identifier ~ ': ' ~ rows ~ ' rows are in the default partition ' ~ partition.name ~ ', because their '
-                    ~ read_partition_by().fields | join(', ') ~ ' is in no other one (null or infinite).'
-                ) -%}
-            {%- endif -%}
-        {%- endfor -%}
+        {%- set partition_by = read_partition_by() -%}
+        {%- set partition = default_partition_of(this) -%}
+        {%- set is_finite = 'isfinite(' ~ partition_by.field ~ ')' if partition_by.method == 'range' else 'true' -%}
+        {%- set found = run_query(
+            'select count(*) as rows, count(*) filter (where ' ~ is_finite ~ ') as finite from ' ~ partition
+        )[0] if partition else {'rows': 0} -%}
+        {%- if found['rows'] -%}
+            {%- set why -%}
+                is in no other one
+                {%- if partition_by.method == 'range' %} ({{ found['rows'] - found['finite'] }} null or infinite
+                {%- if found['finite'] %}, {{ found['finite'] }} of a period whose partition is missing or covers a part of it{% endif %})
+                {%- endif -%}
+            {%- endset -%}
+            {%- do exceptions.warn(
+                this.identifier ~ ': ' ~ found['rows'] ~ ' rows are in the default partition ' ~ partition ~ ', because their '
+                ~ partition_by.field ~ ' ' ~ why ~ '.'
+                ~ ('' if partition_by.default_partition else ' The model says default_partition: false; the build that finds it empty drops it.')
+            ) -%}
+        {%- endif -%}
     {%- endif -%}
 {%- endmacro %}

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 import yaml
 from conftest import FAST, new_database
+from small_project import polled
 
 from warehouse.server import Server
 
@@ -300,7 +301,11 @@ def test_nothing_is_locked_when_nothing_changed(place: Place) -> None:
             place.build(table, *given, variables={"index_lock_timeout": "2s"})
             # The session does stand in the way of what would have to be done.
             with pytest.raises(dbt_project.DbtFailed, match="lock timeout"):
-                place.build(table, given[0], variables={"index_lock_timeout": "300ms"})
+                place.build(
+                    table,
+                    given[0],
+                    variables={"index_lock_timeout": "300ms", "replace_lock_attempts": 1},
+                )
         del place.database.environment["WAREHOUSE_SESSION_OPTIONS"]
         assert place.identities() == before
 
@@ -517,6 +522,56 @@ def test_partitions_that_could_not_be_finished_are_taken_up(newest: Place) -> No
             assert newest.indexes("analytics.happenings") == {"happenings_kind_idx": "btree (kind)"}
         newest.build("happenings")
         assert newest.ask(leftovers) == []
+
+
+def test_readers_go_on_while_an_index_of_partitions_waits_to_be_dropped(place: Place) -> None:
+    """An open reader keeps the build waiting; who comes after it waits for one attempt at most."""
+    place.build("happenings", {"columns": ["kind"]})
+    made = {"happenings_kind_idx": "btree (kind)"}
+    faults: list[BaseException] = []
+
+    def build() -> None:
+        try:
+            place.build("happenings")
+        except BaseException as fault:
+            faults.append(fault)
+
+    with place.database.connect() as reader:
+        reader.execute("select count(*) from analytics.happenings")
+        with pytest.raises(
+            dbt_project.DbtFailed,
+            match=r"the index analytics.happenings_kind_idx of .*happenings. could not be dropped,"
+            r" because queries hold it; the next run tries again: .* lock timeout",
+        ):
+            place.build("happenings", variables={"replace_lock_attempts": 1})
+        assert place.indexes("analytics.happenings") == made
+
+        thread = threading.Thread(target=build)
+        thread.start()
+        try:
+            with polled(place.database, "analytics.happenings"):
+                wait_for(
+                    lambda: (
+                        faults
+                        or place.ask(
+                            "select from pg_locks where not granted"
+                            " and mode = 'AccessExclusiveLock'"
+                            " and relation = 'analytics.happenings'::regclass"
+                        )
+                    ),
+                    "the build that waits",
+                )
+                # Longer than what polled() lets a reader wait.
+                time.sleep(4)
+                assert not faults, faults
+                assert place.indexes("analytics.happenings") == made
+                reader.commit()
+                thread.join()
+        finally:
+            reader.rollback()
+            thread.join()
+    assert not faults, faults
+    assert place.indexes("analytics.happenings") == {}
 
 
 # --- Mistakes in the configuration ------------------------------------------------------------

@@ -12,7 +12,7 @@ import dbt_project
 import psycopg
 import pytest
 from conftest import new_database
-from small_project import ask, do, run, write_model, write_project
+from small_project import WARNINGS, ask, do, run, warned, write_model, write_project
 
 pytestmark = pytest.mark.dbt
 
@@ -78,6 +78,7 @@ def test_every_method_makes_its_partitions(warehouse: Any, project: Path) -> Non
         "by_part": {"fields": ["part"], "method": "list"},
         "by_hash": {"fields": ["id", "kind"], "method": "hash", "partitions": 3},
         "a" * 63: {"fields": ["at"], "granularity": "month"},
+        "ü" * 30: {"fields": ["at"], "granularity": "month"},
     }
     for name, partition_by in declared.items():
         write_model(
@@ -115,7 +116,7 @@ def test_every_method_makes_its_partitions(warehouse: Any, project: Path) -> Non
     }
     hashed = partitions(warehouse, "by_hash")
     assert (len(hashed), sum(hashed.values())) == (3, 10)
-    assert len(partitions(warehouse, "a" * 63)) == 3
+    assert len(partitions(warehouse, "a" * 63)) == len(partitions(warehouse, "ü" * 30)) == 3
     children = "select relname from pg_class inner join pg_inherits on oid = inhrelid"
     assert ask(warehouse, f"{children} where relnamespace != 'partitions'::regnamespace") == []
     assert ask(warehouse, f"{children} where octet_length(relname) > 63") == []
@@ -164,6 +165,139 @@ def test_partitions_come_with_the_rows(database: Any, tmp_path: Path, strategy: 
     }
     with pytest.raises(dbt_project.DbtFailed, match=r"rows: \d rows are in the default partition"):
         run(database, project, options=("--warn-error",))
+
+
+def test_the_parent_is_analysed_when_a_tenth_of_it_changed(warehouse: Any, project: Path) -> None:
+    """Also when the number of rows stays; not when one partition of many moves, and not again."""
+    do(
+        warehouse,
+        "drop table public.given",
+        "create table public.given as select number as id, 1 as part,"
+        " '2024-01-15 00:00:00+00'::timestamptz + number % 26 * interval '1 month' as at"
+        " from generate_series(1, 2600) as number",
+    )
+    when = (
+        "select coalesce(last_analyze::text, 'never') from pg_stat_all_tables"
+        " where relid = 'marts.rows'::regclass"
+    )
+
+    def build(condition: str = "false") -> str:
+        write_model(
+            project,
+            "rows",
+            "select * from public.given"
+            f" {{% if is_incremental() %}} where {condition} {{% endif %}}",
+            materialized="incremental",
+            partition_by=BY_MONTH,
+        )
+        run(warehouse, project)
+        return ask(warehouse, when)
+
+    first = build()
+    assert first != "never"
+    assert build() == first, "nothing changed"
+
+    # The newest month is changed whole, and analysed: that is four per cent of the rows.
+    is_newest = "at >= '2026-02-01' and at < '2026-03-01'"
+    do(warehouse, f"update marts.rows set part = 2 where {is_newest}")
+    assert build() == first
+    changed = ask(
+        warehouse,
+        "select count(*) from pg_stats where schemaname = 'partitions' and attname = 'part'"
+        " and most_common_vals::text = '{2}'",
+    )
+    assert changed == 1
+
+    # Four months, of which the parent would not know.
+    do(warehouse, "update marts.rows set part = 3 where at < '2024-05-01'")
+    second = build()
+    assert second > first
+    assert "3" in ask(
+        warehouse,
+        "select most_common_vals::text from pg_stats where schemaname = 'marts'"
+        " and tablename = 'rows' and attname = 'part' and inherited",
+    )
+    assert build() == second, "nothing changed"
+
+    # Partitions that somebody else analysed, as autovacuum does.
+    if ask(warehouse, "select current_setting('server_version_num')::int >= 180000"):
+        do(warehouse, "update marts.rows set part = 4 where at < '2024-05-01' and id % 4 = 0")
+        names = ask(
+            warehouse,
+            "select distinct tableoid::regclass::text from marts.rows where at < '2024-05-01'",
+        )
+        do(warehouse, *(f"analyze {name}" for (name,) in names))
+        third = build()
+        assert third > second
+        assert build() == third
+
+
+def test_what_waits_in_the_default_partition_moves_or_is_named(
+    warehouse: Any, project: Path
+) -> None:
+    """Without a row of its period in the batch; and the partition goes when it is not declared."""
+
+    def build(query: str = "select id, at from public.given where false", **change: Any) -> str:
+        write_model(
+            project,
+            "rows",
+            query,
+            materialized="incremental",
+            partition_by={**BY_MONTH, **change},
+        )
+        with warned() as said:
+            run(warehouse, project, options=WARNINGS)
+        return said[0]
+
+    build("select id, at from public.given")
+    do(
+        warehouse,
+        "insert into marts.rows (id, at) values"
+        " (98, null), (99, 'infinity'), (100, '2026-05-05'), (101, '2025-05-05')",
+        # A partition made by hand that covers the beginning of a month and no more.
+        "create table partitions.rows_by_hand partition of marts.rows"
+        " for values from ('2027-01-01 00:00:00+00') to ('2027-01-02 00:00:00+00')",
+        "insert into marts.rows (id, at) values (102, '2027-01-20')",
+    )
+    before = {
+        JANUARY: 3,
+        FEBRUARY: 7,
+        MARCH: 0,
+        month("2027-01-01", "2027-01-02"): 0,
+    }
+    assert partitions(warehouse, "rows") == {**before, "DEFAULT": 5}
+    in_default = "3 rows are in the default partition partitions.rows_default_"
+    partly = "(2 null or infinite, 1 of a period whose partition is missing or covers a part of it)"
+    said = build()
+    moved = {
+        **before,
+        month("2025-05-01", "2025-06-01"): 1,
+        month("2026-05-01", "2026-06-01"): 1,
+        month("2027-02-01", "2027-03-01"): 0,
+    }
+    assert partitions(warehouse, "rows") == {**moved, "DEFAULT": 3}
+    assert f"rows: {in_default}" in said and partly in said
+
+    said = build(default_partition=False)
+    assert partitions(warehouse, "rows") == {**moved, "DEFAULT": 3}
+    assert in_default in said and "The model says default_partition: false; the build" in said
+
+    do(warehouse, "delete from marts.rows where id in (98, 99, 102)")
+    assert build(default_partition=False) == ""
+    assert partitions(warehouse, "rows") == moved
+    with pytest.raises(dbt_project.DbtFailed, match="no partition of relation"):
+        build("select 103 as id, null::timestamptz as at", default_partition=False)
+    assert build() == ""
+    assert partitions(warehouse, "rows") == {**moved, "DEFAULT": 0}
+
+    # The last row moves away, and its place goes with it.
+    do(warehouse, "insert into marts.rows (id, at) values (104, '2026-08-08')")
+    assert build(default_partition=False) == ""
+    assert partitions(warehouse, "rows") == {
+        **moved,
+        month("2026-08-01", "2026-09-01"): 1,
+        month("2026-09-01", "2026-10-01"): 0,
+    }
 
 
 def test_partitions_are_switched_on_changed_and_off(warehouse: Any, project: Path) -> None:
@@ -217,6 +351,104 @@ def test_partitions_are_switched_on_changed_and_off(warehouse: Any, project: Pat
         )
         == 0
     )
+
+
+def test_the_constraints_of_a_contract_stay_when_partitions_change(
+    warehouse: Any, project: Path
+) -> None:
+    """A primary key, a unique constraint, a foreign key and a check; by hash, whose field is id."""
+    do(
+        warehouse,
+        "create table public.kinds as select distinct coalesce(kind, '') as kind from public.given",
+        "alter table public.kinds add primary key (kind)",
+    )
+
+    def yml(*more: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "config": {"contract": {"enforced": True}},
+            "constraints": [
+                {"type": "primary_key", "columns": ["id", "at"]},
+                {"type": "unique", "columns": ["at", "id"]},
+                {
+                    "type": "foreign_key",
+                    "columns": ["kind"],
+                    "expression": "public.kinds (kind)",
+                },
+            ],
+            "columns": [
+                {
+                    "name": "id",
+                    "data_type": "int",
+                    "constraints": [{"type": "check", "expression": "id >= 0"}],
+                },
+                {"name": "at", "data_type": "timestamptz"},
+                {
+                    "name": "kind",
+                    "data_type": "text",
+                    "constraints": [{"type": "not_null"}],
+                },
+                *more,
+            ],
+        }
+
+    def write(columns: str = "", condition: str = "true", *more: Any, **config: Any) -> None:
+        write_model(
+            project,
+            "rows",
+            f"select id, at, coalesce(kind, '') as kind{columns} from public.given"
+            f" where {condition}",
+            yml(*more),
+            materialized="incremental",
+            on_schema_change="append_new_columns",
+            **config,
+        )
+
+    constraints = (
+        "select pg_get_constraintdef(oid) from pg_constraint"
+        " where conrelid = 'marts.rows'::regclass and contype != 'n' order by 1"
+    )
+    write()
+    run(warehouse, project)
+    declared = ask(warehouse, constraints)
+    assert [definition.split()[0] for (definition,) in declared] == [
+        "CHECK",
+        "FOREIGN",
+        "PRIMARY",
+        "UNIQUE",
+    ]
+    by_hash = {"fields": ["id"], "method": "hash", "partitions": 2}
+    for partition_by in (BY_MONTH, by_hash, BY_MONTH, None):
+        write("", "false", **({"partition_by": partition_by} if partition_by else {}))
+        run(warehouse, project)
+        assert ask(warehouse, constraints) == declared, partition_by
+        assert ask(warehouse, "select count(*) from marts.rows") == 10
+        for wrong, error in (
+            ("id, at, kind from marts.rows limit 1", psycopg.errors.UniqueViolation),
+            ("-1, at, kind from marts.rows limit 1", psycopg.errors.CheckViolation),
+            ("99, at, 'none' from marts.rows limit 1", psycopg.errors.ForeignKeyViolation),
+            ("99, at, null from marts.rows limit 1", psycopg.errors.NotNullViolation),
+        ):
+            with pytest.raises(error):
+                do(warehouse, f"insert into marts.rows select {wrong}")
+
+    # Columns that change with the partitions: which old rows get what is not ours to say.
+    part = {"name": "part", "data_type": "int"}
+    write(", part", "true", part, partition_by=BY_MONTH)
+    with pytest.raises(
+        dbt_project.DbtFailed,
+        match=r"rows: its partitions and its columns change in one build.*New columns: part;"
+        " columns that go: none; other types: none",
+    ):
+        run(warehouse, project)
+    assert partitions(warehouse, "rows") == {}
+
+    write("", "false", partition_by={"fields": ["kind"], "method": "list"})
+    with pytest.raises(
+        dbt_project.DbtFailed,
+        match=r"rows: partition_by.fields is kind; it takes columns that the primary_key"
+        r" \(id, at\) of the contract holds",
+    ):
+        run(warehouse, project)
 
 
 def test_a_full_refresh_swaps_under_the_eyes_of_a_reader(warehouse: Any, project: Path) -> None:
@@ -431,6 +663,83 @@ def test_a_mistake_is_named(shared: tuple, partition_by: Any, message: str) -> N
     with pytest.raises(dbt_project.DbtFailed) as caught:
         run(database, project)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("materialized", ["view", "materialized_view"])
+def test_what_has_no_partitions_does_not_take_them(shared: tuple, materialized: str) -> None:
+    database, project = shared
+    write_model(
+        project,
+        "rows",
+        "select * from public.given",
+        materialized=materialized,
+        partition_by={"fields": ["at"]},
+    )
+    with pytest.raises(dbt_project.DbtFailed) as caught:
+        run(database, project)
+    assert (
+        f"rows: partition_by is {{'fields': ['at']}} and materialized is {materialized}; it takes"
+        " the materializations table and incremental." in str(caught.value)
+    )
+
+
+@pytest.mark.parametrize(
+    ("retain", "message"),
+    [
+        ({"weeks": 3}, "rows: retain is {'weeks': 3}; it takes one of days, months, years with"),
+        ({"days": 3, "months": 1}, "rows: retain is {'days': 3, 'months': 1}; it takes one of"),
+        (24, "rows: retain is 24; it takes one of"),
+        ({"months": 0}, "rows: retain.months is 0; it takes"),
+        ({"months": True}, "rows: retain.months is True; it takes"),
+        ({"months": "two"}, "rows: retain.months is two; it takes"),
+        ({"months": 1}, "rows: retain needs partition_by with the method range, because whole"),
+    ],
+)
+def test_a_build_names_what_is_wrong_with_retain(shared: tuple, retain: Any, message: str) -> None:
+    database, project = shared
+    by_list = {"fields": ["kind"], "method": "list"}
+    write_model(
+        project,
+        "rows",
+        "select * from public.given",
+        materialized="incremental",
+        retain=retain,
+        partition_by=by_list if retain == {"months": 1} else BY_MONTH,
+    )
+    with pytest.raises(dbt_project.DbtFailed) as caught:
+        run(database, project)
+    assert message in str(caught.value)
+
+
+def test_retain_without_its_condition_is_warned_of(database: Any, project: Path) -> None:
+    do(database, ROWS)
+    config = {"materialized": "table", "partition_by": BY_MONTH, "retain": {"months": 1}}
+    for query, warning in (
+        ("select * from public.given -- is_retained", "Add is_retained('at') to its condition"),
+        ("select * from public.given where {{ is_retained('at') }}", ""),
+    ):
+        write_model(project, "rows", query, **config)
+        with warned() as said:
+            run(database, project, options=WARNINGS)
+        assert warning in said[0] if warning else said == [""]
+
+
+def test_the_number_of_attempts_is_checked(database: Any, project: Path) -> None:
+    """Before a partition is made without the lock, which none would be with no attempt."""
+    do(database, ROWS)
+    write_model(
+        project,
+        "rows",
+        "select * from public.given",
+        materialized="incremental",
+        partition_by=BY_MONTH,
+    )
+    run(database, project)
+    do(database, "update public.given set at = at + interval '1 year'")
+    with pytest.raises(
+        dbt_project.DbtFailed, match="replace_lock_attempts is '0'; it takes a whol"
+    ):
+        run(database, project, variables={"replace_lock_attempts": 0})
 
 
 @pytest.fixture(scope="module")
