@@ -14,3 +14,5 @@
 {% macro score_purchase_histories(histories, parameters) %}select * from {{ histories }}{% endmacro %}
 {% macro is_latest_as_of(snapshot) %}true{% endmacro %}
 {% macro rfm_window_months() %}12{% endmacro %}
+{% macro float_type() %}double precision{% endmacro %}
+{% macro computed_once() %}materialized{% endmacro %}
