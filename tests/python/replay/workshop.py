@@ -57,7 +57,8 @@ LOCK = (4711, 1)
 FAULTS = (
     (
         "ordered_at",
-        "update marts.user_clv set total_orders = total_orders + 100"
+        # Not user_clv, which a new day writes anew anyway.
+        "update marts.user_analytics set total_orders = total_orders + 100"
         " where user_id in (select user_id from marts.fct_orders where {window})",
     ),
     ("order_date", "update raw.orders set order_status = 'paid' where {window}"),
