@@ -2,7 +2,8 @@
 
 Everything is made inside the server, from numbers and hashes, so every run has the same rows. Users
 differ in how much they do (the busiest thousandth makes about one percent of all), a fifth of the
-sessions is anonymous, and keys of facts are hashes, as scattered as a UUID.
+sessions is anonymous, and keys of facts are hashes, as scattered as a UUID; those of events grow
+with their time when asked for, as in UUID version 7 or with a sequence.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ class Size:
     """How large a history is, and the day that follows it.
 
     `events`, `users`, `orders` and `products` are the history's; `day_events` are new in a day.
+    `keys_grow` says that an event's key begins with its time.
     """
 
     events: int
     day_events: int
+    keys_grow: bool = False
 
     @property
     def users(self) -> int:
@@ -50,6 +53,15 @@ class Size:
     @property
     def products(self) -> int:
         return 2_000
+
+    @property
+    def event_id(self) -> str:
+        """The expression of an event's key: 32 hexadecimal digits, 12 of time where keys grow."""
+        scattered = "md5(session_id || position)"
+        if not self.keys_grow:
+            return scattered
+        milliseconds = f"(extract(epoch from {_EVENT_TIME}) * 1000)::bigint"
+        return f"lpad(to_hex({milliseconds}), 12, '0') || substr({scattered}, 13)"
 
 
 def day(number: int) -> dt.date:
@@ -96,16 +108,18 @@ _USER_NAMES = (
     " created_at, updated_at, last_login_at"
 )
 
+_EVENT_TIME = "started + position * interval '97 seconds'"
+
 # One product of many, some much more often than others.
 _PRODUCT = "'product-' || floor(bench.uniform({seed}, {salt}) ^ 2 * {products})::int"
 
 
-def _events(source: str, products: int, stamped: dt.datetime) -> str:
+def _events(source: str, size: Size, stamped: dt.datetime) -> str:
     """A select of the events of the sessions in a relation with session_id, user_id, started."""
-    product = f"floor(bench.uniform(seed, 22) ^ 2 * {products})::int"
+    product = f"floor(bench.uniform(seed, 22) ^ 2 * {size.products})::int"
     return f"""
         select
-            md5(session_id || position) as event_id,
+            {size.event_id} as event_id,
             user_id,
             session_id,
             case
@@ -118,7 +132,7 @@ def _events(source: str, products: int, stamped: dt.datetime) -> str:
                 when choice < 0.85 then 'search'
                 else 'click'
             end as event_type,
-            started + position * interval '97 seconds' as event_timestamp,
+            {_EVENT_TIME} as event_timestamp,
             'https://shop.example/product/' || {product} as page_url,
             case when choice < 0.5 then 'https://shop.example/category/' || {product} % 60 end
                 as referrer_url,
@@ -289,7 +303,7 @@ def create(connection: Any, size: Size) -> None:
         {
         _events(
             "(select session_id, user_id, session_start as started from raw.user_sessions)",
-            size.products,
+            size,
             LOADED_AT,
         )
     };
@@ -466,14 +480,17 @@ def add_day(connection: Any, size: Size, number: int) -> dict[str, int]:
             from new_sessions;
 
             insert into raw.events ({_EVENT_NAMES})
-            {_events("new_sessions", size.products, loaded_at)};
+            {_events("new_sessions", size, loaded_at)};
 
             with repeated as (
-                select event_id, row_number() over (order by event_id) as place
-                from raw.events
-                where event_id >= md5('again {number}') and _loaded_at < {stamped}
-                order by event_id
-                limit {counts["repeated events"] + counts["deleted events"]}
+                select event_id, row_number() over (order by md5(event_id)) as place
+                from (
+                    select event_id
+                    from raw.events
+                    where _loaded_at < {stamped}
+                    order by hashtextextended(event_id, {number}), event_id
+                    limit {counts["repeated events"] + counts["deleted events"]}
+                ) as chosen
             )
             update raw.events
             set

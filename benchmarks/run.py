@@ -7,6 +7,7 @@ makes a history in it, and measures the sections that README.md describes:
 
     full        the full build of fct_user_events against by_hand.sql, and of everything
     daily       a day: fct_user_events against stock dbt-postgres, and of everything
+    keys        the same day of fct_user_events with keys of events that grow with time
     tests       the tests of the project, once, on the larger history
     questions   ten questions on the marts, and on the raw tables
     sqlmesh     the same model by SQLMesh on the same server, full and daily
@@ -32,7 +33,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ import report  # noqa: E402
 
 from warehouse.server import Server, core_count, memory_bytes  # noqa: E402
 
-SECTIONS = ("full", "daily", "tests", "questions", "sqlmesh", "dbt-duckdb")
+SECTIONS = ("full", "daily", "keys", "tests", "questions", "sqlmesh", "dbt-duckdb")
 # Sizes from small to large, with the same day for both, and how often each thing is measured.
 SCALES = {
     "full": ((history.Size(1_000_000, 14_000), history.Size(10_000_000, 14_000)), 3),
@@ -334,27 +335,38 @@ class Files:
 
 
 class Bench:
-    """All measurements on a history of one size; `results` fills up with seconds."""
+    """All measurements on a history of one size; `results` fills up with seconds.
+
+    With `select` only a part of the project is built.
+    """
 
     def __init__(
-        self, database: Database, size: history.Size, sections: Sequence[str], runs: int, tmp: Path
+        self,
+        database: Database,
+        size: history.Size,
+        sections: Sequence[str],
+        runs: int,
+        tmp: Path,
+        select: Sequence[str] = (),
     ) -> None:
         self.database = database
         self.size = size
         self.sections = sections
         self.runs = runs
         self.scratch = tmp
+        self.select = select
         self.results: dict[str, Any] = {"events": size.events, "day_events": size.day_events}
 
     def prepare(self) -> None:
         """Make the history, and the warehouse on it. A snapshot keeps what users were before."""
-        say(f"{self.size.events:,} events: making them")
+        grow = " with keys that grow" if self.size.keys_grow else ""
+        say(f"{self.size.events:,} events{grow}: making them")
         with self.database.connect() as connection:
             history.create(connection, self.size)
             say("building the warehouse")
             dbt(self.database, "build", "+snp_app__users", as_of=self._history_day())
             history.change_some_users(connection)
-        say("everything")
+        say("the part that is measured" if self.select else "everything")
         self._first = self._whole(full_refresh=False, as_of=self._history_day())
         self.database.settle()
 
@@ -387,7 +399,7 @@ class Bench:
         return history.FIRST_DAY - dt.timedelta(days=1)
 
     def _whole(self, *, full_refresh: bool, as_of: dt.date) -> Build:
-        return dbt(self.database, "build", as_of=as_of, full_refresh=full_refresh)
+        return dbt(self.database, "build", *self.select, as_of=as_of, full_refresh=full_refresh)
 
     # --- Full builds
 
@@ -570,23 +582,42 @@ def chosen_sections(text: str) -> list[str]:
     return [name for name in SECTIONS if not names or name in names]
 
 
-def measure(
-    sizes: Sequence[history.Size], sections: Sequence[str], runs: int, settings: dict[str, str]
+def of_size(
+    server: Server,
+    size: history.Size,
+    sections: Sequence[str],
+    runs: int,
+    select: Sequence[str] = (),
 ) -> dict[str, Any]:
+    """What `Bench` measures, in a database of its own."""
+    # A short path, because drive.py and its tools write below it.
+    with (
+        tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as scratch,
+        new_database(server) as database,
+    ):
+        bench = Bench(database, size, sections, runs, Path(scratch), select)
+        bench.run()
+        return bench.results
+
+
+def measure(
+    sizes: Sequence[history.Size],
+    sections: Sequence[str],
+    runs: int,
+    save: Callable[[dict[str, Any]], None],
+) -> None:
     """Start a server, measure, and stop it.
 
     Args:
         sizes: the histories, one after the other.
         sections: names out of SECTIONS.
         runs: how often each thing is measured.
-        settings: more settings of the server than those of the machine.
-
-    Returns:
-        Everything that was measured, for `report`.
+        save: called with all that was measured so far, as `report` reads it, so that a run that is
+            stopped leaves something.
     """
     # A short path, because the server's socket is in it.
     with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:
-        server = Server(Path(temporary, ".warehouse"), settings=settings)
+        server = Server(Path(temporary, ".warehouse"))
         server.up()
         try:
             results: dict[str, Any] = {
@@ -596,19 +627,20 @@ def measure(
                 "sizes": [],
             }
             for size in sizes:
-                with new_database(server) as database:
-                    scratch = Path(temporary, f"of-{size.events}")
-                    scratch.mkdir()
-                    # The tests take long, and only the large history is of interest.
-                    chosen = [name for name in sections if name != "tests" or size == sizes[-1]]
-                    bench = Bench(database, size, chosen, runs, scratch)
-                    bench.run()
-                    results["sizes"].append(bench.results)
-                    shutil.rmtree(scratch)
+                # The tests take long, and only the large history is of interest.
+                chosen = [name for name in sections if name != "tests" or size == sizes[-1]]
+                measured: dict[str, Any] = {"events": size.events, "day_events": size.day_events}
+                results["sizes"].append(measured)
+                if chosen != ["keys"]:
+                    measured.update(of_size(server, size, chosen, runs))
+                    save(results)
+                if "keys" in sections:
+                    growing = dataclasses.replace(size, keys_grow=True)
+                    fact = [f"+{report.FACT}"]
+                    measured["keys"] = of_size(server, growing, ["daily"], runs, fact)
+                    save(results)
         finally:
             server.down()
-    results["minutes"] = round((time.monotonic() - _began) / 60, 1)
-    return results
 
 
 def main() -> int:
@@ -624,12 +656,18 @@ def main() -> int:
     runs = arguments.runs or runs
     if runs < 1:
         parser.error(f"--runs must be 1 or more, got {runs}")
-    results = {"scale": arguments.scale, **measure(sizes, sections, runs, {})}
     arguments.results.mkdir(parents=True, exist_ok=True)
     every = "" if len(sections) == len(SECTIONS) else "-" + "-".join(sections)
     path = arguments.results / f"{arguments.scale}{every}.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    say(f"written to {path}")
+    results: dict[str, Any] = {}
+
+    def save(measured: dict[str, Any]) -> None:
+        minutes = round((time.monotonic() - _began) / 60, 1)
+        results.update({"scale": arguments.scale, "minutes": minutes, **measured})
+        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        say(f"written to {path}")
+
+    measure(sizes, sections, runs, save)
     print(report.tables(results))
     missed = [bound for bound in report.bounds(results) if bound.is_kept is False]
     return int(arguments.scale == "full" and bool(missed))
