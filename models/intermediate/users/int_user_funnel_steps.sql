@@ -73,10 +73,22 @@ ways as (
         is_start,
         min(arrived_at) over (
             partition by user_id, funnel_month, step_number
-            order by event_timestamp
-            range between current row and unbounded following
+            order by event_timestamp desc
+            range between unbounded preceding and current row
         ) as next_arrived_at
     from ends
+),
+
+-- Read twice below, so that the ways are computed once and not for each step.
+starts as (
+    select
+        user_id,
+        funnel_month,
+        step_number,
+        event_timestamp,
+        next_arrived_at
+    from ways
+    where is_start
 ),
 
 -- The first time of each step that comes after the first time of the step before.
@@ -86,7 +98,7 @@ reached as (
         funnel_month,
         1::bigint as step_number,
         min(event_timestamp) as reached_at
-    from moments
+    from starts
     where step_number = 1
     group by 1, 2
 
@@ -96,14 +108,14 @@ reached as (
         reached.user_id,
         reached.funnel_month,
         reached.step_number + 1 as step_number,
-        ways.next_arrived_at as reached_at
+        starts.next_arrived_at as reached_at
     from reached
-    inner join ways
-        on reached.user_id = ways.user_id
-            and reached.funnel_month = ways.funnel_month
-            and reached.step_number = ways.step_number
-            and reached.reached_at = ways.event_timestamp
-    where ways.is_start and ways.next_arrived_at is not null
+    inner join starts
+        on reached.user_id = starts.user_id
+            and reached.funnel_month = starts.funnel_month
+            and reached.step_number = starts.step_number
+            and reached.reached_at = starts.event_timestamp
+    where starts.next_arrived_at is not null
 ),
 
 numbers as (
