@@ -48,15 +48,11 @@ QUESTIONS = (
         """
         select
             dim_categories.category_name,
-            date_trunc('month', dim_date.date_day)::date as month,
-            sum(items.line_amount) as revenue
-        from marts.fct_order_items as items
-        inner join marts.fct_orders as orders on items.order_id = orders.order_id
-        inner join marts.dim_date as dim_date on items.date_key = dim_date.date_key
-        inner join marts.dim_products as products on items.product_key = products.product_key
+            monthly.revenue_month as month,
+            sum(monthly.revenue) as revenue
+        from marts.monthly_category_revenue as monthly
         inner join marts.dim_categories as dim_categories
-            on products.category_key = dim_categories.category_key
-        where orders.is_revenue
+            on monthly.category_key = dim_categories.category_key
         group by 1, 2
         order by 1, 2
         """,

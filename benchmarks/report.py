@@ -75,21 +75,19 @@ def stock_daily(size: Numbers, name: str) -> float | None:
 
 def fact_full(size: Numbers) -> float | None:
     """The full build of the events, in seconds."""
-    if "full" not in size:
-        return None
-    return median(build["nodes"][FACT] for build in size["full"]["builds"])
+    return median(size["fact"]["ours"]) if "fact" in size else None
 
 
 def by_hand(size: Numbers) -> float | None:
     """The same table by hand, in seconds."""
-    return median(size["full"]["by_hand"]) if "full" in size else None
+    return median(size["fact"]["by_hand"]) if "fact" in size else None
 
 
 def by_hand_and_analyzed(size: Numbers) -> float | None:
     """The same table by hand with the statistics that a build leaves too, in seconds."""
-    if "full" not in size:
+    if "fact" not in size:
         return None
-    return median(map(sum, zip(size["full"]["by_hand"], size["full"]["analyze"], strict=True)))
+    return median(map(sum, zip(size["fact"]["by_hand"], size["fact"]["analyze"], strict=True)))
 
 
 def peer_full(size: Numbers, name: str) -> float | None:
@@ -228,7 +226,7 @@ def whole_table(results: Numbers) -> str:
         day = daily(size, lambda day: day["build"]["wall"])
         full = None
         if "full" in size:
-            full = median(build["wall"] for build in size["full"]["builds"])
+            full = median(build["wall"] for build in size["full"])
         tests = size.get("tests")
         rows.append(
             [
@@ -248,7 +246,7 @@ def shares_table(results: Numbers) -> str:
     sides = []
     for builds in (
         [day["build"] for day in size.get("daily", [])],
-        size.get("full", {}).get("builds", []),
+        size.get("full", []),
     ):
         names = sorted({name for build in builds for name in build["nodes"]})
         medians = {name: median(build["nodes"].get(name, 0) for build in builds) for name in names}
@@ -353,6 +351,11 @@ def fewer_line(results: Numbers) -> str:
         for size in results["sizes"]
         for name in ("sqlmesh", "dbt-duckdb")
         if name in size and len(size[name]["full"]) < runs
+    ]
+    parts += [
+        f"everything {len(size['full'])} of {runs} times with {size['events']:,} events"
+        for size in results["sizes"]
+        if len(size.get("full", [])) in range(1, runs)
     ]
     if runs > 1 and any("stock_full" in size for size in results["sizes"]):
         parts.insert(0, f"stock dbt 1 of {runs} times")

@@ -47,11 +47,11 @@ def measured(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 @pytest.mark.dbt
 def test_every_section_is_measured(measured: dict[str, Any]) -> None:
     (size,) = measured["sizes"]
-    assert len(size["full"]["builds"]) == len(size["full"]["by_hand"]) == 1
+    assert len(size["full"]) == len(size["fact"]["by_hand"]) == len(size["fact"]["ours"]) == 1
     (day,) = size["daily"]
     models = set(day["build"]["nodes"])
     assert {"fct_user_events", "dim_users", "snp_app__users", "daily_revenue"} <= models
-    assert models == set(size["full"]["builds"][0]["nodes"])
+    assert models == set(size["full"][0]["nodes"])
     assert set(day["stock"]) == {"events_plain", "events_indexed"}
     assert len(size["questions"]) == len(questions.QUESTIONS) == 10
     for question in size["questions"]:
@@ -109,7 +109,7 @@ def results_of(day: float, stock: float, small_day: float, full: float, hand: fl
                     {"build": {"nodes": {"fct_user_events": 1.0}}, "stock": {"events_plain": 10.0}}
                 ]
             },
-            "full": {"builds": [{"nodes": {"fct_user_events": full}}], "by_hand": [hand]},
+            "fact": {"ours": [full], "by_hand": [hand]},
         }
 
     return {"sizes": [size(1_000_000, small_day), size(10_000_000, day)]}
