@@ -654,7 +654,7 @@ CONFIGURED = {
     ),
     "no_end": (
         "materialized='table', no_overlaps={'key': 'id', 'valid_from': 'at'}",
-        "no_overlaps is {.*}; it takes a dictionary with a column for each of key, valid_from, valid",
+        "no_overlaps is {.*}; it takes a dictionary with a column for each",
     ),
     "no_text": (
         "materialized='table', no_overlaps={'key': 'id', 'valid_from': 'at', 'valid_to': 3}",
