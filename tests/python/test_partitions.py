@@ -732,6 +732,39 @@ def test_the_daily_write_touches_the_partitions_of_its_batch(built: Any, server:
         ).fetchone() == (20, 20)
 
 
+def test_a_mart_is_switched_and_goes_on_with_what_is_new(built: Any) -> None:
+    """With its contract, the view on it, and what it has read so far."""
+    stored = "select md5(array_agg(e::text order by event_id)::text) from marts.fct_user_events e"
+    before = ask(built, stored)
+    months = partitions(built, "fct_user_events")
+    by_quarter = {
+        "fields": ["event_timestamp"],
+        "method": "range",
+        "granularity": "quarter",
+        "default_partition": True,
+    }
+    do(
+        built,
+        "create view public.on_top as select * from marts.fct_user_events",
+        "update raw.events set page_url = '/again', _loaded_at = clock_timestamp() where event_id"
+        " in (select event_id from marts.fct_user_events order by event_id limit 3)",
+    )
+    dbt_project.configure(built, "fct_user_events", partition_by=by_quarter)
+    with polled(built, "marts.fct_user_events", "public.on_top"):
+        dbt_project.run(built, "run", "fct_user_events")
+
+    quarters = partitions(built, "fct_user_events")
+    assert 1 < len(quarters) < len(months)
+    assert sum(quarters.values()) == sum(months.values())
+    changed = "select count(*) from public.on_top where page_url = '/again'"
+    assert ask(built, changed) == 3 and ask(built, stored) != before
+    assert ask(
+        built,
+        "select changed_keys is null from observability.key_changes"
+        " where model_name = 'fct_user_events' order by written_by desc limit 1",
+    ) in (False, [])
+
+
 @pytest.mark.parametrize(
     ("partition_by", "message"),
     [
