@@ -50,9 +50,26 @@
         insert into {{ new_relation }} ({{ columns }}) select {{ columns }} from {{ relation }}
     {%- endcall -%}
     {%- do create_indexes(new_relation) -%}
+    {%- do run_query('analyze ' ~ new_relation) -%}
+    {%- do run_query(create_copy_grants_and_comments()) -%}
+    {%- do run_query(
+        'select pg_temp.copy_grants_and_comments(' ~ regclass_of(relation) ~ ', ' ~ regclass_of(new_relation) ~ ')'
+    ) -%}
+
+    {#-
+        The swap is committed at once, because its lock keeps readers out, and the rows of the build may take long. The
+        session keeps the locks of the model, so that no other build comes in between.
+    -#}
+    {%- do run_query(lock_patiently(relation, 'the partitions of ' ~ relation ~ ' could not be changed')) -%}
+    {%- do run_query(lock_model('pg_advisory_lock')) -%}
     {%- do adapter.rename_relation(relation, old_relation) -%}
     {%- do adapter.rename_relation(new_relation, relation) -%}
     {%- do adapter.drop_relation(old_relation) -%}
+    {%- do run_query('commit') -%}
+    {%- do run_query('begin') -%}
+    {%- do run_query(lock_model()) -%}
+    {%- do run_query(use_utc()) -%}
+    {%- do run_query(lock_model('pg_advisory_unlock')) -%}
 {%- endmacro %}
 
 

@@ -53,7 +53,14 @@
             from named_grants
             where oid = old
             union all
-            select format('comment on materialized view %s is %L', new::regclass, obj_description(old, 'pg_class'))
+            select format(
+                'comment on %s %s is %L',
+                case relkind when 'm' then 'materialized view' else 'table' end,
+                new::regclass,
+                obj_description(old, 'pg_class')
+            )
+            from pg_class
+            where oid = new
             union all
             select format('comment on column %s.%I is %L', new::regclass, attname, col_description(old, attnum))
             from shared_columns

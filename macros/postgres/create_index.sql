@@ -1,3 +1,9 @@
+{% macro postgres__create_indexes(relation) -%}
+    {%- do dbt.default__create_indexes(relation) -%}
+    {%- do exclude_overlaps(relation) -%}
+{%- endmacro %}
+
+
 {% macro postgres__get_create_index_sql(relation, index_dict) -%}
     {#- Of a table that was just made in this transaction, and that nobody else sees yet. -#}
     {%- set columns = columns_of_contract() -%}

@@ -1,39 +1,70 @@
-{% macro exclude_overlaps(key, valid_from, valid_to) -%}
+{% macro exclude_overlaps(relation) -%}
     {#-
-        A post-hook in the transaction: PostgreSQL itself refuses two versions of one key at one moment. It needs
-        the extension btree_gist; where that cannot be had, the data tests of the model are what checks it. The key is
-        an expression there, so that the planner looks versions up in a btree index, which is several times faster.
+        PostgreSQL itself refuses two versions of one key at one moment. A new table gets the constraint with its indexes,
+        before it takes the place of the old one; as a post-hook in the transaction, this gives it to a table that lacks it.
+        It needs the extension btree_gist; where that cannot be had, the data tests of the model are what checks it.
     -#}
-    {%- if execute -%}
-        {%- set name = index_name(this.identifier, '_no_overlaps') -%}
-        {%- set definition = 'exclude using gist ((' ~ adapter.quote(key) ~ " || '') with =, tstzrange("
-            ~ adapter.quote(valid_from) ~ ', ' ~ adapter.quote(valid_to) ~ ') with &&)' -%}
+    {%- set wanted = read_no_overlaps() if execute -%}
+    {%- if wanted -%}
+        {#- The key is an expression, so that the planner looks versions up in a btree index, which is several times faster. -#}
+        {%- set definition = 'exclude using gist ((' ~ adapter.quote(wanted.key) ~ " || '') with =, tstzrange("
+            ~ adapter.quote(wanted.valid_from) ~ ', ' ~ adapter.quote(wanted.valid_to) ~ ') with &&)' -%}
         {%- set hash = local_md5(definition) -%}
         {%- set query -%}
             select
                 pg_constraint.conname::text as name,
                 substring(obj_description(pg_constraint.conindid, 'pg_class') from '^dbt:([0-9a-f]{32}) of ') as hash
             from pg_constraint
-            where conrelid = '{{ this }}'::regclass
+            where conrelid = {{ regclass_of(relation) }}
                 and contype = 'x'
                 and obj_description(pg_constraint.conindid, 'pg_class') ~ '^dbt:[0-9a-f]{32} of '
         {%- endset -%}
         {%- set found = run_query(query) -%}
-        {%- if not (found and found[0]['hash'] == hash) -%}
-            {%- if found -%}
-                {%- do run_query('alter table ' ~ this ~ ' drop constraint ' ~ adapter.quote(found[0]['name'])) -%}
-            {%- endif -%}
-            {%- if has_btree_gist() -%}
-                {%- set name = claimed_index_name(name) -%}
-                {%- do run_query(
-                    'alter table ' ~ this ~ ' add constraint ' ~ adapter.quote(name) ~ ' ' ~ definition ~ '; '
-                    ~ comment_on_index(name, comment_of_index(hash, 'no two versions at one moment'))
-                ) -%}
-            {%- else -%}
-                {%- do log(this.identifier ~ ': the server has no btree_gist for this role, so it does not refuse overlaps itself.') -%}
-            {%- endif -%}
+        {%- if found and found[0]['hash'] == hash -%}
+            {{ return('') }}
+        {%- elif not has_btree_gist() -%}
+            {%- do log(this.identifier ~ ': the server has no btree_gist for this role, so it does not refuse overlaps itself.') -%}
+            {{ return('') }}
         {%- endif -%}
+        {%- set name = index_name(this.identifier, '_no_overlaps') -%}
+        {%- do run_query(lock_patiently(relation, 'the constraint ' ~ name ~ ' of ' ~ relation ~ ' could not be made')) -%}
+        {%- if found -%}
+            {%- do run_query('alter table ' ~ relation ~ ' drop constraint ' ~ adapter.quote(found[0]['name'])) -%}
+        {%- endif -%}
+        {%- set name = claimed_index_name(name) -%}
+        {%- do run_query(
+            'alter table ' ~ relation ~ ' add constraint ' ~ adapter.quote(name) ~ ' ' ~ definition ~ '; '
+            ~ comment_on_index(name, comment_of_index(hash, 'no two versions at one moment'))
+        ) -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro read_no_overlaps() -%}
+    {%- set given = config.get('no_overlaps') -%}
+    {%- if given is none -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- set keys = ['key', 'valid_from', 'valid_to'] -%}
+    {%- set columns = columns_of_contract() -%}
+    {%- if given is not mapping or given.keys() | map('string') | sort != keys or given.values() | select('string') | list | length != 3 -%}
+        {{ exceptions.raise_compiler_error(
+            this.identifier ~ ': no_overlaps is ' ~ given ~ '; it takes a dictionary with a column for each of ' ~ keys | join(', ') ~ '.'
+        ) }}
+    {%- elif model.config.materialized not in ['table', 'incremental'] or config.get('partition_by') -%}
+        {{ exceptions.raise_compiler_error(
+            this.identifier ~ ': no_overlaps is given and materialized is ' ~ model.config.materialized
+            ~ (' with partition_by' if config.get('partition_by') else '')
+            ~ '; it takes the materializations table and incremental, without partition_by.'
+        ) }}
+    {%- endif -%}
+    {%- for column in given.values() if columns is not none and column not in columns -%}
+        {{ exceptions.raise_compiler_error(
+            this.identifier ~ ': no_overlaps is ' ~ given ~ ' and there is no column ' ~ column ~ '; the columns are '
+            ~ columns | join(', ') ~ '.'
+        ) }}
+    {%- endfor -%}
+    {{ return(given) }}
 {%- endmacro %}
 
 

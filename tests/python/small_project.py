@@ -100,13 +100,16 @@ def warned() -> Iterator[list[str]]:
 
 
 @contextmanager
-def polled(database: Any, *relations: str, may_be_empty: Sequence[str] = ()) -> Iterator[list[int]]:
+def polled(
+    database: Any, *relations: str, may_be_empty: Sequence[str] = (), role: str = "none"
+) -> Iterator[list[int]]:
     """Count the rows of relations all the time, each in a transaction of its own.
 
     Args:
         database: offers `connect()`.
         relations: names as SQL writes them.
         may_be_empty: those of them that may have no row.
+        role: who reads; `none` is the one who connects.
 
     Yields:
         A list that gets the number of rounds at the end.
@@ -123,6 +126,7 @@ def polled(database: Any, *relations: str, may_be_empty: Sequence[str] = ()) -> 
         with database.connect() as session:
             session.autocommit = True
             session.execute(NOBODY_WAITS)
+            session.execute(f"set role {role}")
             while not is_over.is_set():
                 for relation in relations:
                     try:

@@ -46,8 +46,7 @@ from generate_series(1, 1000) as n
 VERSIONS = """
 {{ config(
     materialized='incremental',
-    post_hook="{{ exclude_overlaps('user_id', 'effective_date', config.get('ends')) }}",
-    ends='expiry_date',
+    no_overlaps={'key': 'user_id', 'valid_from': 'effective_date', 'valid_to': 'expiry_date'},
 ) }}
 select
     'a' as user_id,
@@ -649,6 +648,31 @@ CONFIGURED = {
         " indexes=[{'columns': ['id', 'kind'], 'unique': true}]",
         "columns is 'id, kind'; it takes at among the columns of a unique index, because part",
     ),
+    "no_dictionary": (
+        "materialized='table', no_overlaps='id'",
+        "no_overlaps is id; it takes a dictionary with a column for each of key, valid_from, valid",
+    ),
+    "no_end": (
+        "materialized='table', no_overlaps={'key': 'id', 'valid_from': 'at'}",
+        "no_overlaps is {.*}; it takes a dictionary with a column for each",
+    ),
+    "no_text": (
+        "materialized='table', no_overlaps={'key': 'id', 'valid_from': 'at', 'valid_to': 3}",
+        "no_overlaps is .* 'valid_to': 3}; it takes a dictionary with a column for each",
+    ),
+    "no_column": (
+        "materialized='table', no_overlaps={'key': 'id', 'valid_from': 'at', 'valid_to': 'end'}",
+        "no_overlaps is .* and there is no column end; the columns are id, email, kind, at",
+    ),
+    "no_partitions": (
+        "materialized='table', partition_by={'fields': ['at']},"
+        " no_overlaps={'key': 'id', 'valid_from': 'at', 'valid_to': 'at'}",
+        "no_overlaps is given and materialized is table with partition_by; it takes the material",
+    ),
+    "no_view": (
+        "materialized='view', no_overlaps={'key': 'id', 'valid_from': 'at', 'valid_to': 'at'}",
+        "no_overlaps is given and materialized is view; it takes the materializations table and",
+    ),
 }
 
 
@@ -741,10 +765,82 @@ def test_where_the_server_can_it_refuses_versions_that_overlap(place: Place) -> 
 
     place.build("versions", full_refresh=True)
     assert [row[:2] for row in place.ask(CONSTRAINTS)] == [before[0][:2]]
-    dbt_project.configure(place.database, "versions", place.project, ends="end_date")
+    dbt_project.configure(
+        place.database,
+        "versions",
+        place.project,
+        no_overlaps={"key": "user_id", "valid_from": "effective_date", "valid_to": "end_date"},
+    )
     place.build("versions")
     ((name, definition, _),) = place.ask(CONSTRAINTS)
     assert name == "versions_no_overlaps" and "tstzrange(effective_date, end_date)" in definition
+
+
+def test_readers_go_on_while_a_full_refresh_makes_the_constraint(newest: Place) -> None:
+    """With a constraint that takes longer than what polled() lets a reader wait."""
+    newest.build("versions")
+    newest.execute(
+        "create table public.builds ()",
+        "create function public.take_long() returns event_trigger language plpgsql as $$ begin"
+        " if current_query() like '%exclude using gist%' then"
+        " insert into public.builds default values; perform pg_sleep(4); end if; end $$",
+        "create event trigger long_build on ddl_command_end when tag in ('ALTER TABLE')"
+        " execute function public.take_long()",
+    )
+    with polled(newest.database, "analytics.versions"):
+        newest.build("versions", full_refresh=True)
+    assert newest.ask("select count(*) from public.builds") == [(1,)]
+    ((name, _, _),) = newest.ask(CONSTRAINTS)
+    assert name == "versions_no_overlaps"
+
+
+def test_a_table_in_use_gets_the_constraint_in_short_attempts(newest: Place) -> None:
+    """An open reader keeps the build waiting; who comes after it waits for one attempt at most."""
+    newest.build("versions")
+    newest.execute("alter table analytics.versions drop constraint versions_no_overlaps")
+    faults: list[BaseException] = []
+
+    def build() -> None:
+        try:
+            newest.build("versions")
+        except BaseException as fault:
+            faults.append(fault)
+
+    with newest.database.connect() as reader:
+        reader.execute("select count(*) from analytics.versions")
+        with pytest.raises(
+            dbt_project.DbtFailed,
+            match=r"the constraint versions_no_overlaps of .*versions. could not be made,"
+            r" because queries hold it; the next run tries again: .* lock timeout",
+        ):
+            newest.build("versions", variables={"replace_lock_attempts": 1})
+
+        thread = threading.Thread(target=build)
+        thread.start()
+        try:
+            with polled(newest.database, "analytics.versions"):
+                wait_for(
+                    lambda: (
+                        faults
+                        or newest.ask(
+                            "select from pg_locks where not granted"
+                            " and mode = 'AccessExclusiveLock'"
+                            " and relation = 'analytics.versions'::regclass"
+                        )
+                    ),
+                    "the build that waits",
+                )
+                # Longer than what polled() lets a reader wait.
+                time.sleep(4)
+                assert not faults, faults
+                assert newest.ask(CONSTRAINTS) == []
+                reader.commit()
+                thread.join()
+        finally:
+            reader.rollback()
+            thread.join()
+    assert not faults, faults
+    assert len(newest.ask(CONSTRAINTS)) == 1
 
 
 def test_a_role_that_may_not_make_the_extension_builds_without_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import dbt_project
 import psycopg
 import pytest
 from conftest import new_database
-from small_project import WARNINGS, ask, do, run, warned, write_model, write_project
+from small_project import WARNINGS, ask, do, polled, run, warned, write_model, write_project
 
 pytestmark = pytest.mark.dbt
 
@@ -353,6 +354,115 @@ def test_partitions_are_switched_on_changed_and_off(warehouse: Any, project: Pat
     )
 
 
+@pytest.mark.parametrize("views", [(), ("public.on_top",)], ids=["bare", "with_a_view"])
+def test_a_table_that_is_switched_keeps_its_readers(
+    warehouse: Any, project: Path, views: tuple[str, ...]
+) -> None:
+    """Who may read it reads it all the time, also when the rows of the build take long, or fail."""
+    yml = {"description": "Rows.", "columns": [{"name": "id", "description": "Number."}]}
+
+    def write(batch: str, **config: Any) -> None:
+        write_model(
+            project,
+            "rows",
+            f"select * from public.given {{% if is_incremental() %}} where {batch} {{% endif %}}",
+            yml,
+            materialized="incremental",
+            indexes=[{"columns": ["id"]}],
+            grants={"select": ["pg_monitor"]},
+            **config,
+        )
+
+    write("false")
+    run(warehouse, project)
+    do(
+        warehouse,
+        "grant usage on schema marts to pg_monitor",
+        "grant update (kind) on marts.rows to pg_read_all_stats",
+        *(f"create view {view} as select id, at from marts.rows" for view in views),
+        *(f"grant select on {view} to pg_monitor" for view in views),
+    )
+
+    def told() -> Any:
+        return ask(
+            warehouse,
+            "select array_agg(acl::text order by acl::text),"
+            " has_column_privilege('pg_read_all_stats', 'marts.rows', 'kind', 'update'),"
+            " obj_description('marts.rows'::regclass), col_description('marts.rows'::regclass, 1)"
+            " from pg_class, unnest(relacl) as acl where oid = 'marts.rows'::regclass",
+        )
+
+    before = told()
+    # Longer than what polled() lets a reader wait.
+    slowly = "id = 9 and pg_sleep(4)::text = ''"
+    for partition_by, rows in ((BY_MONTH, 11), ({**BY_MONTH, "granularity": "year"}, 12)):
+        write(f"{slowly} and 1 / (id - 9) = 1", partition_by=partition_by)
+        with polled(warehouse, "marts.rows", *views, role="pg_monitor"):
+            with pytest.raises(dbt_project.DbtFailed, match="division by zero"):
+                run(warehouse, project)
+            in_between = (told(), sum(partitions(warehouse, "rows").values()))
+            write(slowly, partition_by=partition_by)
+            run(warehouse, project)
+        assert in_between == (before, rows - 1)
+        assert told() == before
+        assert sum(partitions(warehouse, "rows").values()) == rows
+    write(slowly)
+    with polled(warehouse, "marts.rows", *views, role="pg_monitor"):
+        run(warehouse, project)
+    assert told() == before
+    assert partitions(warehouse, "rows") == {}
+    assert ask(warehouse, "select count(*) from marts.rows") == 13
+    assert ask(warehouse, "select relname from pg_class where relname like '%\\_\\_dbt\\_%'") == []
+
+
+def test_a_table_that_is_read_is_switched_in_short_attempts(warehouse: Any, project: Path) -> None:
+    """An open reader keeps the build waiting; who comes after it waits for one attempt at most."""
+    query = "select * from public.given {% if is_incremental() %} where false {% endif %}"
+    write_model(project, "rows", query, materialized="incremental")
+    run(warehouse, project)
+    identity = "select 'marts.rows'::regclass::oid"
+    before = ask(warehouse, identity)
+    write_model(project, "rows", query, materialized="incremental", partition_by=BY_MONTH)
+    faults: list[BaseException] = []
+
+    def build() -> None:
+        try:
+            run(warehouse, project)
+        except BaseException as fault:
+            faults.append(fault)
+
+    with warehouse.connect() as reader:
+        reader.execute("select count(*) from marts.rows")
+        with pytest.raises(
+            dbt_project.DbtFailed,
+            match=r"the partitions of .*rows. could not be changed, because queries hold it;"
+            r" the next run tries again: .* lock timeout",
+        ):
+            run(warehouse, project, variables={"replace_lock_attempts": 1})
+        assert ask(warehouse, identity) == before
+
+        thread = threading.Thread(target=build)
+        thread.start()
+        try:
+            with polled(warehouse, "marts.rows"):
+                end = time.monotonic() + 60
+                waits = "select count(*) from pg_locks where not granted and relation = "
+                while not ask(warehouse, f"{waits} {before}") and thread.is_alive():
+                    assert time.monotonic() < end, "the build never waited"
+                    time.sleep(0.05)
+                # Longer than what polled() lets a reader wait.
+                time.sleep(4)
+                assert not faults, faults
+                assert ask(warehouse, identity) == before
+                reader.commit()
+                thread.join()
+        finally:
+            reader.rollback()
+            thread.join()
+    assert not faults, faults
+    assert partitions(warehouse, "rows") == {JANUARY: 3, FEBRUARY: 7, MARCH: 0, "DEFAULT": 0}
+
+
 def test_the_constraints_of_a_contract_stay_when_partitions_change(
     warehouse: Any, project: Path
 ) -> None:
@@ -620,6 +730,39 @@ def test_the_daily_write_touches_the_partitions_of_its_batch(built: Any, server:
             "select count(*), count(distinct event_id) from marts.fct_user_events"
             " where page_url = '/again'"
         ).fetchone() == (20, 20)
+
+
+def test_a_mart_is_switched_and_goes_on_with_what_is_new(built: Any) -> None:
+    """With its contract, the view on it, and what it has read so far."""
+    stored = "select md5(array_agg(e::text order by event_id)::text) from marts.fct_user_events e"
+    before = ask(built, stored)
+    months = partitions(built, "fct_user_events")
+    by_quarter = {
+        "fields": ["event_timestamp"],
+        "method": "range",
+        "granularity": "quarter",
+        "default_partition": True,
+    }
+    do(
+        built,
+        "create view public.on_top as select * from marts.fct_user_events",
+        "update raw.events set page_url = '/again', _loaded_at = clock_timestamp() where event_id"
+        " in (select event_id from marts.fct_user_events order by event_id limit 3)",
+    )
+    dbt_project.configure(built, "fct_user_events", partition_by=by_quarter)
+    with polled(built, "marts.fct_user_events", "public.on_top"):
+        dbt_project.run(built, "run", "fct_user_events")
+
+    quarters = partitions(built, "fct_user_events")
+    assert 1 < len(quarters) < len(months)
+    assert sum(quarters.values()) == sum(months.values())
+    changed = "select count(*) from public.on_top where page_url = '/again'"
+    assert ask(built, changed) == 3 and ask(built, stored) != before
+    assert ask(
+        built,
+        "select changed_keys is null from observability.key_changes"
+        " where model_name = 'fct_user_events' order by written_by desc limit 1",
+    ) in (False, [])
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@
             'why': 'products by words of their name',
         },
     ],
-    post_hook="{{ exclude_overlaps('product_id', 'effective_date', 'expiry_date') }}",
+    no_overlaps={'key': 'product_id', 'valid_from': 'effective_date', 'valid_to': 'expiry_date'},
     meta={'tracked_keys': ['product_id']},
 ) }}
 

@@ -15,7 +15,7 @@
         },
         {'columns': ['email'], 'why': 'a user by e-mail'},
     ],
-    post_hook="{{ exclude_overlaps('user_id', 'effective_date', 'expiry_date') }}",
+    no_overlaps={'key': 'user_id', 'valid_from': 'effective_date', 'valid_to': 'expiry_date'},
     meta={'tracked_keys': ['user_id']},
 ) }}
 
