@@ -102,7 +102,7 @@
                             else 'year'
                         end)
                     from lengths
-                ), '{{ config.get("partition_by", {}).get("granularity", "month") }}')
+                ), '{{ (config.get("partition_by") or {}).get("granularity", "month") }}')
                 when 'hash' then ' ' || (select count(*) from bounds)
                 else ''
             end

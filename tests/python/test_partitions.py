@@ -11,6 +11,7 @@ from typing import Any
 import dbt_project
 import psycopg
 import pytest
+import yaml
 from conftest import new_database
 from small_project import WARNINGS, ask, do, run, warned, write_model, write_project
 
@@ -748,3 +749,86 @@ def shared(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
     with new_database(server) as database:
         do(database, ROWS)
         yield database, write_project(tmp_path_factory.mktemp("shared") / "project", {})
+
+
+# --- What names, values and hands may hold ------------------------------------------------------
+
+QUOTED = """{{ config(
+    materialized='incremental',
+    incremental_strategy='changed_keys',
+    unique_key='number',
+    on_schema_change='fail',
+    partition_by={'fields': ['Moment'], 'granularity': 'month', 'default_partition': true},
+    sql_header="set local app.header = 'read';",
+    pre_hook="create temporary table changed_keys as select 1 as number",
+) }}
+select
+    1 as number,
+    "at" as "Moment",
+    current_setting('app.header') as "order"
+from public.given
+where id = {{ '9' if is_incremental() else '0' }}
+"""
+BY_VALUE = """{{{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    partition_by={{'fields': ['{0}'], 'method': 'list'}},
+) }}}}
+select * from public.kinds {{% if is_incremental() %}} where batch = 2 {{% endif %}}
+"""
+BY_HAND = """{{ config(
+    materialized='incremental',
+    partition_by={'fields': ['at'], 'default_partition': true},
+) }}
+select id, part, at from public.given {% if is_incremental() %} where false {% endif %}
+"""
+FLAT = """{{ config(materialized='incremental', partition_by=none) }}
+select id from public.given
+"""
+CONTRACTS = {
+    "quoted": {
+        "constraints": [{"type": "unique", "columns": ["number", '"Moment"']}],
+        "columns": [
+            {"name": "number", "data_type": "int"},
+            {"name": "Moment", "data_type": "timestamptz", "quote": True},
+            {"name": "order", "data_type": "text", "quote": True},
+        ],
+    },
+    "by_char": {
+        "columns": [
+            {"name": "batch", "data_type": "int"},
+            {"name": "words", "data_type": "text"},
+            {"name": "number", "data_type": "numeric"},
+            {"name": "padded", "data_type": "char(3)"},
+        ],
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of which each is built in its own test."""
+    models = [
+        {"name": name, "config": {"contract": {"enforced": True}}, **contract}
+        for name, contract in CONTRACTS.items()
+    ]
+    return write_project(
+        tmp_path_factory.mktemp("shapes") / "project",
+        {
+            "quoted": QUOTED,
+            "by_text": BY_VALUE.format("words"),
+            "by_number": BY_VALUE.format("number"),
+            "by_char": BY_VALUE.format("padded"),
+            "by_hand": BY_HAND,
+            "flat": FLAT,
+            "contracts.yml": yaml.safe_dump({"version": 2, "models": models}),
+        },
+    )
+
+
+def test_partition_by_may_be_null(database: Any, shapes: Path) -> None:
+    """So a model says that it has none, in a folder whose models have them."""
+    do(database, ROWS)
+    for _ in range(2):
+        run(database, shapes, "flat")
+    assert ask(database, "select count(*) from marts.flat") == 20
