@@ -31,7 +31,7 @@
         {%- else %}
             (like {{ relation }} including defaults including constraints including generated)
         {%- endif %}
-        {%- if partition_by %} partition by {{ partition_by.method }} ({{ partition_by.fields | join(', ') }}){% endif %}
+        {%- if partition_by %} partition by {{ partition_by.method }} ({{ partition_by.quoted_fields | join(', ') }}){% endif %}
     {%- endcall -%}
     {%- set changes = check_for_schema_changes(new_relation, relation) -%}
     {%- if changes.schema_changed -%}

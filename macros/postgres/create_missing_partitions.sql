@@ -75,15 +75,15 @@
     {%- set rows -%}
         {#- What waits in the default partition arrives with every batch; mostly nothing does. -#}
         (
-            select {{ partition_by.field }} from {{ rows_relation }}
+            select {{ partition_by.quoted_field }} from {{ rows_relation }}
             {%- if default_partition %}
             union all
-            select {{ partition_by.field }} from {{ default_partition }}
+            select {{ partition_by.quoted_field }} from {{ default_partition }}
             {%- endif %}
         ) as arriving_rows
     {%- endset -%}
     {%- if partition_by.method == 'range' -%}
-        {%- set missing = missing_ranges(relation, rows, period_of(rows_relation, partition_by), partition_by.field) -%}
+        {%- set missing = missing_ranges(relation, rows, period_of(rows_relation, partition_by), partition_by.quoted_field) -%}
     {%- elif partition_by.method == 'list' -%}
         {%- set missing = missing_values(existing, rows, partition_by.field) -%}
     {%- else -%}

@@ -826,6 +826,30 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+def test_names_in_quotes_and_a_header_do(database: Any, shapes: Path) -> None:
+    """Mixed case and a reserved word; the header comes before the query reads its setting."""
+    do(database, ROWS)
+    for _ in range(2):
+        run(database, shapes, "quoted")
+    assert ask(database, 'select number, "order", "Moment"::date::text from marts.quoted') == [
+        (1, "read", "2026-02-04")
+    ]
+    written = {JANUARY: 0, FEBRUARY: 1, MARCH: 0}
+    assert partitions(database, "quoted") == {**written, "DEFAULT": 0}
+
+    # What waits in the default partition moves under these names too, and is counted.
+    do(database, "insert into marts.quoted values (2, '2026-07-07', ''), (3, null, '')")
+    with warned() as said:
+        run(database, shapes, "quoted", options=WARNINGS)
+    assert partitions(database, "quoted") == {
+        **written,
+        month("2026-07-01", "2026-08-01"): 1,
+        month("2026-08-01", "2026-09-01"): 0,
+        "DEFAULT": 1,
+    }
+    assert "quoted: 1 rows are in the default partition" in said[0]
+
+
 def test_partition_by_may_be_null(database: Any, shapes: Path) -> None:
     """So a model says that it has none, in a folder whose models have them."""
     do(database, ROWS)
