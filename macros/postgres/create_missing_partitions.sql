@@ -70,7 +70,6 @@
 {% macro missing_partitions(relation, rows_relation) -%}
     {#- As create_partition takes them; rows_in is the default partition, which may hold rows that belong there. -#}
     {%- set partition_by = read_partition_by() -%}
-    {%- set existing = partitions_of(relation) -%}
     {%- set default_partition = default_partition_of(relation) -%}
     {%- set rows -%}
         {#- What waits in the default partition arrives with every batch; mostly nothing does. -#}
@@ -85,9 +84,9 @@
     {%- if partition_by.method == 'range' -%}
         {%- set missing = missing_ranges(relation, rows, period_of(rows_relation, partition_by), partition_by.quoted_field) -%}
     {%- elif partition_by.method == 'list' -%}
-        {%- set missing = missing_values(existing, rows, partition_by.field) -%}
+        {%- set missing = missing_values(relation, rows, partition_by) -%}
     {%- else -%}
-        {%- set missing = [] if existing else remainders(partition_by.partitions) -%}
+        {%- set missing = [] if partitions_of(relation) else remainders(partition_by.partitions) -%}
     {%- endif -%}
     {%- for partition in missing if default_partition -%}
         {%- do partition.update({'rows_in': default_partition}) -%}
@@ -162,40 +161,40 @@
 {%- endmacro %}
 
 
-{% macro missing_values(existing, rows, field) -%}
+{% macro missing_values(relation, rows, partition_by) -%}
+    {#- Compared by PostgreSQL in the type of the column: 1.5 and 1.50 are one value, and so are 'a' and the padded 'a  '. -#}
+    {%- set field = partition_by.quoted_field -%}
     {%- set query -%}
-        select distinct
+        select
+            format_type(atttypid, atttypmod) as data_type,
+            (
+                select string_agg(pg_get_partition_constraintdef(inhrelid), ' or ')
+                from pg_inherits
+                inner join pg_class on pg_inherits.inhrelid = pg_class.oid
+                where pg_inherits.inhparent = attrelid and pg_get_expr(relpartbound, pg_class.oid) != 'DEFAULT'
+            ) as condition
+        from pg_attribute
+        where attrelid = '{{ relation }}'::regclass and attname = '{{ partition_by.field }}'
+    {%- endset -%}
+    {%- set existing = run_query(query)[0] -%}
+    {%- set query -%}
+        select
             coalesce(left(regexp_replace(lower({{ field }}::text), '[^a-z0-9]+', '_', 'g'), 20), 'null')
             || '_' || left(md5(coalesce({{ field }}::text, 'null')), 6) as suffix,
             coalesce(quote_literal({{ field }}), 'NULL') as value
-        from {{ rows }}
+        from (select distinct {{ field }}::{{ existing['data_type'] }} as {{ field }} from {{ rows }}) as arriving_values
+        where ({{ existing['condition'] or 'false' }}) is not true
         order by suffix
     {%- endset -%}
     {%- set missing = [] -%}
     {%- for row in run_query(query) -%}
-        {%- set covering = [] -%}
-        {%- for partition in existing if row['value'] in values_in(partition.bounds) -%}
-            {%- do covering.append(partition) -%}
-        {%- endfor -%}
-        {%- if not covering -%}
-            {%- do missing.append({
-                'suffix': row['suffix'],
-                'bounds': 'for values in (' ~ row['value'] ~ ')',
-                'condition': field ~ ' is not distinct from ' ~ row['value'],
-            }) -%}
-        {%- endif -%}
+        {%- do missing.append({
+            'suffix': row['suffix'],
+            'bounds': 'for values in (' ~ row['value'] ~ ')',
+            'condition': field ~ ' is not distinct from ' ~ row['value'],
+        }) -%}
     {%- endfor -%}
     {{ return(missing) }}
-{%- endmacro %}
-
-
-{% macro values_in(bounds) -%}
-    {#- The values of a list partition as quoted literals; PostgreSQL shows numbers without quotes. -#}
-    {%- set values = [] -%}
-    {%- for value in modules.re.findall("'(?:[^']|'')*'|[^(), ]+", bounds.partition('(')[2]) -%}
-        {%- do values.append(value if value.startswith("'") or value == 'NULL' else "'" ~ value ~ "'") -%}
-    {%- endfor -%}
-    {{ return(values) }}
 {%- endmacro %}
 
 

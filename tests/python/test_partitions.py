@@ -850,6 +850,27 @@ def test_names_in_quotes_and_a_header_do(database: Any, shapes: Path) -> None:
     assert "quoted: 1 rows are in the default partition" in said[0]
 
 
+def test_a_value_that_is_there_gets_no_second_partition(database: Any, shapes: Path) -> None:
+    """Values are equal as their type has it, not as they are written."""
+    do(
+        database,
+        "create table public.kinds (batch int, words text, number numeric, padded char(3))",
+        r"insert into public.kinds values"
+        r" (1, e'a\\b', 1.5, 'a'), (1, 'E', 1.50, 'a '), (2, e'a\\b', 1.500, 'a  '),"
+        r" (2, 'it''s, (x)', 2, null), (2, null, null, 'it''')",
+    )
+    for _ in range(3):
+        run(database, shapes, "by_text", "by_number", "by_char")
+    assert partitions(database, "by_text") == {
+        r"FOR VALUES IN ('a\b')": 4,
+        "FOR VALUES IN ('E')": 1,
+        "FOR VALUES IN ('it''s, (x)')": 3,
+        "FOR VALUES IN (NULL)": 3,
+    }
+    for table in ("by_number", "by_char"):
+        assert sorted(partitions(database, table).values()) == [3, 3, 5], table
+
+
 def test_partition_by_may_be_null(database: Any, shapes: Path) -> None:
     """So a model says that it has none, in a folder whose models have them."""
     do(database, ROWS)
