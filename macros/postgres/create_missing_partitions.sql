@@ -99,7 +99,7 @@
 
 
 {% macro missing_ranges(relation, rows, period, field) -%}
-    {#- The periods in which rows are, and one ahead, unless a partition reaches over their beginning. -#}
+    {#- The periods in which rows are, and one ahead, unless a partition reaches over their beginning; up to the next one that is there. -#}
     {%- set query -%}
         with
 
@@ -140,7 +140,12 @@
         select
             suffix,
             lower_bound::text as lower_bound,
-            upper_bound::text as upper_bound
+            {# Somebody may have made a partition of a later part of the period. #}
+            least(upper_bound, (
+                select min(existing.lower_bound)
+                from existing
+                where existing.lower_bound > bounds.lower_bound
+            ))::text as upper_bound
         from bounds
         where not exists (
             select 1

@@ -871,6 +871,45 @@ def test_a_value_that_is_there_gets_no_second_partition(database: Any, shapes: P
         assert sorted(partitions(database, table).values()) == [3, 3, 5], table
 
 
+def test_partitions_made_by_hand_are_built_around(database: Any, shapes: Path) -> None:
+    """A default partition with its columns in another order, and one of the end of a month."""
+    do(database, ROWS)
+    run(database, shapes, "by_hand")
+    before = partitions(database, "by_hand")
+    default = ask(
+        database,
+        "select inhrelid::regclass::text from pg_inherits inner join pg_class on inhrelid = oid"
+        " where inhparent = 'marts.by_hand'::regclass"
+        " and pg_get_expr(relpartbound, oid) = 'DEFAULT'",
+    )
+    do(
+        database,
+        f"drop table {default}",
+        "create table partitions.other_order (at timestamptz, part int, id int)",
+        "alter table marts.by_hand attach partition partitions.other_order default",
+        "create table partitions.end_of_may partition of marts.by_hand"
+        " for values from ('2026-05-20 00:00:00+00') to ('2026-06-01 00:00:00+00')",
+        "insert into marts.by_hand (id, part, at) values (97, 7, null), (98, 8, '2026-05-02'),"
+        " (99, 9, '2026-05-25'), (100, 10, '2026-07-07')",
+    )
+    for _ in range(2):
+        run(database, shapes, "by_hand")
+        assert partitions(database, "by_hand") == {
+            **before,
+            month("2026-05-01", "2026-05-20"): 1,
+            month("2026-05-20", "2026-06-01"): 1,
+            month("2026-07-01", "2026-08-01"): 1,
+            month("2026-08-01", "2026-09-01"): 0,
+            "DEFAULT": 1,
+        }
+    assert ask(database, "select id, part from marts.by_hand where id > 90 order by 1") == [
+        (97, 7),
+        (98, 8),
+        (99, 9),
+        (100, 10),
+    ]
+
+
 def test_partition_by_may_be_null(database: Any, shapes: Path) -> None:
     """So a model says that it has none, in a folder whose models have them."""
     do(database, ROWS)
