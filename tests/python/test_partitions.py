@@ -782,6 +782,13 @@ BY_HAND = """{{ config(
 ) }}
 select id, part, at from public.given {% if is_incremental() %} where false {% endif %}
 """
+KEPT = """{{ config(
+    materialized='table',
+    partition_by={'fields': ['at'], 'default_partition': true},
+    retain={'months': 1},
+) }}
+select id, at from public.given where {{ is_retained('at') }}
+"""
 FLAT = """{{ config(materialized='incremental', partition_by=none) }}
 select id from public.given
 """
@@ -821,6 +828,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "by_char": BY_VALUE.format("padded"),
             "by_hand": BY_HAND,
             "flat": FLAT,
+            "kept": KEPT,
             "contracts.yml": yaml.safe_dump({"version": 2, "models": models}),
         },
     )
@@ -916,3 +924,25 @@ def test_partition_by_may_be_null(database: Any, shapes: Path) -> None:
     for _ in range(2):
         run(database, shapes, "flat")
     assert ask(database, "select count(*) from marts.flat") == 20
+
+
+def test_what_no_partition_took_away_is_retained(database: Any, shapes: Path) -> None:
+    """Rows without a finite moment are in the default partition, which never expires."""
+    do(
+        database,
+        ROWS,
+        "insert into public.given (id, at)"
+        " values (90, null), (91, '-infinity'), (92, 'infinity'), (93, '2025-12-31')",
+        "create schema observability",
+        "create table observability.expired_partitions as select 'kept' as model_name,"
+        " '2026-01-01 00:00:00+00'::timestamptz as lower_bound,"
+        " '2026-02-01 00:00:00+00'::timestamptz as upper_bound",
+    )
+    kept = "select array_agg(id order by id) from marts.kept"
+    run(database, shapes, "kept")
+    assert ask(database, kept) == [*range(3, 10), 90, 91, 92]
+
+    # Unless somebody had made a partition from the beginning of time, and it went.
+    do(database, "update observability.expired_partitions set lower_bound = '-infinity'")
+    run(database, shapes, "kept")
+    assert ask(database, kept) == [*range(3, 10), 90, 92]
