@@ -168,13 +168,12 @@ def read_policies(manifest: dict[str, Any]) -> list[Policy]:
                 f"{name}: retain needs partition_by with the method range, because whole"
                 " partitions are taken away."
             )
-        prefix = node["schema"].removesuffix(node["config"].get("schema") or "")
         policies.append(
             Policy(
                 model=name,
                 relation=node["relation_name"],
                 tracked_keys=tuple(node["config"]["meta"].get("tracked_keys", ())),
-                observability=f"{prefix}observability",
+                observability=f"{_prefix(manifest)}observability",
                 retention=f"{number} {unit}",
             )
         )
@@ -344,6 +343,16 @@ def write_file(session: psycopg.Connection[Any], child: Any, file: Path) -> Path
             target.write(block)
     session.commit()
     return unfinished.rename(file)
+
+
+def _prefix(manifest: dict[str, Any]) -> str:
+    """What the target puts before the names of schemas, by a node that names one; one that names
+    none is in the target's own, which says nothing of it."""
+    for node in manifest["nodes"].values():
+        own = node["config"].get("schema")
+        if own and node["schema"].endswith(own):
+            return str(node["schema"].removesuffix(own))
+    return ""
 
 
 def _log(policy: Policy) -> Any:

@@ -220,6 +220,25 @@ def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) ->
         assert [row["id"] for row in csv.DictReader(file)] == ["8"]
 
 
+def test_a_model_without_a_schema_of_its_own_has_the_log_of_all() -> None:
+    """Targets put their name before the schemas of others, and have one for those without."""
+
+    def node(name: str, schema: str, own: str | None) -> dict[str, Any]:
+        kept = {"retain": {"months": 1}, "partition_by": {"fields": ["at"]}}
+        return {
+            "resource_type": "model",
+            "name": name,
+            "schema": schema,
+            "relation_name": f"{schema}.{name}",
+            "config": {"schema": own, "meta": {}, **kept},
+        }
+
+    for prefix in ("", "alice_"):
+        nodes = [node("plain", "analytics", None), node("fct", f"{prefix}marts", "marts")]
+        policies = retain.read_policies({"nodes": {each["name"]: each for each in nodes}})
+        assert [policy.observability for policy in policies] == [f"{prefix}observability"] * 2
+
+
 def test_the_day_to_count_from_is_checked() -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
     with pytest.raises(WarehouseError, match="lies in the future"):
