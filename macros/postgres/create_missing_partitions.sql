@@ -38,8 +38,13 @@
 
 
 {% macro lock_patiently(relation, failure, then='') -%}
-    {#- A short wait and a pause, again and again: whoever comes after one who waits for this lock waits too. -#}
-    do $lock$
+    {{ try_patiently('lock table ' ~ relation ~ ' in access exclusive mode; ' ~ then, failure) }}
+{%- endmacro %}
+
+
+{% macro try_patiently(statements, failure) -%}
+    {#- A short wait and a pause, again and again: whoever comes after one who waits for a lock waits too. -#}
+    do $try_patiently$
     declare
         whole_timeout text := current_setting('lock_timeout');
         patience record;
@@ -48,10 +53,7 @@
         for attempt in 1 .. patience.attempts loop
             begin
                 perform set_config('lock_timeout', patience.lock_timeout, true);
-                lock table {{ relation }} in access exclusive mode;
-                {%- if then %}
-                {{ then }};
-                {%- endif %}
+                execute $patient_statements${{ statements }}$patient_statements$;
                 perform set_config('lock_timeout', whole_timeout, true);
                 return;
             exception
@@ -63,7 +65,7 @@
             perform pg_sleep(0.5);
         end loop;
     end
-    $lock$
+    $try_patiently$
 {%- endmacro %}
 
 
