@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import re
 import time
 from datetime import UTC, date, datetime
 from datetime import time as clock
@@ -167,13 +168,12 @@ def read_policies(manifest: dict[str, Any]) -> list[Policy]:
                 f"{name}: retain needs partition_by with the method range, because whole"
                 " partitions are taken away."
             )
-        prefix = node["schema"].removesuffix(node["config"].get("schema") or "")
         policies.append(
             Policy(
                 model=name,
                 relation=node["relation_name"],
                 tracked_keys=tuple(node["config"]["meta"].get("tracked_keys", ())),
-                observability=f"{prefix}observability",
+                observability=f"{_prefix(manifest)}observability",
                 retention=f"{number} {unit}",
             )
         )
@@ -194,7 +194,7 @@ def find_unfinished(session: psycopg.Connection[Any], policies: list[Policy]) ->
 
     found = {}
     for policy in policies:
-        log = f"{policy.observability}.expired_partitions"
+        log = _log(policy).as_string(session)
         if session.execute("select to_regclass(%s)", [log]).fetchone() == (None,):
             raise WarehouseError(f"There is no {log} yet: run `warehouse build` first.")
         rows = session.execute(
@@ -310,9 +310,11 @@ def finish(
 
     child = _name(name)
     there = session.execute("select to_regclass(%s) is not null", [name]).fetchone() == (True,)
+    # Without it the transaction below would be a part of the one that has just begun.
+    session.commit()
     file = None
     if there and export is not None:
-        file = write_file(session, child, export / policy.model / f"{name.split('.')[-1]}.csv.gz")
+        file = write_file(session, child, export / policy.model / f"{_parts(name)[-1]}.csv.gz")
     with session.transaction():
         session.execute(sql.SQL("drop table if exists {}").format(child))
         session.execute(
@@ -343,6 +345,16 @@ def write_file(session: psycopg.Connection[Any], child: Any, file: Path) -> Path
     return unfinished.rename(file)
 
 
+def _prefix(manifest: dict[str, Any]) -> str:
+    """What the target puts before the names of schemas, by a node that names one; one that names
+    none is in the target's own, which says nothing of it."""
+    for node in manifest["nodes"].values():
+        own = node["config"].get("schema")
+        if own and node["schema"].endswith(own):
+            return str(node["schema"].removesuffix(own))
+    return ""
+
+
 def _log(policy: Policy) -> Any:
     from psycopg import sql
 
@@ -353,7 +365,13 @@ def _name(text: str) -> Any:
     """The name of a relation, as dbt and PostgreSQL write it: parts in quotes or without."""
     from psycopg import sql
 
-    return sql.Identifier(*(part.strip('"') for part in text.split(".")[-2:]))
+    return sql.Identifier(*_parts(text)[-2:])
+
+
+def _parts(text: str) -> list[str]:
+    """The parts of a name without their quotes; a part in quotes may hold dots and quotes."""
+    found = re.findall(r'"((?:[^"]|"")*)"|([^".]+)', text)
+    return [quoted.replace('""', '"') or plain for quoted, plain in found]
 
 
 def _say(text: str) -> None:

@@ -31,7 +31,7 @@
         {%- else %}
             (like {{ relation }} including defaults including constraints including generated)
         {%- endif %}
-        {%- if partition_by %} partition by {{ partition_by.method }} ({{ partition_by.fields | join(', ') }}){% endif %}
+        {%- if partition_by %} partition by {{ partition_by.method }} ({{ partition_by.quoted_fields | join(', ') }}){% endif %}
     {%- endcall -%}
     {%- set changes = check_for_schema_changes(new_relation, relation) -%}
     {%- if changes.schema_changed -%}
@@ -119,7 +119,7 @@
                             else 'year'
                         end)
                     from lengths
-                ), '{{ config.get("partition_by", {}).get("granularity", "month") }}')
+                ), '{{ (config.get("partition_by") or {}).get("granularity", "month") }}')
                 when 'hash' then ' ' || (select count(*) from bounds)
                 else ''
             end

@@ -38,8 +38,13 @@
 
 
 {% macro lock_patiently(relation, failure, then='') -%}
-    {#- A short wait and a pause, again and again: whoever comes after one who waits for this lock waits too. -#}
-    do $lock$
+    {{ try_patiently('lock table ' ~ relation ~ ' in access exclusive mode; ' ~ then, failure) }}
+{%- endmacro %}
+
+
+{% macro try_patiently(statements, failure) -%}
+    {#- A short wait and a pause, again and again: whoever comes after one who waits for a lock waits too. -#}
+    do $try_patiently$
     declare
         whole_timeout text := current_setting('lock_timeout');
         patience record;
@@ -48,10 +53,7 @@
         for attempt in 1 .. patience.attempts loop
             begin
                 perform set_config('lock_timeout', patience.lock_timeout, true);
-                lock table {{ relation }} in access exclusive mode;
-                {%- if then %}
-                {{ then }};
-                {%- endif %}
+                execute $patient_statements${{ statements }}$patient_statements$;
                 perform set_config('lock_timeout', whole_timeout, true);
                 return;
             exception
@@ -63,31 +65,30 @@
             perform pg_sleep(0.5);
         end loop;
     end
-    $lock$
+    $try_patiently$
 {%- endmacro %}
 
 
 {% macro missing_partitions(relation, rows_relation) -%}
     {#- As create_partition takes them; rows_in is the default partition, which may hold rows that belong there. -#}
     {%- set partition_by = read_partition_by() -%}
-    {%- set existing = partitions_of(relation) -%}
     {%- set default_partition = default_partition_of(relation) -%}
     {%- set rows -%}
         {#- What waits in the default partition arrives with every batch; mostly nothing does. -#}
         (
-            select {{ partition_by.field }} from {{ rows_relation }}
+            select {{ partition_by.quoted_field }} from {{ rows_relation }}
             {%- if default_partition %}
             union all
-            select {{ partition_by.field }} from {{ default_partition }}
+            select {{ partition_by.quoted_field }} from {{ default_partition }}
             {%- endif %}
         ) as arriving_rows
     {%- endset -%}
     {%- if partition_by.method == 'range' -%}
-        {%- set missing = missing_ranges(relation, rows, period_of(rows_relation, partition_by), partition_by.field) -%}
+        {%- set missing = missing_ranges(relation, rows, period_of(rows_relation, partition_by), partition_by.quoted_field) -%}
     {%- elif partition_by.method == 'list' -%}
-        {%- set missing = missing_values(existing, rows, partition_by.field) -%}
+        {%- set missing = missing_values(relation, rows, partition_by) -%}
     {%- else -%}
-        {%- set missing = [] if existing else remainders(partition_by.partitions) -%}
+        {%- set missing = [] if partitions_of(relation) else remainders(partition_by.partitions) -%}
     {%- endif -%}
     {%- for partition in missing if default_partition -%}
         {%- do partition.update({'rows_in': default_partition}) -%}
@@ -100,7 +101,7 @@
 
 
 {% macro missing_ranges(relation, rows, period, field) -%}
-    {#- The periods in which rows are, and one ahead, unless a partition reaches over their beginning. -#}
+    {#- The periods in which rows are, and one ahead, unless a partition reaches over their beginning; up to the next one that is there. -#}
     {%- set query -%}
         with
 
@@ -141,7 +142,12 @@
         select
             suffix,
             lower_bound::text as lower_bound,
-            upper_bound::text as upper_bound
+            {# Somebody may have made a partition of a later part of the period. #}
+            least(upper_bound, (
+                select min(existing.lower_bound)
+                from existing
+                where existing.lower_bound > bounds.lower_bound
+            ))::text as upper_bound
         from bounds
         where not exists (
             select 1
@@ -162,40 +168,40 @@
 {%- endmacro %}
 
 
-{% macro missing_values(existing, rows, field) -%}
+{% macro missing_values(relation, rows, partition_by) -%}
+    {#- Compared by PostgreSQL in the type of the column: 1.5 and 1.50 are one value, and so are 'a' and the padded 'a  '. -#}
+    {%- set field = partition_by.quoted_field -%}
     {%- set query -%}
-        select distinct
+        select
+            format_type(atttypid, atttypmod) as data_type,
+            (
+                select string_agg(pg_get_partition_constraintdef(inhrelid), ' or ')
+                from pg_inherits
+                inner join pg_class on pg_inherits.inhrelid = pg_class.oid
+                where pg_inherits.inhparent = attrelid and pg_get_expr(relpartbound, pg_class.oid) != 'DEFAULT'
+            ) as condition
+        from pg_attribute
+        where attrelid = '{{ relation }}'::regclass and attname = '{{ partition_by.field }}'
+    {%- endset -%}
+    {%- set existing = run_query(query)[0] -%}
+    {%- set query -%}
+        select
             coalesce(left(regexp_replace(lower({{ field }}::text), '[^a-z0-9]+', '_', 'g'), 20), 'null')
             || '_' || left(md5(coalesce({{ field }}::text, 'null')), 6) as suffix,
             coalesce(quote_literal({{ field }}), 'NULL') as value
-        from {{ rows }}
+        from (select distinct {{ field }}::{{ existing['data_type'] }} as {{ field }} from {{ rows }}) as arriving_values
+        where ({{ existing['condition'] or 'false' }}) is not true
         order by suffix
     {%- endset -%}
     {%- set missing = [] -%}
     {%- for row in run_query(query) -%}
-        {%- set covering = [] -%}
-        {%- for partition in existing if row['value'] in values_in(partition.bounds) -%}
-            {%- do covering.append(partition) -%}
-        {%- endfor -%}
-        {%- if not covering -%}
-            {%- do missing.append({
-                'suffix': row['suffix'],
-                'bounds': 'for values in (' ~ row['value'] ~ ')',
-                'condition': field ~ ' is not distinct from ' ~ row['value'],
-            }) -%}
-        {%- endif -%}
+        {%- do missing.append({
+            'suffix': row['suffix'],
+            'bounds': 'for values in (' ~ row['value'] ~ ')',
+            'condition': field ~ ' is not distinct from ' ~ row['value'],
+        }) -%}
     {%- endfor -%}
     {{ return(missing) }}
-{%- endmacro %}
-
-
-{% macro values_in(bounds) -%}
-    {#- The values of a list partition as quoted literals; PostgreSQL shows numbers without quotes. -#}
-    {%- set values = [] -%}
-    {%- for value in modules.re.findall("'(?:[^']|'')*'|[^(), ]+", bounds.partition('(')[2]) -%}
-        {%- do values.append(value if value.startswith("'") or value == 'NULL' else "'" ~ value ~ "'") -%}
-    {%- endfor -%}
-    {{ return(values) }}
 {%- endmacro %}
 
 

@@ -11,12 +11,14 @@
     {%- call statement('partition') -%}
         create table {{ child }} (like {{ relation }} including defaults including constraints);
         {% if partition.rows_in %}
+        {#- By name: who attaches a table by hand may have its columns in another order. -#}
+        {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='quoted') | join(', ') %}
         with moved as (
             delete from {{ partition.rows_in }}
             where {{ partition.condition }}
-            returning *
+            returning {{ columns }}
         )
-        insert into {{ child }} select * from moved;
+        insert into {{ child }} ({{ columns }}) select {{ columns }} from moved;
         {% endif %}
         alter table {{ relation }} attach partition {{ child }} {{ partition.bounds }}
     {%- endcall -%}

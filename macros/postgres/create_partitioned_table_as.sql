@@ -4,6 +4,7 @@
     {%- set stage = api.Relation.create(identifier=relation.identifier[:55] ~ '__stage') -%}
 
     {%- call statement('stage') -%}
+        {{ config.get('sql_header') or '' }}
         create temporary table {{ stage }} on commit drop as
         {{ sql }}
     {%- endcall -%}
@@ -18,11 +19,11 @@
         {%- else %}
             (like {{ stage }})
         {%- endif %}
-        partition by {{ partition_by.method }} ({{ partition_by.fields | join(', ') }})
+        partition by {{ partition_by.method }} ({{ partition_by.quoted_fields | join(', ') }})
     {%- endcall -%}
     {%- do create_missing_partitions(relation, stage) -%}
 
-    {%- set columns = model.columns.values() | map(attribute='name') | join(', ') if contract.enforced else '*' -%}
+    {%- set columns = adapter.dispatch('get_column_names', 'dbt')() if contract.enforced else '*' -%}
     insert into {{ relation }} {% if contract.enforced %}({{ columns }}){% endif %}
     select {{ columns }}
     from {{ stage }}

@@ -12,8 +12,8 @@
     {%- else -%}
         (
             {%- for period in periods %}
-            {{ 'or ' if not loop.first }}{{ alias }}.{{ partition_by.field }} >= '{{ period.lower_bound }}'
-            and {{ alias }}.{{ partition_by.field }} < '{{ period.upper_bound }}'
+            {{ 'or ' if not loop.first }}{{ alias }}.{{ partition_by.quoted_field }} >= '{{ period.lower_bound }}'
+            and {{ alias }}.{{ partition_by.quoted_field }} < '{{ period.upper_bound }}'
             {%- endfor %}
         )
     {%- endif -%}

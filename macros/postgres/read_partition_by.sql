@@ -20,10 +20,16 @@
         {%- do refuse_partition_by('', "the key '" ~ key ~ "'", allowed.keys() | join(', ')) -%}
     {%- endfor -%}
 
-    {%- set fields = [given.get('fields')] if given.get('fields') is string else given.get('fields', []) -%}
+    {%- set fields = [given.get('fields')] if given.get('fields') is string else given.get('fields') or [] -%}
+    {%- set quoted_fields = [] -%}
+    {%- for field in fields -%}
+        {%- do quoted_fields.append(adapter.quote(field)) -%}
+    {%- endfor -%}
     {%- set partition_by = {
         'fields': fields,
         'field': fields | first,
+        'quoted_fields': quoted_fields,
+        'quoted_field': quoted_fields | first,
         'method': given.get('method', 'range'),
         'granularity': given.get('granularity', 'month'),
         'default_partition': given.get('default_partition', false),
@@ -40,7 +46,7 @@
         {%- do refuse_partition_by('.fields', field, 'a column of the model: ' ~ model.columns | join(', ')) -%}
     {%- endfor -%}
     {%- for key in keys_of_contract() -%}
-        {%- for field in fields if field not in key.columns -%}
+        {%- for field in fields if field not in key.columns and adapter.quote(field) not in key.columns -%}
             {%- do refuse_partition_by('.fields', field, 'columns that the ' ~ key.type ~ ' (' ~ key.columns | join(', ') ~ ') of the contract holds') -%}
         {%- endfor -%}
     {%- endfor -%}

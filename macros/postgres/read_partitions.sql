@@ -32,7 +32,7 @@
     {%- set name_formats = {'day': 'YYYY_MM_DD', 'week': 'IYYY"w"IW', 'month': 'YYYY_MM', 'quarter': 'YYYY"q"Q', 'year': 'YYYY'} -%}
     {{ return({
         'data_type': data_type,
-        'beginning': "date_trunc('" ~ partition_by.granularity ~ "', " ~ partition_by.field ~ (" at time zone 'UTC'" if is_in_zone else '::timestamp') ~ ')',
+        'beginning': "date_trunc('" ~ partition_by.granularity ~ "', " ~ partition_by.quoted_field ~ (" at time zone 'UTC'" if is_in_zone else '::timestamp') ~ ')',
         'length': "interval '" ~ ('3 months' if partition_by.granularity == 'quarter' else '1 ' ~ partition_by.granularity) ~ "'",
         'name_format': name_formats[partition_by.granularity],
     }) }}

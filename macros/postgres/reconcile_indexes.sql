@@ -107,10 +107,11 @@
 {% macro create_partitioned_index(index) -%}
     {#- The parent's part is an entry in the catalog, no more; the rows are read child by child. -#}
     {%- set name = claimed_index_name(index.name) -%}
-    {%- do run_query(
+    {%- do run_query(try_patiently(
         'create ' ~ index.unique ~ 'index ' ~ adapter.quote(name) ~ ' on only ' ~ this ~ ' ' ~ index.definition ~ '; '
-        ~ comment_on_index(name, index.comment)
-    ) -%}
+        ~ comment_on_index(name, index.comment),
+        'the index ' ~ name ~ ' of ' ~ this ~ ' could not be made'
+    )) -%}
     {%- do complete_partitioned_index(adapter.quote(this.schema) ~ '.' ~ adapter.quote(name), this, index) -%}
 {%- endmacro %}
 
@@ -145,9 +146,10 @@
         ) -%}
         {%- if child['is_partitioned'] -%}
             {%- if not found -%}
-                {%- do run_query(
-                    'create ' ~ index.unique ~ 'index ' ~ adapter.quote(name) ~ ' on only ' ~ table ~ ' ' ~ index.definition
-                ) -%}
+                {%- do run_query(try_patiently(
+                    'create ' ~ index.unique ~ 'index ' ~ adapter.quote(name) ~ ' on only ' ~ table ~ ' ' ~ index.definition,
+                    'the index ' ~ name ~ ' of ' ~ table ~ ' could not be made'
+                )) -%}
             {%- endif -%}
             {%- do complete_partitioned_index(child_index, table, index) -%}
         {%- elif not found or not found[0]['indisvalid'] -%}
@@ -157,7 +159,11 @@
             {%- do create_index_concurrently(table, name, index) -%}
         {%- endif -%}
         {%- if not child['attached_index'] -%}
-            {%- do run_query('alter index ' ~ parent_index ~ ' attach partition ' ~ child_index) -%}
+            {#- Whoever plans a query on the child holds its index till the end of the transaction, also one that is not attached. -#}
+            {%- do run_query(try_patiently(
+                'alter index ' ~ parent_index ~ ' attach partition ' ~ child_index,
+                'the part ' ~ child_index ~ ' of the index ' ~ parent_index ~ ' could not be attached'
+            )) -%}
         {%- endif -%}
     {%- endfor -%}
 {%- endmacro %}

@@ -14,11 +14,15 @@
     {%- if fit == 'same' -%}
         {%- do store_raw_result(name='main', message='UNCHANGED', code='UNCHANGED', rows_affected='-1') -%}
     {%- else -%}
-        {%- call statement('main') -%}
-            {{ config.get('sql_header') or '' }}
+        {%- set create_view -%}
             create or replace view {{ target_relation }} as
             {{ sql }}
+        {%- endset -%}
+        {%- call statement('main') -%}
+            {{ config.get('sql_header') or '' }}
+            {{ create_view if fit == 'new' else try_patiently(create_view, 'the view ' ~ this ~ ' could not be replaced') }}
         {%- endcall -%}
+        {%- do store_raw_result(name='main', message='CREATE VIEW', code='CREATE VIEW', rows_affected='-1') -%}
     {%- endif -%}
     {{ return(commit_model(target_relation, should_revoke=fit != 'new')) }}
 {% endmaterialization %}
@@ -33,7 +37,8 @@
     {#- PostgreSQL replaces a view by one that has its columns, by name and type, and perhaps more behind them. -#}
     {%- set query -%}
         create temporary view view_to_come as
-        {{ sql }};
+        {{ sql }}
+        ;
 
         select
             case

@@ -3,7 +3,7 @@
     {%- if execute and config.get('partition_by') -%}
         {%- set partition_by = read_partition_by() -%}
         {%- set partition = default_partition_of(this) -%}
-        {%- set is_finite = 'isfinite(' ~ partition_by.field ~ ')' if partition_by.method == 'range' else 'true' -%}
+        {%- set is_finite = 'isfinite(' ~ partition_by.quoted_field ~ ')' if partition_by.method == 'range' else 'true' -%}
         {%- set found = run_query(
             'select count(*) as rows, count(*) filter (where ' ~ is_finite ~ ') as finite from ' ~ partition
         )[0] if partition else {'rows': 0} -%}

@@ -31,6 +31,7 @@ RUNTIME_VARIABLES = frozenset(
     (
         *("as_of", "from", "to"),
         *("simple_clv_factor", "clv_monthly_discount", "rfm_window_months", "index_lock_timeout"),
+        *("replace_lock_timeout", "replace_lock_attempts"),
     )
 )
 

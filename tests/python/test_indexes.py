@@ -362,6 +362,68 @@ def test_readers_and_writers_go_on_while_an_index_is_made(place: Place, table: s
         assert "Index" in plan and session.execute(query).fetchone() == (1,), plan
 
 
+def test_an_open_session_is_waited_for_without_the_others(newest: Place) -> None:
+    """A writer of the parent where its entry is made, a reader of a child where its part comes in:
+    whoever comes after them goes on, and so does the build when they are done."""
+    entry = {"columns": ["kind"], "name": "happenings_by_kind"}
+    newest.build("happenings")
+    faults: list[BaseException] = []
+
+    def build() -> None:
+        try:
+            newest.build("happenings", entry)
+        except BaseException as fault:
+            faults.append(fault)
+
+    def beside(hold: str, waited_for: str, *others: str) -> None:
+        with newest.database.connect() as old:
+            old.execute(hold)
+            thread = threading.Thread(target=build)
+            thread.start()
+            try:
+                wait_for(
+                    lambda: (
+                        faults
+                        or newest.ask(
+                            "select from pg_locks inner join pg_class on relation = pg_class.oid"
+                            f" where not granted and relname ~ '{waited_for}'"
+                        )
+                    ),
+                    "a build that waits",
+                )
+                assert not faults, faults
+                for statement in others:
+                    newest.execute("set lock_timeout = '3s'", statement)
+                old.commit()
+            finally:
+                old.rollback()
+                thread.join()
+        assert not faults, faults
+        assert newest.indexes("analytics.happenings") == {"happenings_by_kind": "btree (kind)"}
+
+    insert = "insert into analytics.happenings values (0, 0, '2026-01-01 00:00:00+00')"
+    beside(
+        "lock table only analytics.happenings in row exclusive mode",
+        "^happenings$",
+        insert,
+    )
+
+    # As a killed build leaves it: the part is there, and is not attached.
+    ((comment, child),) = newest.ask(
+        "select obj_description('analytics.happenings_by_kind'::regclass, 'pg_class'),"
+        " min(inhrelid::regclass::text) from pg_inherits"
+        " where inhparent = 'analytics.happenings'::regclass"
+    )
+    part = f"{child.split('.')[1]}_{comment[4:12]}_idx"
+    newest.execute(
+        "drop index analytics.happenings_by_kind",
+        "create index happenings_by_kind on only analytics.happenings (kind)",
+        f"comment on index analytics.happenings_by_kind is '{comment}'",
+        f"create index {part} on {child} (kind)",
+    )
+    beside(f"select count(*) from {child}", f"^{part}$", f"select count(*) from {child}", insert)
+
+
 def test_what_could_not_be_finished_is_taken_up(newest: Place) -> None:
     entry = {"columns": ["kind"], "name": "things_by_kind"}
     newest.build("things")

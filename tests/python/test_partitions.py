@@ -12,6 +12,7 @@ from typing import Any
 import dbt_project
 import psycopg
 import pytest
+import yaml
 from conftest import new_database
 from small_project import WARNINGS, ask, do, polled, run, warned, write_model, write_project
 
@@ -891,3 +892,200 @@ def shared(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
     with new_database(server) as database:
         do(database, ROWS)
         yield database, write_project(tmp_path_factory.mktemp("shared") / "project", {})
+
+
+# --- What names, values and hands may hold ------------------------------------------------------
+
+QUOTED = """{{ config(
+    materialized='incremental',
+    incremental_strategy='changed_keys',
+    unique_key='number',
+    on_schema_change='fail',
+    partition_by={'fields': ['Moment'], 'granularity': 'month', 'default_partition': true},
+    sql_header="set local app.header = 'read';",
+    pre_hook="create temporary table changed_keys as select 1 as number",
+) }}
+select
+    1 as number,
+    "at" as "Moment",
+    current_setting('app.header') as "order"
+from public.given
+where id = {{ '9' if is_incremental() else '0' }}
+"""
+BY_VALUE = """{{{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    partition_by={{'fields': ['{0}'], 'method': 'list'}},
+) }}}}
+select * from public.kinds {{% if is_incremental() %}} where batch = 2 {{% endif %}}
+"""
+BY_HAND = """{{ config(
+    materialized='incremental',
+    partition_by={'fields': ['at'], 'default_partition': true},
+) }}
+select id, part, at from public.given {% if is_incremental() %} where false {% endif %}
+"""
+KEPT = """{{ config(
+    materialized='table',
+    partition_by={'fields': ['at'], 'default_partition': true},
+    retain={'months': 1},
+) }}
+select id, at from public.given where {{ is_retained('at') }}
+"""
+FLAT = """{{ config(materialized='incremental', partition_by=none) }}
+select id from public.given
+"""
+CONTRACTS = {
+    "quoted": {
+        "constraints": [{"type": "unique", "columns": ["number", '"Moment"']}],
+        "columns": [
+            {"name": "number", "data_type": "int"},
+            {"name": "Moment", "data_type": "timestamptz", "quote": True},
+            {"name": "order", "data_type": "text", "quote": True},
+        ],
+    },
+    "by_char": {
+        "columns": [
+            {"name": "batch", "data_type": "int"},
+            {"name": "words", "data_type": "text"},
+            {"name": "number", "data_type": "numeric"},
+            {"name": "padded", "data_type": "char(3)"},
+        ],
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of which each is built in its own test."""
+    models = [
+        {"name": name, "config": {"contract": {"enforced": True}}, **contract}
+        for name, contract in CONTRACTS.items()
+    ]
+    return write_project(
+        tmp_path_factory.mktemp("shapes") / "project",
+        {
+            "quoted": QUOTED,
+            "by_text": BY_VALUE.format("words"),
+            "by_number": BY_VALUE.format("number"),
+            "by_char": BY_VALUE.format("padded"),
+            "by_hand": BY_HAND,
+            "flat": FLAT,
+            "kept": KEPT,
+            "contracts.yml": yaml.safe_dump({"version": 2, "models": models}),
+        },
+    )
+
+
+def test_names_in_quotes_and_a_header_do(database: Any, shapes: Path) -> None:
+    """Mixed case and a reserved word; the header comes before the query reads its setting."""
+    do(database, ROWS)
+    for _ in range(2):
+        run(database, shapes, "quoted")
+    assert ask(database, 'select number, "order", "Moment"::date::text from marts.quoted') == [
+        (1, "read", "2026-02-04")
+    ]
+    written = {JANUARY: 0, FEBRUARY: 1, MARCH: 0}
+    assert partitions(database, "quoted") == {**written, "DEFAULT": 0}
+
+    # What waits in the default partition moves under these names too, and is counted.
+    do(database, "insert into marts.quoted values (2, '2026-07-07', ''), (3, null, '')")
+    with warned() as said:
+        run(database, shapes, "quoted", options=WARNINGS)
+    assert partitions(database, "quoted") == {
+        **written,
+        month("2026-07-01", "2026-08-01"): 1,
+        month("2026-08-01", "2026-09-01"): 0,
+        "DEFAULT": 1,
+    }
+    assert "quoted: 1 rows are in the default partition" in said[0]
+
+
+def test_a_value_that_is_there_gets_no_second_partition(database: Any, shapes: Path) -> None:
+    """Values are equal as their type has it, not as they are written."""
+    do(
+        database,
+        "create table public.kinds (batch int, words text, number numeric, padded char(3))",
+        r"insert into public.kinds values"
+        r" (1, e'a\\b', 1.5, 'a'), (1, 'E', 1.50, 'a '), (2, e'a\\b', 1.500, 'a  '),"
+        r" (2, 'it''s, (x)', 2, null), (2, null, null, 'it''')",
+    )
+    for _ in range(3):
+        run(database, shapes, "by_text", "by_number", "by_char")
+    assert partitions(database, "by_text") == {
+        r"FOR VALUES IN ('a\b')": 4,
+        "FOR VALUES IN ('E')": 1,
+        "FOR VALUES IN ('it''s, (x)')": 3,
+        "FOR VALUES IN (NULL)": 3,
+    }
+    for table in ("by_number", "by_char"):
+        assert sorted(partitions(database, table).values()) == [3, 3, 5], table
+
+
+def test_partitions_made_by_hand_are_built_around(database: Any, shapes: Path) -> None:
+    """A default partition with its columns in another order, and one of the end of a month."""
+    do(database, ROWS)
+    run(database, shapes, "by_hand")
+    before = partitions(database, "by_hand")
+    default = ask(
+        database,
+        "select inhrelid::regclass::text from pg_inherits inner join pg_class on inhrelid = oid"
+        " where inhparent = 'marts.by_hand'::regclass"
+        " and pg_get_expr(relpartbound, oid) = 'DEFAULT'",
+    )
+    do(
+        database,
+        f"drop table {default}",
+        "create table partitions.other_order (at timestamptz, part int, id int)",
+        "alter table marts.by_hand attach partition partitions.other_order default",
+        "create table partitions.end_of_may partition of marts.by_hand"
+        " for values from ('2026-05-20 00:00:00+00') to ('2026-06-01 00:00:00+00')",
+        "insert into marts.by_hand (id, part, at) values (97, 7, null), (98, 8, '2026-05-02'),"
+        " (99, 9, '2026-05-25'), (100, 10, '2026-07-07')",
+    )
+    for _ in range(2):
+        run(database, shapes, "by_hand")
+        assert partitions(database, "by_hand") == {
+            **before,
+            month("2026-05-01", "2026-05-20"): 1,
+            month("2026-05-20", "2026-06-01"): 1,
+            month("2026-07-01", "2026-08-01"): 1,
+            month("2026-08-01", "2026-09-01"): 0,
+            "DEFAULT": 1,
+        }
+    assert ask(database, "select id, part from marts.by_hand where id > 90 order by 1") == [
+        (97, 7),
+        (98, 8),
+        (99, 9),
+        (100, 10),
+    ]
+
+
+def test_partition_by_may_be_null(database: Any, shapes: Path) -> None:
+    """So a model says that it has none, in a folder whose models have them."""
+    do(database, ROWS)
+    for _ in range(2):
+        run(database, shapes, "flat")
+    assert ask(database, "select count(*) from marts.flat") == 20
+
+
+def test_what_no_partition_took_away_is_retained(database: Any, shapes: Path) -> None:
+    """Rows without a finite moment are in the default partition, which never expires."""
+    do(
+        database,
+        ROWS,
+        "insert into public.given (id, at)"
+        " values (90, null), (91, '-infinity'), (92, 'infinity'), (93, '2025-12-31')",
+        "create schema observability",
+        "create table observability.expired_partitions as select 'kept' as model_name,"
+        " '2026-01-01 00:00:00+00'::timestamptz as lower_bound,"
+        " '2026-02-01 00:00:00+00'::timestamptz as upper_bound",
+    )
+    kept = "select array_agg(id order by id) from marts.kept"
+    run(database, shapes, "kept")
+    assert ask(database, kept) == [*range(3, 10), 90, 91, 92]
+
+    # Unless somebody had made a partition from the beginning of time, and it went.
+    do(database, "update observability.expired_partitions set lower_bound = '-infinity'")
+    run(database, shapes, "kept")
+    assert ask(database, kept) == [*range(3, 10), 90, 92]

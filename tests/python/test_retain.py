@@ -170,6 +170,75 @@ def test_a_reader_in_the_way_is_waited_for_and_then_named(
         retain.detach(session, partition)
 
 
+def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) -> None:
+    """And names may hold what needs quotes."""
+    relation = f'"{database.name}"."my.marts"."all.facts"'
+    policy = retain.Policy("facts", relation, ("id",), "dev-1_observability", "1 month")
+    names = ('partitions."of.""may"""', "partitions.of_june")
+    with database.connect() as session:
+        for statement in (
+            'create schema "my.marts"',
+            "create schema partitions",
+            'create schema "dev-1_observability"',
+            'create table "my.marts"."all.facts" (id int, at timestamptz) partition by range (at)',
+            *(
+                f'create table {name} partition of "my.marts"."all.facts"'
+                f" for values from ('2020-0{month}-01') to ('2020-0{month + 1}-01')"
+                for month, name in enumerate(names, 5)
+            ),
+            """insert into "my.marts"."all.facts" values (7, '2020-05-05'), (8, '2020-06-06')""",
+            'create table "dev-1_observability".key_changes'
+            " (model_name text, written_by xid8, changed_keys jsonb)",
+            'create table "dev-1_observability".expired_partitions (model_name text,'
+            " partition_name text, lower_bound timestamptz, upper_bound timestamptz,"
+            " row_count bigint, byte_count bigint, retention text, exported_to text,"
+            " dropped_at timestamptz)",
+        ):
+            session.execute(statement)
+        session.commit()
+        expired = retain.find_expired(session, policy, datetime.now(UTC))
+        assert [partition.name for partition in expired] == [*names]
+        session.commit()
+        for partition in expired:
+            retain.detach(session, partition)
+        assert [*retain.find_unfinished(session, [policy])] == [*names]
+        session.commit()
+
+        retain.finish(session, names[0], policy, None)
+        # What comes later fails, and undoes nothing of this.
+        session.rollback()
+        retain.finish(session, names[1], policy, tmp_path)
+        session.rollback()
+        assert session.execute(
+            "select partition_name, to_regclass(partition_name), exported_to,"
+            ' dropped_at is not null from "dev-1_observability".expired_partitions order by 1'
+        ).fetchall() == [
+            (names[0], None, None, True),
+            (names[1], None, str(tmp_path / "facts" / "of_june.csv.gz"), True),
+        ]
+    with gzip.open(tmp_path / "facts" / "of_june.csv.gz", "rt", newline="") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == ["8"]
+
+
+def test_a_model_without_a_schema_of_its_own_has_the_log_of_all() -> None:
+    """Targets put their name before the schemas of others, and have one for those without."""
+
+    def node(name: str, schema: str, own: str | None) -> dict[str, Any]:
+        kept = {"retain": {"months": 1}, "partition_by": {"fields": ["at"]}}
+        return {
+            "resource_type": "model",
+            "name": name,
+            "schema": schema,
+            "relation_name": f"{schema}.{name}",
+            "config": {"schema": own, "meta": {}, **kept},
+        }
+
+    for prefix in ("", "alice_"):
+        nodes = [node("plain", "analytics", None), node("fct", f"{prefix}marts", "marts")]
+        policies = retain.read_policies({"nodes": {each["name"]: each for each in nodes}})
+        assert [policy.observability for policy in policies] == [f"{prefix}observability"] * 2
+
+
 def test_the_day_to_count_from_is_checked() -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
     with pytest.raises(WarehouseError, match="lies in the future"):

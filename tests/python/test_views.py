@@ -7,7 +7,7 @@ from typing import Any
 
 import dbt_project
 import pytest
-from small_project import ask, run, write_project
+from small_project import ask, do, polled, run, write_project
 
 pytestmark = pytest.mark.dbt
 
@@ -107,15 +107,29 @@ def test_a_grant_that_the_model_no_longer_has_is_taken_back(database: Any, tmp_p
     assert len(identities) == 1
 
 
-def test_an_open_reader_of_another_text_stops_the_build_and_loses_nothing(built: Any) -> None:
-    """The replacement waits for `lock_timeout`, then says so; the old view stays."""
-    with built.connect() as session:
-        session.execute(f"create or replace view {VIEW} as {text_of(built)} limit 0")
-    before = identities(built)
-    built.environment["WAREHOUSE_SESSION_OPTIONS"] = "-c timezone=UTC -c lock_timeout=300ms"
-    with built.connect() as reader:
-        reader.execute(f"select count(*) from {VIEW}")
-        with pytest.raises(dbt_project.DbtFailed, match="lock timeout"):
-            dbt_project.run(built, "run", "stg_app__consents")
+def test_an_open_reader_of_another_text_stops_the_build_and_nobody_else(
+    database: Any, tmp_path: Path
+) -> None:
+    """The replacement tries for a while, then says so; other readers go on, the old view stays."""
+    text = "{{ config(materialized='view') }} select 1 as number -- with a comment, $lock$ and %"
+    project = write_project(tmp_path / "project", {"seen": text})
+    run(database, project)
+    do(database, "create or replace view marts.seen as select 2 as number")
+    look = "select 'marts.seen'::regclass::oid::int, number from marts.seen"
+    before = ask(database, look)
+    patience = {"replace_lock_timeout": "200ms", "replace_lock_attempts": 3}
+    with database.connect() as reader:
+        reader.execute("select * from marts.seen")
+        with (
+            polled(database, "marts.seen"),
+            pytest.raises(
+                dbt_project.DbtFailed,
+                match=r"view .*seen.* could not be replaced, because queries hold it.*lock timeout",
+            ),
+        ):
+            run(database, project, variables=patience)
+    assert ask(database, look) == before
 
-    assert identities(built) == before
+    assert run(database, project, variables=patience)["seen"] == "CREATE VIEW"
+    ((oid, _),) = before
+    assert ask(database, look) == [(oid, 1)]
