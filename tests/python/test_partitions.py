@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dbt_project
 import psycopg
 import pytest
+from conftest import new_database
 from small_project import WARNINGS, ask, do, run, warned, write_model, write_project
 
 pytestmark = pytest.mark.dbt
@@ -703,10 +705,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def test_a_mistake_is_named(database: Any, tmp_path: Path) -> None:
+def test_a_mistake_is_named(shared: tuple) -> None:
     """In the answer of its own model, which makes nothing."""
-    do(database, ROWS)
-    project = write_project(tmp_path / "mistakes", {})
+    database, project = shared
     for name, (config, _) in MISTAKES.items():
         write_model(
             project,
@@ -758,3 +759,11 @@ def test_the_number_of_attempts_is_checked(database: Any, project: Path) -> None
         dbt_project.DbtFailed, match="replace_lock_attempts is '0'; it takes a whol"
     ):
         run(database, project, variables={"replace_lock_attempts": 0})
+
+
+@pytest.fixture(scope="module")
+def shared(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
+    """A database and a project for many mistakes, none of which makes a table."""
+    with new_database(server) as database:
+        do(database, ROWS)
+        yield database, write_project(tmp_path_factory.mktemp("shared") / "project", {})
