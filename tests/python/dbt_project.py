@@ -210,6 +210,8 @@ def run(
 def configure(database: Any, model: str, project: Path = ROOT, **config: Any) -> None:
     """Change a model's configuration in what was parsed, as if its file said so, for later runs.
 
+    A run with a variable that needs a parse of its own reads the file again, and not this.
+
     Args:
         database: offers `environment`; other databases keep the configuration of the file.
         model: the name of the model.
