@@ -108,7 +108,7 @@ metrics: setup $(METRICS_INSTALLED)  ## Check the metrics, and compare what mf a
 
 .PHONY: test
 test: lint $(METRICS_INSTALLED)  ## Lint, unit tests, and the whole test suite
-	@$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	@$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 OTHER_VENV := .venv-dbt-1.11
 

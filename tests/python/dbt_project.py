@@ -3,7 +3,7 @@
 A second invocation in one process is worth having: importing dbt and parsing the project cost more
 than many a build. So the parsed project is kept per database (its name is part of every node) and
 per variable that parsing reads, and each run gets a copy of its own, because dbt changes what it is
-given.
+given. What a parse finds in a text, such as a macro, is kept by that text for the next parse.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 from dbt.cli.main import dbtRunner
 from dbt.contracts.results import NodeStatus, RunResult
+from dbt_common.tests import disable_test_caching, enable_test_caching
 
 ROOT = Path(__file__).resolve().parents[2]
 FAILED = (NodeStatus.Error, NodeStatus.Fail, NodeStatus.RuntimeErr, NodeStatus.PartialSuccess)
@@ -30,10 +31,12 @@ FAILED = (NodeStatus.Error, NodeStatus.Fail, NodeStatus.RuntimeErr, NodeStatus.P
 RUNTIME_VARIABLES = frozenset(
     (
         *("as_of", "from", "to"),
-        *("simple_clv_factor", "clv_monthly_discount", "rfm_window_months", "index_lock_timeout"),
-        *("replace_lock_timeout", "replace_lock_attempts"),
+        *("simple_clv_factor", "clv_monthly_discount", "rfm_window_months"),
+        *("index_lock_timeout", "replace_lock_timeout", "replace_lock_attempts"),
     )
 )
+# A variable of a test's own project that begins so is one of them; small_project.py sees to it.
+RUNTIME_PREFIX = "sql_"
 
 
 class DbtFailed(AssertionError):
@@ -83,12 +86,26 @@ def _invoke(arguments: Sequence[str], project: Path, manifest: Any = None) -> An
     return answer
 
 
+@contextmanager
+def _remembering_texts() -> Iterator[None]:
+    """Let dbt keep what it finds in a text, by that text, as it does in its own tests.
+
+    Lexing the macros costs more than all the rest of a small project's parse. It is for the parse
+    alone: what a run costs is measured by others.
+    """
+    enable_test_caching()
+    try:
+        yield
+    finally:
+        disable_test_caching()
+
+
 @functools.cache
 def _parsed_once(environment_items: tuple, variables: str, project: Path) -> tuple[str, Any]:
     """The parsed project, and the name of the database that its nodes carry."""
     # Where the database is does not matter to the parser; its name does, and is exchanged later.
     somewhere = {"PGHOST": "/nowhere", "PGUSER": "nobody", "PGDATABASE": "some_database"}
-    with environment({**dict(environment_items), **somewhere}):
+    with environment({**dict(environment_items), **somewhere}), _remembering_texts():
         # What dbt remembers of the last parse names files of that project's folder.
         manifest = _invoke(["parse", "--no-partial-parse", "--vars", variables], project).result
     # A run does not look at what is disabled, and dbt's own copy stumbles over it.
@@ -117,6 +134,11 @@ def forget() -> None:
     """Parse anew from now on, because the files of a project have changed."""
     _parsed_once.cache_clear()
     _parsed.cache_clear()
+
+
+def _is_for_parsing(variable: str) -> bool:
+    """Whether another value of a variable may give another parse."""
+    return variable not in RUNTIME_VARIABLES and not variable.startswith(RUNTIME_PREFIX)
 
 
 def _failures(results: Sequence[Any]) -> list[str]:
@@ -148,7 +170,8 @@ def run(
         select: what to select, everything when empty.
         as_of: the variable of this name; a date means its end, in UTC.
         full_refresh: build incremental models anew.
-        variables: further variables of the project.
+        variables: further variables of the project. One of `RUNTIME_VARIABLES`, or one that begins
+            with `RUNTIME_PREFIX`, needs no new parse.
         options: further options of the command, such as `("--exclude", "tag:slow")`.
         threads: how many nodes run at once.
         project: the folder of the dbt project.
@@ -161,7 +184,7 @@ def run(
     """
     given = dict(variables or {})
     parse_variables = json.dumps(
-        {name: value for name, value in given.items() if name not in RUNTIME_VARIABLES},
+        {name: value for name, value in given.items() if _is_for_parsing(name)},
         sort_keys=True,
     )
     if as_of is not None:
@@ -186,6 +209,8 @@ def run(
 
 def configure(database: Any, model: str, project: Path = ROOT, **config: Any) -> None:
     """Change a model's configuration in what was parsed, as if its file said so, for later runs.
+
+    A run with a variable that needs a parse of its own reads the file again, and not this.
 
     Args:
         database: offers `environment`; other databases keep the configuration of the file.

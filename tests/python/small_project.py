@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,27 @@ NOBODY_WAITS = "set lock_timeout = '2s'"
 WARNINGS = ("--log-level-file", "warn")
 
 
+def check_sql_variables(file: str, text: str) -> None:
+    """Refuse a variable `sql_...` that a parse reads, because its new value would go unseen.
+
+    Args:
+        file: the name of the file; a `.yml` holds nothing but configuration.
+        text: what it holds.
+
+    Raises:
+        ValueError: one stands elsewhere than in a query as an expression of its own.
+    """
+    prefix = dbt_project.RUNTIME_PREFIX
+    on_its_own = rf"\{{\{{ var\('{prefix}\w+'\) \}}\}}"
+    rest = text if file.endswith(".yml") else re.sub(on_its_own, "", text)
+    if found := re.search(rf"""var\(\s*['"]{prefix}\w*""", rest):
+        raise ValueError(
+            f"{file} says {found.group()}; a variable that begins with {prefix} is for a query,"
+            f" as an expression of its own such as {{{{ var('{prefix}name') }}}}; no configuration"
+            " takes it"
+        )
+
+
 def write_project(
     folder: Path, models: Mapping[str, str], variables: Mapping[str, Any] | None = None
 ) -> Path:
@@ -26,14 +48,19 @@ def write_project(
     Args:
         folder: a new folder for it.
         models: the text of each model by its name; a name may end with `.yml`.
-        variables: variables of the project beside those that the macros read.
+        variables: variables of the project beside those that the macros read. A name that begins
+            with `sql_` is for the text of a query; another value of it needs no new parse.
 
     Returns:
         The folder.
+
+    Raises:
+        ValueError: a variable `sql_...` stands where a parse reads it.
     """
     (folder / "models").mkdir(parents=True)
     for name, text in models.items():
         path = folder / "models" / (name if name.endswith(".yml") else f"{name}.sql")
+        check_sql_variables(path.name, text)
         path.write_text(text)
     whole = yaml.safe_load((dbt_project.ROOT / "dbt_project.yml").read_text())
     hooks = whole["models"]["analytics_warehouse"]
@@ -72,10 +99,15 @@ def write_model(
         query: its query.
         yml: what the YAML file says of it.
         config: its configuration.
+
+    Raises:
+        ValueError: a variable `sql_...` stands where a parse reads it.
     """
     given = ", ".join(f"{key}={value!r}" for key, value in config.items())
     path = project / "models" / f"{name}.sql"
-    path.write_text(f"{{{{ config({given}) }}}}\n{query}\n")
+    text = f"{{{{ config({given}) }}}}\n{query}\n"
+    check_sql_variables(path.name, text)
+    path.write_text(text)
     described = path.with_suffix(".yml")
     described.unlink(missing_ok=True)
     if yml:

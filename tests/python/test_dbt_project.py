@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dbt_common.tests
 import dbt_project
 import pytest
+from small_project import ask, run, write_project
 
 pytestmark = pytest.mark.dbt
 
@@ -101,6 +103,47 @@ def test_a_project_that_cannot_be_parsed_fails(database: Any, project: Path) -> 
 
     with pytest.raises(dbt_project.DbtFailed, match="nowhere"):
         dbt_project.build(database, project=project)
+
+
+def test_a_macro_that_changes_is_parsed_anew(database: Any, project: Path) -> None:
+    """What dbt keeps for the next parse goes by the text; and it keeps nothing of a run."""
+    (project / "macros").mkdir()
+    (project / "models" / "said.sql").write_text("select '{{ say() }}' as said")
+    word = "{% macro word() %}a word{% endmacro %}"
+    for text, said in (("one", "one"), ("two", "two"), ("{{ word() }}", "a word"), ("one", "one")):
+        macros = f"{word} {{% macro say() %}}{text}{{% endmacro %}}"
+        (project / "macros" / "say.sql").write_text(macros)
+        dbt_project.forget()
+        dbt_project.run(database, "run", "said", project=project)
+        assert ask(database, "select said from tiny.said") == said
+        assert not dbt_common.tests.test_caching_enabled()
+
+
+def test_a_variable_of_a_query_needs_no_new_parse(database: Any, tmp_path: Path) -> None:
+    query = """
+        select {{ var('sql_number') }} as number, '{{ var("replace_lock_timeout") }}' as patience
+    """
+    project = write_project(tmp_path / "small", {"one": query}, {"sql_number": 1})
+    parses = dbt_project._parsed_once.cache_info().misses
+    for number, patience in ((2, "1s"), (3, "2s")):
+        variables = {"sql_number": number, "replace_lock_timeout": patience}
+        run(database, project, variables=variables)
+        assert ask(database, "select number, patience from marts.one") == [(number, patience)]
+    assert dbt_project._parsed_once.cache_info().misses == parses + 1
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("one", "{{ config(alias=var('sql_name')) }} select 1 as one"),
+        ("one", "{% if var('sql_name') %} {{ config(alias='two') }} {% endif %} select 1 as one"),
+        ("one", 'select * from {{ ref(var( "sql_name", "two")) }}'),
+        ("one.yml", "models: [{name: one, description: \"{{ var('sql_name') }}\"}]"),
+    ],
+)
+def test_a_variable_of_a_query_is_refused_elsewhere(tmp_path: Path, file: str, text: str) -> None:
+    with pytest.raises(ValueError, match=rf"{file}.* says var\( ?.sql_name.*is for a query"):
+        write_project(tmp_path / "small", {file: text})
 
 
 def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:

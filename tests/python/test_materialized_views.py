@@ -20,7 +20,8 @@ CONFIGURATION = """{{ config(
     contract={'enforced': true},
 ) }}
 """
-TOTALS = CONFIGURATION + "select {{ var('half') }} as half, sum(n) as total from raw.n group by 1"
+QUERY = "select {{ var('sql_half') }} as half, sum(n) as total from raw.n group by 1"
+TOTALS = CONFIGURATION + QUERY
 DESCRIPTION = """
 models:
   - name: totals
@@ -44,11 +45,12 @@ def warehouse(request: pytest.FixtureRequest) -> Any:
     return found
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A project with one materialized view, `marts.totals`."""
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one materialized view, `marts.totals`, which no test changes."""
     models = {"totals": TOTALS, "models.yml": DESCRIPTION}
-    return write_project(tmp_path / "project", models, {"half": "n % 2"})
+    folder = tmp_path_factory.mktemp("materialized") / "project"
+    return write_project(folder, models, {"sql_half": "n % 2"})
 
 
 def oid_of(database: Any, relation: str = "marts.totals") -> int:
@@ -107,7 +109,7 @@ def test_readers_do_not_wait_while_it_is_computed(warehouse: Any, tmp_path: Path
     slow = TOTALS.replace("sum(n)", "sum(n) + coalesce(length(max(pg_sleep(3)::text)), 0)")
     slow = slow.replace("from raw.n", "from (select * from raw.n limit 2) as raw_n")
     project = write_project(
-        tmp_path / "slow", {"totals": slow, "models.yml": DESCRIPTION}, {"half": "n % 2"}
+        tmp_path / "slow", {"totals": slow, "models.yml": DESCRIPTION}, {"sql_half": "n % 2"}
     )
     run(warehouse, project)
     for options in ({}, {"full_refresh": True}):
@@ -139,7 +141,7 @@ def test_another_query_takes_its_place_below_what_reads_it(warehouse: Any, proje
     before = [oid_of(warehouse, view) for view in views]
     query = ask(warehouse, "select pg_get_viewdef('\"An analyst\".stored'::regclass)")
 
-    for variables in ({"half": "n % 3"}, {"half": "n % 4"}):
+    for variables in ({"sql_half": "n % 3"}, {"sql_half": "n % 4"}):
         oid = oid_of(warehouse)
         with polled(warehouse, "marts.totals", *views, '"An analyst".stored'):
             assert run(warehouse, project, variables=variables)["totals"].startswith("SELECT")
@@ -164,7 +166,7 @@ def test_a_query_that_fails_leaves_the_old_one(warehouse: Any, project: Path) ->
     with polled(warehouse, "marts.totals"):
         for half, says in (("n / (n - 1)", "division by zero"), ("n::text", "data type")):
             with pytest.raises(dbt_project.DbtFailed, match=says):
-                run(warehouse, project, variables={"half": half})
+                run(warehouse, project, variables={"sql_half": half})
     assert (oid_of(warehouse), trappings(warehouse)) == before
     assert leftovers(warehouse) == []
 
@@ -210,7 +212,7 @@ def test_empty_inputs_leave_it_alone(warehouse: Any, project: Path) -> None:
     assert run(warehouse, project, options=("--empty",))["totals"] == "UNCHANGED"
     assert oid_of(warehouse) == before
     with pytest.raises(dbt_project.DbtFailed, match='column "m" does not exist'):
-        run(warehouse, project, options=("--empty",), variables={"half": "m"})
+        run(warehouse, project, options=("--empty",), variables={"sql_half": "m"})
 
 
 def test_a_lock_that_is_not_to_be_had_is_said_with_its_holder(

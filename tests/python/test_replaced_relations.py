@@ -14,9 +14,9 @@ pytestmark = pytest.mark.dbt
 NO_TESTS = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
 LONG = "a_name_so_long_that_dbt_has_to_cut_it_before_it_adds_its_suffix"
 NUMBERS = """{{ config(materialized=var('kind'), alias=var('alias')) }}
-select n, n * 2 as twice {{ var('more') }} from generate_series(1, 50) as n
+select n, n * 2 as twice {{ var('sql_more') }} from generate_series(1, 50) as n
 """
-VARIABLES = {"kind": "table", "alias": "numbers", "more": ""}
+VARIABLES = {"kind": "table", "alias": "numbers", "sql_more": ""}
 PATIENCE = {"replace_lock_timeout": "100ms", "replace_lock_attempts": 2}
 
 
@@ -26,10 +26,11 @@ def warehouse(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A project with one table, `marts.numbers`."""
-    return write_project(tmp_path / "project", {"numbers": NUMBERS}, VARIABLES)
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one table, `marts.numbers`, which no test changes."""
+    folder = tmp_path_factory.mktemp("replaced") / "project"
+    return write_project(folder, {"numbers": NUMBERS}, VARIABLES)
 
 
 def look(database: Any, *views: str) -> list[Any]:
@@ -100,7 +101,7 @@ def test_views_read_the_new_table_and_stay_what_they_are(
 
     for more in ("", ", 0 as zero"):
         with polled(warehouse, table, *views):
-            run(warehouse, project, variables={**variables, "more": more})
+            run(warehouse, project, variables={**variables, "sql_more": more})
         assert look(warehouse, *views) == before
         assert rows == [
             ask(warehouse, f"select count(*), sum(hashtext(v::text)) from {view} v")
@@ -118,7 +119,7 @@ def test_views_read_the_new_table_and_stay_what_they_are(
 
 
 def test_what_does_not_fit_is_dropped_and_named(warehouse: Any, project: Path) -> None:
-    run(warehouse, project, variables={"more": ", 'x' as gone, n as other_type"})
+    run(warehouse, project, variables={"sql_more": ", 'x' as gone, n as other_type"})
     do(
         warehouse,
         "create view marts.of_gone as select gone from marts.numbers",
@@ -133,7 +134,7 @@ def test_what_does_not_fit_is_dropped_and_named(warehouse: Any, project: Path) -
         run(
             warehouse,
             project,
-            variables={"more": ", n::text as other_type"},
+            variables={"sql_more": ", n::text as other_type"},
             options=WARNINGS,
         )
     said = warnings[0]
@@ -183,7 +184,7 @@ def test_a_view_becomes_a_table_and_a_table_a_view(
 
 
 def test_a_view_that_is_locked_is_left_for_the_next_run(warehouse: Any, project: Path) -> None:
-    variables = {"kind": "incremental", "more": ""}
+    variables = {"kind": "incremental"}
     run(warehouse, project, variables=variables)
     do(
         warehouse,

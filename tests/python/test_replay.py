@@ -37,9 +37,10 @@ from replay.workshop import (
 from warehouse.server import Server
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    return copy_project(tmp_path / "project")
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project, parsed once for all histories; each replay begins with usual seeds."""
+    return copy_project(tmp_path_factory.mktemp("replay") / "project")
 
 
 def assert_incremental_equals_full(server: Server, project: Path, seed: int, size: Any) -> None:
