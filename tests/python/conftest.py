@@ -34,9 +34,9 @@ FAST = {
 # others waiting; so these come first, the longest first, and the short ones fill the gaps.
 LONGEST_FIRST = (
     *("test_faults", "test_indexes", "test_real_data", "test_partitions", "test_cost"),
-    *("test_time_zones", "test_clv", "test_replaced_relations", "test_project", "test_replay"),
-    *("test_materialized_views", "test_incremental", "test_segments", "test_docs", "test_history"),
-    *("test_metrics", "test_edge_values", "test_benchmarks", "test_retain", "test_own_tables"),
+    *("test_time_zones", "test_retain", "test_clv", "test_replaced_relations", "test_project"),
+    *("test_replay", "test_materialized_views", "test_incremental", "test_segments", "test_docs"),
+    *("test_history", "test_metrics", "test_edge_values", "test_benchmarks", "test_own_tables"),
 )
 
 
