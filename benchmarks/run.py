@@ -639,11 +639,12 @@ def measure(
                 "sections": list(sections),
                 "sizes": [],
             }
-            for size in sizes:
+            # The largest first, because a run that is stopped should have measured that.
+            for size in reversed(sizes):
                 # The tests take long, and only the large history is of interest.
                 chosen = [name for name in sections if name != "tests" or size == sizes[-1]]
                 measured: dict[str, Any] = {"events": size.events, "day_events": size.day_events}
-                results["sizes"].append(measured)
+                results["sizes"].insert(0, measured)
                 if chosen != ["keys"]:
                     measured.update(of_size(server, size, chosen, runs))
                     save(results)
