@@ -290,11 +290,24 @@ QUESTIONS = (
                     when
                         row_number() over (partition by user_id order by dbt_valid_from) = 1
                         then '-infinity'
-                    else version_started_at
+                    else started_at
                 end as valid_from,
-                lead(version_started_at, 1, 'infinity')
+                lead(started_at, 1, 'infinity')
                     over (partition by user_id order by dbt_valid_from) as valid_to
-            from snapshots.snp_app__users
+            from (
+                select
+                    *,
+                    -- Who does not say when a change was made, made it when it was loaded.
+                    case
+                        when version_started_at <= max(version_started_at) over (
+                            partition by user_id
+                            order by dbt_valid_from
+                            rows between unbounded preceding and 1 preceding
+                        ) then _loaded_at
+                        else version_started_at
+                    end as started_at
+                from snapshots.snp_app__users
+            ) as claimed
         ),
 
         amounts as (

@@ -337,7 +337,8 @@ class Files:
 class Bench:
     """All measurements on a history of one size; `results` fills up with seconds.
 
-    With `select` only a part of the project is built.
+    With `select` only a part of the project is built. `save` is called with
+    `results` after each section, because one that fails must not take the others with it.
     """
 
     def __init__(
@@ -348,6 +349,7 @@ class Bench:
         runs: int,
         tmp: Path,
         select: Sequence[str] = (),
+        save: Callable[[dict[str, Any]], None] = lambda results: None,
     ) -> None:
         self.database = database
         self.size = size
@@ -355,6 +357,7 @@ class Bench:
         self.runs = runs
         self.scratch = tmp
         self.select = select
+        self.save = save
         self.results: dict[str, Any] = {"events": size.events, "day_events": size.day_events}
 
     def prepare(self) -> None:
@@ -375,19 +378,24 @@ class Bench:
         self.prepare()
         if "full" in self.sections:
             self.full()
+            self.save(self.results)
         if {"daily", "sqlmesh", "dbt-duckdb"} & set(self.sections):
             self.days()
+            self.save(self.results)
         if "tests" in self.sections:
             say("the tests")
             tests = dbt(self.database, "test", as_of=self._today, tests=True)
             self.results["tests"] = {"wall": tests.wall, "count": len(tests.nodes)}
+            self.save(self.results)
         if "questions" in self.sections:
             say("ten questions")
             with self.database.connect() as connection:
                 found = questions.ask(connection, str(self._today), self.runs)
             self.results["questions"] = found
+            self.save(self.results)
         if "full" in self.sections:
             self.fact()
+            self.save(self.results)
 
     @property
     def _today(self) -> dt.date:
@@ -601,6 +609,7 @@ def of_size(
     sections: Sequence[str],
     runs: int,
     select: Sequence[str] = (),
+    save: Callable[[dict[str, Any]], None] = lambda results: None,
 ) -> dict[str, Any]:
     """What `Bench` measures, in a database of its own."""
     # A short path, because drive.py and its tools write below it.
@@ -608,7 +617,7 @@ def of_size(
         tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as scratch,
         new_database(server) as database,
     ):
-        bench = Bench(database, size, sections, runs, Path(scratch), select)
+        bench = Bench(database, size, sections, runs, Path(scratch), select, save)
         bench.run()
         return bench.results
 
@@ -645,14 +654,17 @@ def measure(
                 chosen = [name for name in sections if name != "tests" or size == sizes[-1]]
                 measured: dict[str, Any] = {"events": size.events, "day_events": size.day_events}
                 results["sizes"].insert(0, measured)
-                if chosen != ["keys"]:
-                    measured.update(of_size(server, size, chosen, runs))
+
+                def keep(found: dict[str, Any], measured: dict[str, Any] = measured) -> None:
+                    measured.update(found)
                     save(results)
+
+                if chosen != ["keys"]:
+                    of_size(server, size, chosen, runs, save=keep)
                 if "keys" in sections:
                     growing = dataclasses.replace(size, keys_grow=True)
                     fact = [f"+{report.FACT}"]
-                    measured["keys"] = of_size(server, growing, ["daily"], runs, fact)
-                    save(results)
+                    keep({"keys": of_size(server, growing, ["daily"], runs, fact)})
         finally:
             server.down()
 
