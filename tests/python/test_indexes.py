@@ -585,39 +585,49 @@ def test_partitions_that_could_not_be_finished_are_taken_up(newest: Place) -> No
         assert newest.ask(leftovers) == []
 
 
-def test_readers_go_on_while_an_index_of_partitions_waits_to_be_dropped(place: Place) -> None:
-    """An open reader keeps the build waiting; who comes after it waits for one attempt at most."""
-    place.build("happenings", {"columns": ["kind"]})
-    made = {"happenings_kind_idx": "btree (kind)"}
+def build_behind_a_reader(
+    place: Place, model: str, refused: str, is_untouched: Callable[[], bool]
+) -> None:
+    """Build a model without indexes while somebody reads its table, and let that end.
+
+    A build with one attempt fails. One with many waits, and who comes after it waits for one
+    attempt at most.
+
+    Args:
+        place: what to build in.
+        model: its name, and that of its table in schema `analytics`.
+        refused: a regular expression for what the failing build says.
+        is_untouched: whether what the build changes is still as it was.
+    """
+    table = f"analytics.{model}"
     faults: list[BaseException] = []
 
     def build() -> None:
         try:
-            place.build("happenings")
+            place.build(model)
         except BaseException as fault:
             faults.append(fault)
 
     with place.database.connect() as reader:
-        reader.execute("select count(*) from analytics.happenings")
+        reader.execute(f"select count(*) from {table}")
         with pytest.raises(
             dbt_project.DbtFailed,
-            match=r"the index analytics.happenings_kind_idx of .*happenings. could not be dropped,"
-            r" because queries hold it; the next run tries again: .* lock timeout",
+            match=refused + r", because queries hold it; the next run tries again: .* lock timeout",
         ):
-            place.build("happenings", variables={"replace_lock_attempts": 1})
-        assert place.indexes("analytics.happenings") == made
+            place.build(model, variables={"replace_lock_attempts": 1})
+        assert is_untouched()
 
         thread = threading.Thread(target=build)
         thread.start()
         try:
-            with polled(place.database, "analytics.happenings"):
+            with polled(place.database, table):
                 wait_for(
                     lambda: (
                         faults
                         or place.ask(
                             "select from pg_locks where not granted"
                             " and mode = 'AccessExclusiveLock'"
-                            " and relation = 'analytics.happenings'::regclass"
+                            f" and relation = '{table}'::regclass"
                         )
                     ),
                     "the build that waits",
@@ -625,13 +635,24 @@ def test_readers_go_on_while_an_index_of_partitions_waits_to_be_dropped(place: P
                 # Longer than what polled() lets a reader wait.
                 time.sleep(4)
                 assert not faults, faults
-                assert place.indexes("analytics.happenings") == made
+                assert is_untouched()
                 reader.commit()
                 thread.join()
         finally:
             reader.rollback()
             thread.join()
     assert not faults, faults
+
+
+def test_readers_go_on_while_an_index_of_partitions_waits_to_be_dropped(place: Place) -> None:
+    place.build("happenings", {"columns": ["kind"]})
+    made = {"happenings_kind_idx": "btree (kind)"}
+    build_behind_a_reader(
+        place,
+        "happenings",
+        r"the index analytics.happenings_kind_idx of .*happenings. could not be dropped",
+        lambda: place.indexes("analytics.happenings") == made,
+    )
     assert place.indexes("analytics.happenings") == {}
 
 
@@ -857,51 +878,14 @@ def test_readers_go_on_while_a_full_refresh_makes_the_constraint(newest: Place) 
 
 
 def test_a_table_in_use_gets_the_constraint_in_short_attempts(newest: Place) -> None:
-    """An open reader keeps the build waiting; who comes after it waits for one attempt at most."""
     newest.build("versions")
     newest.execute("alter table analytics.versions drop constraint versions_no_overlaps")
-    faults: list[BaseException] = []
-
-    def build() -> None:
-        try:
-            newest.build("versions")
-        except BaseException as fault:
-            faults.append(fault)
-
-    with newest.database.connect() as reader:
-        reader.execute("select count(*) from analytics.versions")
-        with pytest.raises(
-            dbt_project.DbtFailed,
-            match=r"the constraint versions_no_overlaps of .*versions. could not be made,"
-            r" because queries hold it; the next run tries again: .* lock timeout",
-        ):
-            newest.build("versions", variables={"replace_lock_attempts": 1})
-
-        thread = threading.Thread(target=build)
-        thread.start()
-        try:
-            with polled(newest.database, "analytics.versions"):
-                wait_for(
-                    lambda: (
-                        faults
-                        or newest.ask(
-                            "select from pg_locks where not granted"
-                            " and mode = 'AccessExclusiveLock'"
-                            " and relation = 'analytics.versions'::regclass"
-                        )
-                    ),
-                    "the build that waits",
-                )
-                # Longer than what polled() lets a reader wait.
-                time.sleep(4)
-                assert not faults, faults
-                assert newest.ask(CONSTRAINTS) == []
-                reader.commit()
-                thread.join()
-        finally:
-            reader.rollback()
-            thread.join()
-    assert not faults, faults
+    build_behind_a_reader(
+        newest,
+        "versions",
+        r"the constraint versions_no_overlaps of .*versions. could not be made",
+        lambda: newest.ask(CONSTRAINTS) == [],
+    )
     assert len(newest.ask(CONSTRAINTS)) == 1
 
 
