@@ -162,8 +162,8 @@ def read_policies(manifest: dict[str, Any]) -> list[Policy]:
         ((unit, number),) = given.items()
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise WarehouseError(f"{name}: retain.{unit} is {number!r}; it takes {allowed}.")
-        partition_by = node["config"].get("partition_by") or {}
-        if not partition_by or partition_by.get("method", "range") != "range":
+        partition_by = node["config"].get("partition_by") or None
+        if not isinstance(partition_by, dict) or partition_by.get("method", "range") != "range":
             raise WarehouseError(
                 f"{name}: retain needs partition_by with the method range, because whole"
                 " partitions are taken away."
@@ -254,6 +254,16 @@ def detach(session: psycopg.Connection[Any], partition: Partition) -> None:
                 session.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'")
                 # The lock under which dbt writes the model.
                 session.execute("select pg_advisory_xact_lock(hashtext(%s))", [policy.relation])
+                # What reads all its rows comes before the lock that keeps readers out. Writers wait
+                # at the table and not at its partition, where they would hold what is needed next.
+                session.execute(
+                    sql.SQL("lock table only {}, {} in share row exclusive mode").format(
+                        _name(policy.relation), child
+                    )
+                )
+                counted = session.execute(
+                    sql.SQL("select count(*) from {}").format(child)
+                ).fetchone()
                 if policy.tracked_keys:
                     pairs = sql.SQL(", ").join(
                         sql.SQL("{}, {}").format(sql.Literal(key), sql.Identifier(key))
@@ -279,20 +289,20 @@ def detach(session: psycopg.Connection[Any], partition: Partition) -> None:
                 session.execute(
                     sql.SQL(
                         "insert into {} (model_name, partition_name, lower_bound, upper_bound,"
-                        " row_count, byte_count, retention)"
-                        " select %s, %s, %s, %s, count(*), %s, %s from {}"
-                    ).format(_log(policy), child),
+                        " row_count, byte_count, retention) values (%s, %s, %s, %s, %s, %s, %s)"
+                    ).format(_log(policy)),
                     [
                         policy.model,
                         partition.name,
                         partition.lower_bound,
                         partition.upper_bound,
+                        *(counted or ()),
                         partition.byte_count,
                         policy.retention,
                     ],
                 )
             break
-        except psycopg.errors.LockNotAvailable:
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             if attempt == ATTEMPTS:
                 raise WarehouseError(
                     f"{partition.name} could not be detached in {ATTEMPTS} attempts of"
@@ -314,7 +324,19 @@ def finish(
     session.commit()
     file = None
     if there and export is not None:
-        file = write_file(session, child, export / policy.model / f"{_parts(name)[-1]}.csv.gz")
+        # Late rows may have made a partition of this name again, so the name alone says too little.
+        row = session.execute(
+            sql.SQL(
+                "select to_char(detached_at at time zone 'UTC', 'YYYYMMDD\"T\"HH24MISSUS') from {}"
+                " where model_name = %s and partition_name = %s and dropped_at is null"
+            ).format(_log(policy)),
+            [policy.model, name],
+        ).fetchone()
+        session.commit()
+        stamp = row[0] if row else ""
+        file = write_file(
+            session, child, export / policy.model / f"{_parts(name)[-1]}_{stamp}.csv.gz"
+        )
     with session.transaction():
         session.execute(sql.SQL("drop table if exists {}").format(child))
         session.execute(

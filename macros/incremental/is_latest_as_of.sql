@@ -15,6 +15,6 @@
 
 {% macro relation_of_snapshot(name) -%}
     {#- Not by ref: the snapshot reads the model that asks. -#}
-    {%- set node = graph.nodes.values() | selectattr('resource_type', 'equalto', 'snapshot') | selectattr('name', 'equalto', name) | first -%}
+    {%- set node = node_of_name('snapshot', name) -%}
     {{ return(adapter.get_relation(node.database, node.schema, node.alias)) }}
 {%- endmacro %}

@@ -52,7 +52,10 @@
 {% macro prune_changed_keys() -%}
     {%- if execute and flags.WHICH in ['build', 'run'] and not flags.EMPTY -%}
     {%- set watermarks = state_relation('watermarks') -%}
-    {%- set models = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | map(attribute='name') | list -%}
+    {%- set models = [] -%}
+    {%- for unique_id in graph.nodes if unique_id.startswith('model.') -%}
+        {%- do models.append(unique_id.split('.')[2]) -%}
+    {%- endfor -%}
     {#- A model that has left the project reads no more; what every reader has seen is read by nobody. -#}
     delete from {{ watermarks }} where model_name not in ('{{ models | join("', '") }}');
 

@@ -92,7 +92,10 @@
         ),
 
         bounds as (
-            select pg_get_expr(pg_class.relpartbound, pg_class.oid) as bound
+            select
+                pg_get_expr(pg_class.relpartbound, pg_class.oid) as bound,
+                coalesce(pg_class.relnamespace = to_regnamespace('{{ adapter.quote(partition_schema()) }}'), false)
+                and pg_class.relname ~ ('_' || parent.partrelid || '$') as is_ours
             from parent
             inner join pg_inherits on parent.partrelid = pg_inherits.inhparent
             inner join pg_class on pg_inherits.inhrelid = pg_class.oid
@@ -100,25 +103,37 @@
 
         lengths as (
             select
-                extract(epoch from substring(bound, $$TO \('(.*?)'\)$$)::timestamptz - substring(bound, $$FROM \('(.*?)'\)$$)::timestamptz)
-                / 86400 as days
-            from bounds
-            where bound like '%FROM (%'
+                is_ours,
+                extract(epoch from ends - begins) / 86400 as days
+            from (
+                select
+                    is_ours,
+                    substring(bound, $$FROM \('(.*?)'\)$$)::timestamptz as begins,
+                    substring(bound, $$TO \('(.*?)'\)$$)::timestamptz as ends
+                from bounds
+            ) as spans
+            where isfinite(begins) and isfinite(ends)
         )
 
         select
             method || ' ' || fields || case method
-                {# Somebody may have joined old periods into longer ones; what most of them are counts. #}
+                {#
+                    Somebody may have joined or divided periods. What a build made counts, the longest of it, because it shortens what
+                    another partition begins in; without any, as after a restore, what most are.
+                #}
                 when 'range' then ' ' || coalesce((
                     select
-                        mode() within group (order by case
+                        case
                             when days < 2 then 'day'
                             when days < 8 then 'week'
                             when days < 32 then 'month'
                             when days < 93 then 'quarter'
                             else 'year'
-                        end)
+                        end as granularity
                     from lengths
+                    group by is_ours, granularity
+                    order by is_ours desc, case when is_ours then max(days) end desc, count(*) desc, max(days) desc
+                    limit 1
                 ), '{{ (config.get("partition_by") or {}).get("granularity", "month") }}')
                 when 'hash' then ' ' || (select count(*) from bounds)
                 else ''

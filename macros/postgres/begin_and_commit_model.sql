@@ -11,12 +11,13 @@
 {%- endmacro %}
 
 
-{% macro commit_model(relation, should_revoke) -%}
+{% macro commit_model(relation, should_revoke, backup=none) -%}
     {%- do apply_grants(relation, config.get('grants'), should_revoke=should_revoke) -%}
     {%- do persist_docs(relation, model) -%}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}
+    {{ drop_relation_if_exists(backup) }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
 
     {{ return({'relations': [relation]}) }}

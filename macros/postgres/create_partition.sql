@@ -7,6 +7,13 @@
     {%- set oid = run_query("select '" ~ relation ~ "'::regclass::oid::text")[0][0] -%}
     {%- set tail = '_' ~ partition.suffix ~ '_' ~ oid -%}
     {%- set child = api.Relation.create(schema=partition_schema(), identifier=index_name(this.identifier, tail)) -%}
+    {%- if run_query('select ' ~ regclass_of(child) ~ ' is not null')[0][0] -%}
+        {{ exceptions.raise_compiler_error(
+            this.identifier ~ ': the partition ' ~ child ~ ' cannot be made, because there is a table of this name that is no partition of '
+            ~ relation ~ '. When `warehouse retain` began to take it away, `warehouse retain --apply` goes on with it; else attach it again,'
+            ~ ' rename it or drop it.'
+        ) }}
+    {%- endif -%}
 
     {%- call statement('partition') -%}
         create table {{ child }} (like {{ relation }} including defaults including constraints);

@@ -183,7 +183,8 @@
 
 
 {% macro check_partition_fields(entry, number, names) -%}
-    {%- set fields = (config.get('partition_by') or {}).get('fields') or [] -%}
+    {%- set partition_by = config.get('partition_by') -%}
+    {%- set fields = (partition_by.get('fields') if partition_by is mapping else none) or [] -%}
     {%- if entry.get('unique') -%}
         {%- for field in ([fields] if fields is string else fields) if field not in names -%}
             {%- do raise_index_error(

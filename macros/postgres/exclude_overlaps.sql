@@ -81,7 +81,7 @@
                 where offered.name = 'btree_gist'
                     and (versions.trusted or (select rolsuper from pg_roles where rolname = current_user))
                     and has_database_privilege(current_database(), 'create')
-                    and has_schema_privilege('public', 'create')
+                    and coalesce(has_schema_privilege(to_regnamespace('public')::oid, 'create'), false)
             ) as can_be_made
     {%- endset -%}
     {%- set server = run_query(query)[0] -%}

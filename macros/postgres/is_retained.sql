@@ -3,10 +3,9 @@
     {%- set name = model_name or model.name -%}
     {%- set gone = {} -%}
     {%- if execute and model.resource_type != 'unit_test' -%}
-        {%- set node = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | selectattr('name', 'equalto', name) | first -%}
-        {%- if node.config.get('retain') and load_relation(state_relation('expired_partitions')) -%}
+        {%- if node_of_name('model', name).config.get('retain') and load_relation(state_relation('expired_partitions')) -%}
             {%- set gone = run_query(
-                "select max(upper_bound)::text as upper_bound, bool_or(lower_bound = '-infinity') as has_no_beginning from "
+                "select (max(upper_bound) at time zone 'UTC')::text || '+00' as upper_bound, bool_or(lower_bound = '-infinity') as has_no_beginning from "
                 ~ state_relation('expired_partitions') ~ " where model_name = '" ~ name ~ "'"
             )[0] -%}
         {%- endif -%}
@@ -60,7 +59,9 @@
 
 
 {% macro create_retention_log() -%}
-    {#- For on-run-start, after create_incremental_state. -#}
+    {#- For on-run-start, after create_incremental_state. Two first runs at once would both try to create. -#}
+    select pg_advisory_xact_lock(hashtext('{{ state_relation('expired_partitions') }}'));
+
     create table if not exists {{ state_relation('expired_partitions') }} (
         model_name text not null,
         partition_name text not null,

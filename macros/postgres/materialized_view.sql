@@ -40,7 +40,8 @@
 {% macro action_of_materialized_view(relation, sql) -%}
     {%- set query -%}
         create temporary view view_to_come as
-        {{ sql }};
+        {{ sql }}
+        ;
 
         select
             relkind = 'm' as is_materialized_view,

@@ -42,11 +42,12 @@
     {%- if not fields or not is_hash and fields | length != 1 -%}
         {%- do refuse_partition_by('.fields', given.get('fields'), allowed.fields) -%}
     {%- endif -%}
-    {%- for field in fields if config.get('contract').enforced and field not in model.columns -%}
-        {%- do refuse_partition_by('.fields', field, 'a column of the model: ' ~ model.columns | join(', ')) -%}
+    {%- set columns = columns_of_contract() -%}
+    {%- for field in fields if columns is not none and field not in columns -%}
+        {%- do refuse_partition_by('.fields', field, 'a column of the model: ' ~ columns | join(', ')) -%}
     {%- endfor -%}
     {%- for key in keys_of_contract() -%}
-        {%- for field in fields if field not in key.columns and adapter.quote(field) not in key.columns -%}
+        {%- for field in fields if field not in key.columns -%}
             {%- do refuse_partition_by('.fields', field, 'columns that the ' ~ key.type ~ ' (' ~ key.columns | join(', ') ~ ') of the contract holds') -%}
         {%- endfor -%}
     {%- endfor -%}
@@ -61,14 +62,20 @@
 
 
 {% macro keys_of_contract() -%}
+    {#- Their columns are named as the catalog names them. -#}
     {%- set keys = [] -%}
-    {%- if config.get('contract').enforced -%}
+    {%- set all_columns = columns_of_contract() -%}
+    {%- if all_columns is not none -%}
         {%- for constraint in model.constraints if constraint.type in ['primary_key', 'unique'] and constraint.columns -%}
-            {%- do keys.append({'type': constraint.type, 'columns': constraint.columns}) -%}
+            {%- set columns = [] -%}
+            {%- for column in constraint.columns -%}
+                {%- do columns.append(column_of_index(column, all_columns) or column) -%}
+            {%- endfor -%}
+            {%- do keys.append({'type': constraint.type, 'columns': columns}) -%}
         {%- endfor -%}
         {%- for column in model.columns.values() -%}
             {%- for constraint in column.constraints if constraint.type in ['primary_key', 'unique'] -%}
-                {%- do keys.append({'type': constraint.type, 'columns': [column.name]}) -%}
+                {%- do keys.append({'type': constraint.type, 'columns': [column.name if column.quote else column.name | lower]}) -%}
             {%- endfor -%}
         {%- endfor -%}
     {%- endif -%}

@@ -9,8 +9,9 @@
     {%- endif -%}
     {#- dbt's memory drops with a relation all that stood on it; these are still there. -#}
     {%- do adapter.cache_dropped(old) -%}
-    {%- set schemas = graph.nodes.values() | map(attribute='schema') | list -%}
-    {%- for row in relations_on(old if takes_name else new) if row['schema'] in schemas -%}
+    {%- set readers = relations_on(old if takes_name else new) -%}
+    {%- set schemas = graph.nodes.values() | map(attribute='schema') | list if readers | length else [] -%}
+    {%- for row in readers if row['schema'] in schemas -%}
         {%- do adapter.cache_added(api.Relation.create(
             database=new.database, schema=row['schema'], identifier=row['identifier'], type=row['type']
         )) -%}

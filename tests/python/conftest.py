@@ -172,7 +172,8 @@ def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sample_warehouse(server: Server, sample_folder: Path) -> Iterator[Database]:
-    """The small sample, loaded and built once, tests included. It is shared: read it only."""
+    """The small sample, loaded and built once. It is shared: read it only. That all tests of the
+    project pass on it is shown by test_plain_dbt_finds_the_database_and_passes_twice."""
     import dbt_project
 
     from warehouse.load import load_folder
@@ -180,7 +181,7 @@ def sample_warehouse(server: Server, sample_folder: Path) -> Iterator[Database]:
     with new_database(server) as made:
         with made.connect() as connection:
             load_folder(sample_folder, connection=connection)
-        dbt_project.build(made)
+        dbt_project.build(made, options=dbt_project.NO_TESTS)
         yield made
 
 

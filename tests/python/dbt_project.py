@@ -11,11 +11,13 @@ from __future__ import annotations
 import atexit
 import datetime as dt
 import functools
+import itertools
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,9 @@ from dbt.contracts.results import NodeStatus, RunResult
 from dbt_common.tests import disable_test_caching, enable_test_caching
 
 ROOT = Path(__file__).resolve().parents[2]
+# Options of dbt build. Unit tests bring their own rows, so they say the same on any others.
+NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
+NO_TESTS = (*NO_UNIT_TESTS, "--exclude-resource-type", "test")
 FAILED = (NodeStatus.Error, NodeStatus.Fail, NodeStatus.RuntimeErr, NodeStatus.PartialSuccess)
 
 # Read while a node runs, never while the project is parsed; so a new value needs no new parse.
@@ -37,6 +42,14 @@ RUNTIME_VARIABLES = frozenset(
 )
 # A variable of a test's own project that begins so is one of them; small_project.py sees to it.
 RUNTIME_PREFIX = "sql_"
+
+
+SOMEWHERE = {"PGHOST": "/nowhere", "PGUSER": "nobody", "PGDATABASE": "some_database"}
+# What was parsed, by environment, variables and project; and the same for a database. Of those
+# there are many, so what was not asked for in a while goes.
+_parses: dict[tuple, Any] = {}
+_databases: dict[tuple, Any] = {}
+KEPT_DATABASES = 16
 
 
 class DbtFailed(AssertionError):
@@ -72,15 +85,19 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 def _invoke(arguments: Sequence[str], project: Path, manifest: Any = None) -> Any:
     """Run one dbt command and return dbtRunner's answer; raise when dbt itself broke down."""
-    answer = dbtRunner(manifest=manifest).invoke(
-        [
-            *("--log-level", "none", "--log-path", str(_scratch() / "logs")),
-            *("--no-use-colors", "--no-send-anonymous-usage-stats", "--no-write-json"),
-            *arguments,
-            *("--project-dir", str(project), "--profiles-dir", str(project)),
-            *("--target-path", str(_scratch() / "target")),
-        ]
-    )
+    # A build writes tens of thousands of lines, which only who asks for them reads.
+    files = () if "--log-level-file" in arguments else ("--log-level-file", "none")
+    whole = [
+        *("--log-level", "none", "--log-path", str(_scratch() / "logs"), *files),
+        *("--no-use-colors", "--no-send-anonymous-usage-stats", "--no-write-json"),
+        *arguments,
+        *("--project-dir", str(project), "--profiles-dir", str(project)),
+        *("--target-path", str(_scratch() / "target")),
+    ]
+    # dbt looks for the source of every caller, up to the first one, for each of twenty settings.
+    # Those of pytest and its plugins take seconds; a thread has none of them.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        answer = thread.submit(dbtRunner(manifest=manifest).invoke, whole).result()
     if answer.exception is not None:
         raise DbtFailed(f"dbt {arguments[0]}: {answer.exception}") from answer.exception
     return answer
@@ -100,40 +117,58 @@ def _remembering_texts() -> Iterator[None]:
         disable_test_caching()
 
 
-@functools.cache
-def _parsed_once(environment_items: tuple, variables: str, project: Path) -> tuple[str, Any]:
-    """The parsed project, and the name of the database that its nodes carry."""
-    # Where the database is does not matter to the parser; its name does, and is exchanged later.
-    somewhere = {"PGHOST": "/nowhere", "PGUSER": "nobody", "PGDATABASE": "some_database"}
-    with environment({**dict(environment_items), **somewhere}), _remembering_texts():
-        # What dbt remembers of the last parse names files of that project's folder.
-        manifest = _invoke(["parse", "--no-partial-parse", "--vars", variables], project).result
-    # A run does not look at what is disabled, and dbt's own copy stumbles over it.
-    manifest.disabled = {}
-    return somewhere["PGDATABASE"], manifest
+def _parsed_once(others: tuple, variables: str, project: Path) -> Any:
+    """The parsed project, whose nodes carry the name of `SOMEWHERE`."""
+    key = (others, variables, project)
+    if key not in _parses:
+        # Where the database is does not matter to the parser; its name does, and it is exchanged.
+        with environment({**dict(others), **SOMEWHERE}), _remembering_texts():
+            # What dbt remembers of the last parse names files of that project's folder.
+            parse = ["parse", "--no-partial-parse", "--vars", variables]
+            manifest = _invoke(parse, project).result
+        # A run looks at neither, and dbt's own copy stumbles over what is disabled.
+        manifest.disabled = {}
+        manifest.files = {}
+        _parses[key] = manifest
+    return _parses[key].deepcopy()
 
 
-@functools.cache
 def _parsed(environment_items: tuple, variables: str, project: Path) -> Any:
     """The parsed project (dbt's Manifest) for one database; every run gets a copy of its own."""
-    given = dict(environment_items)
-    others = tuple((name, value) for name, value in environment_items if not name.startswith("PG"))
-    parsed_name, whole = _parsed_once(others, variables, project)
-    manifest = whole.deepcopy()
-    name = given["PGDATABASE"]
-    nodes = (*manifest.nodes.values(), *manifest.sources.values(), *manifest.unit_tests.values())
-    for node in nodes:
-        if getattr(node, "database", None) == parsed_name:
-            node.database = name
-        if getattr(node, "relation_name", None):
-            node.relation_name = node.relation_name.replace(f'"{parsed_name}".', f'"{name}".')
+    key = (environment_items, variables, project)
+    if key not in _databases:
+        given = dict(environment_items)
+        # Where and how a session is opened is no matter of the parser.
+        others = tuple(
+            (name, value)
+            for name, value in environment_items
+            if not name.startswith("PG") and name != "WAREHOUSE_SESSION_OPTIONS"
+        )
+        manifest = _parsed_once(others, variables, project)
+        parsed_name, name = SOMEWHERE["PGDATABASE"], given["PGDATABASE"]
+        several = (manifest.nodes, manifest.sources, manifest.unit_tests)
+        for node in itertools.chain.from_iterable(each.values() for each in several):
+            if getattr(node, "database", None) == parsed_name:
+                node.database = name
+            if getattr(node, "relation_name", None):
+                node.relation_name = node.relation_name.replace(f'"{parsed_name}".', f'"{name}".')
+        while len(_databases) >= KEPT_DATABASES:
+            del _databases[next(iter(_databases))]
+    else:
+        manifest = _databases.pop(key)
+    _databases[key] = manifest
     return manifest
 
 
-def forget() -> None:
-    """Parse anew from now on, because the files of a project have changed."""
-    _parsed_once.cache_clear()
-    _parsed.cache_clear()
+def forget(project: Path) -> None:
+    """Parse a project anew from now on, because its files have changed.
+
+    Args:
+        project: its folder.
+    """
+    for kept in (_parses, _databases):
+        for key in [key for key in kept if key[-1] == project]:
+            del kept[key]
 
 
 def _is_for_parsing(variable: str) -> bool:

@@ -112,7 +112,7 @@ def write_model(
     described.unlink(missing_ok=True)
     if yml:
         described.write_text(yaml.safe_dump({"version": 2, "models": [{"name": name, **yml}]}))
-    dbt_project.forget()
+    dbt_project.forget(project)
 
 
 def run(database: Any, project: Path, *select: str, **options: Any) -> dict[str, str]:

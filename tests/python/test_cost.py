@@ -81,7 +81,7 @@ RELATIVE = {"user_rfm", "user_segments", "snp_user_segments"}
 READS_RELATIVE = "user_analytics"
 # The run's own notes: one row per model and upstream, and the log of keys.
 NOTES = {"observability.watermarks", "observability.key_changes"}
-NO_TESTS = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
+NO_TESTS = dbt_project.NO_TESTS
 
 
 # --- A history, longer or shorter, and a day of changes ---------------------------------------

@@ -22,8 +22,8 @@ from warehouse.load import load_folder
 
 pytestmark = pytest.mark.dbt
 
-NO_TESTS = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
-WITH_TESTS = ("--exclude-resource-type", "unit_test")
+NO_TESTS = dbt_project.NO_TESTS
+WITH_TESTS = dbt_project.NO_UNIT_TESTS
 AS_OF = "2024-02-29"
 FORMATS = ["csv", "jsonl", "parquet"]
 

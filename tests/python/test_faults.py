@@ -34,13 +34,17 @@ pytestmark = pytest.mark.dbt
 POINTS = int(os.environ.get("FAULT_POINTS", "20"))
 SEED = os.environ.get("FAULT_SEED", "1")
 PAIRS = (POINTS + 1) // 2
+KILLABLE = {"shared_buffers": "128MB", "fsync": "off", "full_page_writes": "off"}
 
 
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
-    """A server of its own, as durable as PostgreSQL is by default, because it will be killed."""
+    """A server of its own, which survives being killed: the operating system has what it wrote.
+
+    That it is on the disk as well matters to nobody but who pulls the plug.
+    """
     folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))
-    server = Server(folder / ".warehouse", settings={"shared_buffers": "128MB"})
+    server = Server(folder / ".warehouse", settings=KILLABLE)
     try:
         server.up()
         yield Scene(server, folder)
@@ -229,6 +233,18 @@ def test_a_lock_is_not_to_be_had(scene: Scene) -> None:
             somebody.execute("lock table marts.fct_orders in share row exclusive mode")
             build = scene.build(HISTORY, environment={"PGOPTIONS": "-c lock_timeout=500ms"})
             assert_failed(build.wait(), "fct_orders", "canceling statement due to lock timeout")
+        scene.recover(HISTORY)
+
+
+def test_what_a_build_begins_with_fails(scene: Scene) -> None:
+    """No node runs then, and dbt says what the database said."""
+    scene.restore()
+    with scene.watched(HISTORY):
+        with scene.database.connect() as somebody:
+            somebody.execute("lock table observability.expired_partitions")
+            build = scene.build(HISTORY, environment={"PGOPTIONS": "-c lock_timeout=500ms"})
+            (told,) = build.wait().failures
+        assert "canceling statement due to lock timeout" in told
         scene.recover(HISTORY)
 
 

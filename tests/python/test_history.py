@@ -88,7 +88,7 @@ def test_states_that_the_source_kept_become_versions(built: Any) -> None:
             [order_id],
         )
     backfill(built)
-    dbt_project.build(built)
+    dbt_project.build(built, options=dbt_project.NO_UNIT_TESTS)
 
     assert versions(built, user_id) == [
         (BEGINNING, day("2021-01-01"), "a"),

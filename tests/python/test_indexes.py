@@ -633,7 +633,7 @@ def build_behind_a_reader(
                     "the build that waits",
                 )
                 # Longer than what polled() lets a reader wait.
-                time.sleep(4)
+                time.sleep(3)
                 assert not faults, faults
                 assert is_untouched()
                 reader.commit()
@@ -866,7 +866,7 @@ def test_readers_go_on_while_a_full_refresh_makes_the_constraint(newest: Place) 
         "create table public.builds ()",
         "create function public.take_long() returns event_trigger language plpgsql as $$ begin"
         " if current_query() like '%exclude using gist%' then"
-        " insert into public.builds default values; perform pg_sleep(4); end if; end $$",
+        " insert into public.builds default values; perform pg_sleep(3); end if; end $$",
         "create event trigger long_build on ddl_command_end when tag in ('ALTER TABLE')"
         " execute function public.take_long()",
     )
@@ -907,6 +907,12 @@ def test_a_role_that_may_not_make_the_extension_builds_without_it(
         with database.connect() as session:
             session.execute(f"drop owned by {database.name} cascade")
             session.execute(f"drop role {database.name}")
+
+
+def test_a_database_without_the_schema_public_builds_without_it(newest: Place) -> None:
+    newest.execute("drop schema public cascade")
+    newest.build("versions")
+    assert newest.ask(CONSTRAINTS) == []
 
 
 # --- The indexes of the marts -----------------------------------------------------------------

@@ -20,7 +20,7 @@ CONFIGURATION = """{{ config(
     contract={'enforced': true},
 ) }}
 """
-QUERY = "select {{ var('sql_half') }} as half, sum(n) as total from raw.n group by 1"
+QUERY = "select {{ var('sql_half') }} as half, sum(n) as total from raw.n group by 1 -- each"
 TOTALS = CONFIGURATION + QUERY
 DESCRIPTION = """
 models:
@@ -105,8 +105,8 @@ def test_it_is_made_once_and_then_refreshed_beside_its_readers(
 
 
 def test_readers_do_not_wait_while_it_is_computed(warehouse: Any, tmp_path: Path) -> None:
-    """The query takes six seconds; a reader who had to wait for it would fail."""
-    slow = TOTALS.replace("sum(n)", "sum(n) + coalesce(length(max(pg_sleep(3)::text)), 0)")
+    """The query takes four seconds; a reader who had to wait for it would fail."""
+    slow = TOTALS.replace("sum(n)", "sum(n) + coalesce(length(max(pg_sleep(2)::text)), 0)")
     slow = slow.replace("from raw.n", "from (select * from raw.n limit 2) as raw_n")
     project = write_project(
         tmp_path / "slow", {"totals": slow, "models.yml": DESCRIPTION}, {"sql_half": "n % 2"}
@@ -249,7 +249,7 @@ def test_a_view_of_a_reader_is_waited_for_without_locking_others_out(
     do(warehouse, "create view marts.on_top as select * from marts.totals")
     with warehouse.connect() as analyst:
         analyst.execute("select * from marts.on_top").fetchall()
-        ending = threading.Timer(7, analyst.rollback)
+        ending = threading.Timer(4, analyst.rollback)
         ending.start()
         with polled(warehouse, "marts.totals", "marts.on_top"):
             run(

@@ -6,18 +6,25 @@ import dataclasses
 import re
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import dbt_project
 import psycopg
 import pytest
+import yaml
+
+from warehouse.clv_data import compiled
 
 pytestmark = pytest.mark.dbt
 
 # Schemas whose tables a build may write to; raw is only read.
 WRITTEN = ("snapshots", "intermediate", "marts")
-NO_TESTS = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
+NO_UNIT_TESTS = dbt_project.NO_UNIT_TESTS
+NO_TESTS = dbt_project.NO_TESTS
+WAITS = "select 1 from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
 
 
 def relations(database: Any) -> list[str]:
@@ -173,7 +180,7 @@ def test_a_backfill_rebuilds_a_window_and_only_that(built: Any) -> None:
 
 def test_a_build_on_empty_inputs_passes_and_the_next_one_heals(built: Any) -> None:
     before = contents(built)
-    dbt_project.build(built, options=("--empty",))
+    dbt_project.build(built, options=("--empty", *NO_UNIT_TESTS))
     dbt_project.build(built, options=NO_TESTS)
 
     assert contents(built) == before
@@ -189,7 +196,7 @@ def test_a_first_build_on_empty_inputs_passes(database: Any, sample_folder: Path
         assert session.execute("select count(*) from marts.fct_orders").fetchone() == (0,)
         assert session.execute("select count(*) from raw.orders").fetchone() != (0,)
 
-    dbt_project.build(database)
+    dbt_project.build(database, options=NO_UNIT_TESTS)
     held = contents(database)
     assert held["marts.fct_orders"][0] > 50
     assert held["marts.daily_revenue"][0] > 10
@@ -207,7 +214,7 @@ def test_keys_may_be_called_unknown(database: Any, tmp_path: Path) -> None:
     )
     with database.connect() as connection:
         load_folder(tmp_path, connection=connection)
-    dbt_project.build(database)
+    dbt_project.build(database, options=NO_UNIT_TESTS)
     with database.connect() as session:
         assert session.execute(
             "select user_id, total_orders from marts.user_analytics"
@@ -223,7 +230,7 @@ def test_an_empty_raw_schema_builds(database: Any, tmp_path: Path) -> None:
         load_folder(tmp_path, connection=connection)
         connection.execute("delete from raw.users")
         connection.commit()
-    dbt_project.build(database)
+    dbt_project.build(database, options=NO_UNIT_TESTS)
     with database.connect() as session:
         assert session.execute("select user_key from marts.dim_users").fetchall() == [("unknown",)]
         assert session.execute("select count(*) from marts.user_analytics").fetchone() == (0,)
@@ -380,6 +387,44 @@ def test_the_marts_are_the_same_on_postgresql_16(
     dbt_project.build(database_16, as_of=as_of)
 
     assert contents(database_16, ("marts",)) == contents(built, ("marts",))
+
+
+def test_two_first_builds_may_begin_at_once(database: Any) -> None:
+    """Each statement on-run-start makes schemas or tables; who comes second finds them made."""
+    hooks = yaml.safe_load((dbt_project.ROOT / "dbt_project.yml").read_text())["on-run-start"]
+    calls = [re.fullmatch(r"{{ run_or_stop\((.+)\) }}", hook).group(1) for hook in hooks]
+    inline = "-- next".join(f"{{{{ {call} }}}}" for call in calls)
+    results = dbt_project.run(database, "compile", options=("--inline", inline))
+    several = compiled(results).compiled_code.split("-- next")
+    assert len(several) == len(hooks) > 1
+
+    with (
+        database.connect() as first,
+        database.connect() as second,
+        database.connect() as watch,
+        ThreadPoolExecutor() as threads,
+    ):
+        watch.autocommit = True
+        for statements in several:
+            first.execute(statements)
+            other = threads.submit(second.execute, statements)
+            deadline = time.monotonic() + 30
+            while not watch.execute(WAITS, [second.info.backend_pid]).fetchone():
+                assert time.monotonic() < deadline, f"the second did not wait: {statements}"
+                time.sleep(0.01)
+            first.commit()
+            other.result(timeout=30)
+            second.commit()
+
+
+def test_what_only_compiles_makes_nothing(database: Any) -> None:
+    """Hooks are compiled with all the rest, also for the documentation of what is not built yet."""
+    dbt_project.run(database, "compile")
+    with database.connect() as session:
+        made = session.execute(
+            "select nspname from pg_namespace where nspname !~ '^(pg_|information_schema|public$)'"
+        ).fetchall()
+    assert made == []
 
 
 def test_a_model_that_asks_for_changed_keys_asks_all_that_it_reads() -> None:

@@ -37,8 +37,8 @@ real = [
 
 LOADED_AT = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
 # Unit tests bring their own rows, so they say nothing about a data set.
-WITH_TESTS = ("--exclude-resource-type", "unit_test")
-WITHOUT_TESTS = (*WITH_TESTS, "--exclude-resource-type", "test")
+WITH_TESTS = dbt_project.NO_UNIT_TESTS
+WITHOUT_TESTS = dbt_project.NO_TESTS
 
 Loads = Sequence[tuple[dt.datetime, pl.DataFrame]]
 

@@ -11,7 +11,7 @@ from small_project import WARNINGS, ask, do, polled, run, warned, write_project
 
 pytestmark = pytest.mark.dbt
 
-NO_TESTS = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
+NO_TESTS = dbt_project.NO_TESTS
 LONG = "a_name_so_long_that_dbt_has_to_cut_it_before_it_adds_its_suffix"
 NUMBERS = """{{ config(materialized=var('kind'), alias=var('alias')) }}
 select n, n * 2 as twice {{ var('sql_more') }} from generate_series(1, 50) as n
@@ -236,7 +236,7 @@ def test_the_locks_of_a_leftover_end_before_the_model_is_built(
 ) -> None:
     """dbt meets the backup of a killed run in the transaction of the model, which takes longer."""
     text = (
-        "{{ config(materialized='incremental') }} select 1 as n, pg_sleep(6)::text as slept"
+        "{{ config(materialized='incremental') }} select 1 as n, pg_sleep(3)::text as slept"
         "{% if not is_incremental() %} where false{% endif %}"
     )
     project = write_project(tmp_path / "slow", {"numbers": text})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dbt_project
+import psycopg
 import pytest
 import yaml
 from replay.workshop import copy_project
@@ -112,7 +114,7 @@ def test_what_has_expired_goes_and_does_not_come_back(
             " values ('late', 'page_view', %s - interval '2 hours', now())",
             [partitions[0][1]],
         )
-    dbt_project.build(built, project=keeping)
+    dbt_project.build(built, project=keeping, options=dbt_project.NO_UNIT_TESTS)
     after = contents(built)
     assert state()[0] == left
     with built.connect() as session:
@@ -192,7 +194,7 @@ def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) ->
             'create table "dev-1_observability".expired_partitions (model_name text,'
             " partition_name text, lower_bound timestamptz, upper_bound timestamptz,"
             " row_count bigint, byte_count bigint, retention text, exported_to text,"
-            " dropped_at timestamptz)",
+            " detached_at timestamptz default clock_timestamp(), dropped_at timestamptz)",
         ):
             session.execute(statement)
         session.commit()
@@ -210,14 +212,66 @@ def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) ->
         retain.finish(session, names[1], policy, tmp_path)
         session.rollback()
         assert session.execute(
-            "select partition_name, to_regclass(partition_name), exported_to,"
+            "select partition_name, to_regclass(partition_name), exported_to is not null,"
             ' dropped_at is not null from "dev-1_observability".expired_partitions order by 1'
-        ).fetchall() == [
-            (names[0], None, None, True),
-            (names[1], None, str(tmp_path / "facts" / "of_june.csv.gz"), True),
-        ]
-    with gzip.open(tmp_path / "facts" / "of_june.csv.gz", "rt", newline="") as file:
-        assert [row["id"] for row in csv.DictReader(file)] == ["8"]
+        ).fetchall() == [(names[0], None, False, True), (names[1], None, True, True)]
+
+        # A late row makes the partition once more; its file is another one.
+        session.execute(
+            f'create table {names[1]} partition of "my.marts"."all.facts"'
+            " for values from ('2020-06-01') to ('2020-07-01')"
+        )
+        session.execute("""insert into "my.marts"."all.facts" values (9, '2020-06-06')""")
+        session.commit()
+        (late,) = retain.find_expired(session, policy, datetime.now(UTC))
+        session.commit()
+        retain.detach(session, late)
+        retain.finish(session, late.name, policy, tmp_path)
+        written = session.execute(
+            'select exported_to from "dev-1_observability".expired_partitions'
+            " where exported_to is not null order by detached_at"
+        ).fetchall()
+    for (name,), id_of_row in zip(written, ("8", "9"), strict=True):
+        assert re.fullmatch(r"of_june_\d{8}T\d{12}\.csv\.gz", Path(name).name)
+        with gzip.open(name, "rt", newline="") as file:
+            assert [row["id"] for row in csv.DictReader(file)] == [id_of_row]
+
+
+def test_readers_wait_for_no_scan(built: Any) -> None:
+    """The rows are read before the lock that keeps readers out, and not again behind it."""
+    policy = retain.Policy(
+        "fct_user_events", "marts.fct_user_events", ("user_id",), "observability", "1 days"
+    )
+    with built.connect() as session:
+        (partition, *_) = retain.find_expired(session, policy, datetime.now(UTC))
+        body = (
+            "language plpgsql as $$ begin insert into public.seen"
+            " select tg_event, coalesce(seq_scan, 0) + coalesce(idx_scan, 0)"
+            f" from pg_stat_xact_all_tables where relid = {partition_oid(session, partition.name)};"
+            " {} end $$"
+        )
+        for statement in (
+            "create table public.seen (moment text, scans bigint)",
+            f"create function public.at_lock() returns event_trigger {body.format('')}",
+            f"create function public.at_end() returns trigger"
+            f" {body.format('return null;').replace('tg_event', 'tg_op')}",
+            "create trigger at_end after insert on observability.expired_partitions"
+            " execute function public.at_end()",
+            "create event trigger at_lock on ddl_command_start when tag in ('ALTER TABLE')"
+            " execute function public.at_lock()",
+        ):
+            session.execute(statement)
+        session.commit()
+        retain.detach(session, partition)
+        seen = dict(session.execute("select moment, scans from public.seen").fetchall())
+    assert seen["ddl_command_start"] == seen["INSERT"] == 2
+
+
+def partition_oid(session: psycopg.Connection, name: str) -> int:
+    """The oid of a relation."""
+    row = session.execute("select %s::regclass::oid::bigint", [name]).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def test_a_model_without_a_schema_of_its_own_has_the_log_of_all() -> None:
@@ -256,6 +310,10 @@ def test_the_day_to_count_from_is_checked() -> None:
         ({"retain": {"months": 0}}, "fct: retain.months is 0; it takes"),
         ({"retain": {"months": True}}, "fct: retain.months is True; it takes"),
         ({"retain": {"months": 1}}, "fct: retain needs partition_by with the method range"),
+        (
+            {"retain": {"months": 1}, "partition_by": "at"},
+            "fct: retain needs partition_by with the method range",
+        ),
         (
             {"retain": {"months": 1}, "partition_by": {"method": "list", "fields": ["a"]}},
             "fct: retain needs partition_by with the method range",

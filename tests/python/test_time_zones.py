@@ -24,9 +24,9 @@ from warehouse.server import Server
 
 pytestmark = pytest.mark.dbt
 
-NO_TESTS = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
+NO_TESTS = dbt_project.NO_TESTS
 # The tests of macros bring their own rows, some with local times, and say nothing about a build.
-WITH_TESTS = ("--exclude-resource-type", "unit_test", "--exclude", "path:tests/macros")
+WITH_TESTS = (*dbt_project.NO_UNIT_TESTS, "--exclude", "path:tests/macros")
 
 # What the server says to each build: the zone moves between them, and never is UTC.
 SETTINGS = [

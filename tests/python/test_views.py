@@ -133,3 +133,62 @@ def test_an_open_reader_of_another_text_stops_the_build_and_nobody_else(
     assert run(database, project, variables=patience)["seen"] == "CREATE VIEW"
     ((oid, _),) = before
     assert ask(database, look) == [(oid, 1)]
+
+
+def test_a_backup_of_an_earlier_run_goes_and_its_reader_stays(
+    database: Any, tmp_path: Path
+) -> None:
+    """A run that was killed before it dropped the backup; nothing else would lead the reader on."""
+    project = write_project(
+        tmp_path / "project", {"seen": "{{ config(materialized='view') }} select 1 as number"}
+    )
+    run(database, project)
+    do(
+        database,
+        "create table marts.seen__dbt_backup as select 2 as number",
+        "create view marts.on_top as select number from marts.seen__dbt_backup",
+        "create view marts.seen__dbt_tmp as select 3 as number",
+    )
+    run(database, project)
+    assert ask(database, "select number from marts.on_top") == 1
+    assert ask(database, "select relname from pg_class where relname ~ '__dbt_'") == []
+
+
+def test_hooks_come_once_and_before_the_query(database: Any, tmp_path: Path) -> None:
+    """The query may need what they make, whether the view is new, replaced or made anew."""
+    text = (
+        "{{ config(materialized='view', pre_hook=["
+        "'create or replace function public.two() returns int language sql return 2',"
+        " 'create or replace function public.three() returns text language sql return 3',"
+        " 'create table if not exists public.runs ()', 'insert into public.runs default values'"
+        "]) }} select {{ var('sql_number') }} as number"
+    )
+    project = write_project(tmp_path / "project", {"seen": text})
+    for times, (number, needed) in enumerate((("1", "two"), ("public.two()", "three")), 1):
+        run(database, project, variables={"sql_number": number})
+        assert ask(database, "select count(*) from public.runs") == times
+        do(database, f"drop function public.{needed}()")
+    run(database, project, variables={"sql_number": "public.three()"})
+    assert ask(database, "select count(*) from public.runs") == 3
+    assert ask(database, "select number from marts.seen") == "3"
+
+
+def test_a_backup_that_cannot_go_stops_a_view_with_other_columns(
+    database: Any, tmp_path: Path
+) -> None:
+    text = "{{ config(materialized='view') }} select {{ var('sql_number') }} as number"
+    project = write_project(tmp_path / "project", {"seen": text})
+    patience = {"replace_lock_timeout": "100ms", "replace_lock_attempts": 1}
+    run(database, project, variables={"sql_number": "1"})
+    do(
+        database,
+        "create table marts.seen__dbt_backup as select 2 as number",
+        "create view marts.on_top as select number from marts.seen__dbt_backup",
+    )
+    with database.connect() as reader:
+        reader.execute("select * from marts.on_top")
+        with pytest.raises(dbt_project.DbtFailed, match="of an earlier run is still there"):
+            run(database, project, variables={"sql_number": "'one'", **patience})
+    run(database, project, variables={"sql_number": "'one'", **patience})
+    assert ask(database, "select number from marts.seen") == "one"
+    assert ask(database, "select relname from pg_class where relname ~ '__dbt_'") == []

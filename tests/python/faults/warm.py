@@ -1,11 +1,17 @@
 """The parsed project, made when this module is imported: in the process that builds are forks of,
-and nowhere else."""
+and nowhere else.
+
+What the first build of a process does once, such as compiling the macros, is done here for all.
+"""
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
+import dbt_common.clients.agate_helper  # noqa: F401 - dbt imports it when it first needs it
 import dbt_project
+from dbt_common.clients.jinja import template_cache
 
 from faults.builder import DATABASE
 
@@ -17,3 +23,8 @@ def _parse() -> Any:
 
 
 MANIFEST = _parse()
+for _macro in MANIFEST.macros.values():
+    template_cache.get_node_template(_macro)
+# A collection in a fork would write to what it looks at, and so copy it.
+gc.collect()
+gc.freeze()

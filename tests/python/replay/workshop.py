@@ -37,7 +37,7 @@ PROJECT_FILES = (
     *("dbt_project.yml", "profiles.yml", "packages.yml", "dbt_packages"),
     *("macros", "models", "seeds", "snapshots", "tests/integrity", "tests/generic"),
 )
-WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+WITHOUT_TESTS = dbt_project.NO_TESTS
 
 # Not compared row by row, because they are large and read nothing: a fingerprint will do.
 STATIC = ("marts.dim_date", "marts.dim_time")
