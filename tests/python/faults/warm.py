@@ -9,7 +9,8 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-import dbt_common.clients.agate_helper  # noqa: F401 - dbt imports it when it first needs it
+import dbt.task.build  # noqa: F401 - dbt imports these two when it first needs them
+import dbt_common.clients.agate_helper  # noqa: F401
 import dbt_project
 from dbt_common.clients.jinja import template_cache
 
