@@ -100,7 +100,7 @@
         {{ return(node) }}
     {%- endfor -%}
     {{ exceptions.raise_compiler_error(
-        'changed_keys in ' ~ model.name ~ ': ' ~ relation ~ ' is no model, snapshot or seed of this project; '
+        'changed_keys in ' ~ model.name ~ ': ' ~ relation ~ ' is no model, snapshot or seed that this model refs; '
         ~ 'give the upstreams as ref(...).'
     ) }}
 {%- endmacro %}
