@@ -51,6 +51,10 @@
     {%- if not holder -%}
         {{ return(name) }}
     {%- elif holder[0]['is_ours'] -%}
+        {%- do lock_out_maintenance(
+            'array(select indrelid from pg_index where indexrelid = ' ~ holder[0]['index_oid'] ~ ')',
+            'the index ' ~ name ~ ' could not be made anew'
+        ) -%}
         {%- do run_query(
             'alter index ' ~ adapter.quote(this.schema) ~ '.' ~ adapter.quote(name)
             ~ ' rename to ' ~ adapter.quote(index_name(name, '_old_' ~ holder[0]['index_oid']))

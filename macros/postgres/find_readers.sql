@@ -86,4 +86,17 @@
         from readers
         group by readers.oid, readers.relkind
     $function$;
+
+    create or replace function pg_temp.find_stored_readers(relation oid)
+    returns oid[]
+    language sql
+    set search_path = pg_catalog, pg_temp
+    as $function$
+        select array(
+            select readers.oid
+            from pg_temp.find_readers(array[relation], '{m}') as readers
+            where readers.relkind = 'm'
+            order by readers.distance, readers.oid
+        )
+    $function$;
 {%- endmacro %}

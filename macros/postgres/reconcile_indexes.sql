@@ -162,7 +162,8 @@
             {#- Whoever plans a query on the child holds its index till the end of the transaction, also one that is not attached. -#}
             {%- do run_query(try_patiently(
                 'alter index ' ~ parent_index ~ ' attach partition ' ~ child_index,
-                'the part ' ~ child_index ~ ' of the index ' ~ parent_index ~ ' could not be attached'
+                'the part ' ~ child_index ~ ' of the index ' ~ parent_index ~ ' could not be attached',
+                table=table
             )) -%}
         {%- endif -%}
     {%- endfor -%}

@@ -31,6 +31,7 @@
     {{ create_create_beside() }}
     {{ create_drop_with_readers() }}
     {{ create_swap_relations() }}
+    {{ create_lock_out_maintenance() }}
     {{ create_try_for_locks() }}
     {{ create_refresh_concurrently() }}
     {{ create_replace_relation() }}
@@ -58,17 +59,23 @@
         olds oid[] := array[old];
         news oid[] := array[new];
         reasons text[] := '{}';
+        readers oid[];
         reader oid;
         query text;
     begin
-        for reader in
-            select oid from pg_temp.find_readers(olds, '{m}') where relkind = 'm' order by distance, oid
+        {# Another model below the same ones may be replacing them, and they are others then. #}
         loop
+            readers := pg_temp.find_stored_readers(old);
+            trouble := (pg_temp.try_for_locks('select null', old || readers, '{}', lock_timeout, attempts)).trouble;
+            exit when trouble is not null or readers = pg_temp.find_stored_readers(old);
+        end loop;
+        foreach reader in array readers loop
+            exit when trouble is not null;
             select (answer::text[])[1], tried.trouble
             into query, trouble
             from pg_temp.try_for_locks(
                 format('select pg_temp.read_queries(array[%s::oid], %L, %L)', reader, olds, news),
-                olds, null, lock_timeout, attempts
+                olds, '{}', lock_timeout, attempts
             ) as tried;
             exit when trouble is not null;
             begin
@@ -89,7 +96,7 @@
             from pg_temp.try_for_locks(
                 format('select pg_temp.swap_relations(%L, %L, %s)', olds, news, case when takes_name then 1 else 2 end),
                 olds || array(select oid from pg_temp.find_readers(olds, '{}') where relkind = 'v'),
-                null, lock_timeout, attempts
+                '{}', lock_timeout, attempts
             ) as tried;
         end if;
         if trouble is not null then

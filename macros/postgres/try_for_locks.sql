@@ -3,7 +3,7 @@
     create or replace function pg_temp.try_for_locks(
         statement text,
         relations oid[],
-        harmless_mode text,
+        harmless_modes text[],
         lock_timeout text,
         attempts integer,
         out answer text,
@@ -15,6 +15,14 @@
         whole_timeout text := current_setting('lock_timeout');
         holders text;
     begin
+        begin
+            perform pg_temp.lock_out_maintenance(relations);
+        exception
+            when lock_not_available or deadlock_detected then
+                trouble := sqlerrm;
+                attempts := 0;
+                harmless_modes := '{AccessShareLock,RowShareLock,RowExclusiveLock}';
+        end;
         for attempt in 1 .. attempts loop
             begin
                 perform set_config('lock_timeout', lock_timeout, true);
@@ -34,7 +42,7 @@
             '%s by pid %s (%s)',
             pg_locks.relation::regclass,
             pg_locks.pid,
-            coalesce(nullif(application_name, ''), 'no application_name')
+            coalesce(nullif(application_name, ''), nullif(backend_type, 'client backend'), 'no application_name')
         ), ', ')
         into holders
         from pg_locks
@@ -43,11 +51,13 @@
             and pg_locks.locktype = 'relation'
             and pg_locks.database = (select oid from pg_database where datname = current_database())
             and pg_locks.relation = any(relations)
-            and pg_locks.mode is distinct from harmless_mode
+            and pg_locks.mode != all(harmless_modes)
             and pg_locks.pid != pg_backend_pid();
         trouble := format(
-            '%s, tried %s times for %s; held: %s',
-            trouble, attempts, lock_timeout, coalesce(holders, 'nothing any more')
+            '%s%s; held: %s',
+            trouble,
+            case when attempts > 0 then format(', tried %s times for %s', attempts, lock_timeout) end,
+            coalesce(holders, 'nothing any more')
         );
     end
     $function$;
