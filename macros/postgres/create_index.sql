@@ -51,10 +51,12 @@
     {%- if not holder -%}
         {{ return(name) }}
     {%- elif holder[0]['is_ours'] -%}
-        {%- do lock_out_maintenance(
-            'array(select indrelid from pg_index where indexrelid = ' ~ holder[0]['index_oid'] ~ ')',
-            'the index ' ~ name ~ ' could not be made anew'
-        ) -%}
+        {%- if is_in_transaction() -%}
+            {%- do lock_out_maintenance(
+                'array(select indrelid from pg_index where indexrelid = ' ~ holder[0]['index_oid'] ~ ')',
+                'could not be made anew'
+            ) -%}
+        {%- endif -%}
         {%- do run_query(
             'alter index ' ~ adapter.quote(this.schema) ~ '.' ~ adapter.quote(name)
             ~ ' rename to ' ~ adapter.quote(index_name(name, '_old_' ~ holder[0]['index_oid']))

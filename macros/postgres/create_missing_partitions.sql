@@ -52,6 +52,7 @@
         select * into patience from (values ({{ lock_patience() }})) as given (lock_timeout, attempts);
         {%- if table %}
         {#- Autovacuum gives way only to one who waits longer than an attempt. #}
+        perform set_config('lock_timeout', {{ lock_out_timeout() }}, true);
         lock table {{ table }} in share update exclusive mode;
         {%- endif %}
         for attempt in 1 .. patience.attempts loop
@@ -70,7 +71,7 @@
         end loop;
     exception
         when lock_not_available or deadlock_detected then
-            raise exception '%', {{ postgres_escape_comment(failure ~ ', because queries hold it; the next run tries again: ') }} || sqlerrm;
+            raise exception '%', {{ postgres_escape_comment(failure ~ ', because others hold it; the next run tries again: ') }} || sqlerrm;
     end
     $try_patiently$
 {%- endmacro %}

@@ -10,7 +10,7 @@
     {%- endif -%}
 
     {#- The leftover of a killed run is met in the transaction of the model, which would hold the locks until its end. -#}
-    {%- set is_in_transaction = run_query('select transaction_timestamp() < statement_timestamp()')[0][0] -%}
+    {%- set is_in_transaction = is_in_transaction() -%}
     {%- if is_in_transaction -%}
         {%- do run_query('commit') -%}
     {%- endif -%}
@@ -28,6 +28,11 @@
         {%- endif -%}
         {%- do exceptions.warn(message) -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro is_in_transaction() -%}
+    {{ return(run_query('select transaction_timestamp() < statement_timestamp()')[0][0]) }}
 {%- endmacro %}
 
 

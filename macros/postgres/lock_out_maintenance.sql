@@ -1,10 +1,10 @@
 {% macro lock_out_maintenance(oids, failure) -%}
-    {%- do run_query(create_functions_that_replace()) -%}
+    {%- do run_query(create_lock_out_maintenance() ~ create_try_for_locks()) -%}
     {%- set trouble = run_query(
         "select trouble from pg_temp.try_for_locks('select null', " ~ oids ~ ", '{}', " ~ lock_patience() ~ ')'
     )[0][0] -%}
     {%- if trouble -%}
-        {{ exceptions.raise_compiler_error(this.identifier ~ ': ' ~ failure ~ ': ' ~ trouble ~ '.') }}
+        {{ exceptions.raise_compiler_error(this ~ ' ' ~ failure ~ ', and is as it was: ' ~ trouble ~ '.') }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -14,36 +14,55 @@
         VACUUM and ANALYZE wait till the end of the transaction, readers and writers do not notice. Autovacuum gives way only
         to one who waits for deadlock_timeout, which an attempt of try_for_locks never does. And who has changed an entry of the
         catalog, such as the name of an index, would wait for the ANALYZE that waits for this entry.
+        LOCK TABLE takes no materialized view. Of what takes the same lock this changes least: a mark of CLUSTER is lost.
     #}
-    {#- LOCK TABLE takes no materialized view. Of what takes the same lock this changes least: a mark of CLUSTER is lost. -#}
     create or replace function pg_temp.lock_out_maintenance(relations oid[])
     returns void
     language plpgsql
     set search_path = pg_catalog, pg_temp
     as $function$
     declare
+        whole_timeout text := current_setting('lock_timeout');
         statement text;
     begin
+        perform set_config('lock_timeout', {{ lock_out_timeout() }}, true);
         for statement in
             select format(
                 case relkind
-                    when 'm' then 'alter materialized view %s set without cluster'
-                    else 'lock table %s in share update exclusive mode'
+                    when 'm' then 'alter materialized view %I.%I set without cluster'
+                    else 'lock table %I.%I in share update exclusive mode'
                 end,
-                oid::regclass
+                nspname,
+                relname
             )
             from unnest(relations) with ordinality as given (oid, place)
             inner join pg_class using (oid)
+            inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
             where relkind in ('r', 'p', 'm')
             order by place
         loop
             begin
                 execute statement;
             exception
-                when undefined_table then
+                {#- It went meanwhile, or is another one's, who alone may lock it: then it is met as it is. #}
+                when undefined_table or invalid_schema_name or wrong_object_type or insufficient_privilege then
                     null;
             end;
         end loop;
+        perform set_config('lock_timeout', whole_timeout, true);
     end
     $function$;
+{%- endmacro %}
+
+
+{% macro lock_out_timeout() -%}
+    {#- The lock_timeout of the session. Without one, a VACUUM by hand would hold a build for good; with a short one, autovacuum would not yield. -#}
+    (
+        select greatest(
+            coalesce(nullif(max(setting::int) filter (where name = 'lock_timeout'), 0), 60000),
+            2 * max(setting::int) filter (where name = 'deadlock_timeout')
+        )::text
+        from pg_catalog.pg_settings
+        where name in ('lock_timeout', 'deadlock_timeout')
+    )
 {%- endmacro %}

@@ -35,6 +35,10 @@
                 when lock_not_available or deadlock_detected then
                     raise;
                 when others then
+                    {#- Another of the relations that it reads may have been replaced meanwhile. #}
+                    if queries[number] != (pg_temp.read_queries(views[number:number], olds, news))[1] then
+                        raise exception using errcode = 'lock_not_available', message = sqlerrm;
+                    end if;
                     reasons := reasons || format('%s: %s', views[number]::regclass, sqlerrm);
             end;
         end loop;

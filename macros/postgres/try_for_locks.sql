@@ -1,5 +1,8 @@
 {% macro create_try_for_locks() -%}
-    {#- Waits for a lock a little while, and again: whoever comes after a waiting one has to wait as well. -#}
+    {#-
+        Waits for a lock a little while, and again: whoever comes after a waiting one has to wait as well. The last attempt is long
+        enough for autovacuum of a table for long values (TOAST), which cannot be locked out, to give way.
+    -#}
     create or replace function pg_temp.try_for_locks(
         statement text,
         relations oid[],
@@ -13,26 +16,30 @@
     as $function$
     declare
         whole_timeout text := current_setting('lock_timeout');
+        is_locked_out boolean;
         holders text;
     begin
-        begin
-            perform pg_temp.lock_out_maintenance(relations);
-        exception
-            when lock_not_available or deadlock_detected then
-                trouble := sqlerrm;
-                attempts := 0;
-                harmless_modes := '{AccessShareLock,RowShareLock,RowExclusiveLock}';
-        end;
         for attempt in 1 .. attempts loop
             begin
-                perform set_config('lock_timeout', lock_timeout, true);
+                is_locked_out := false;
+                perform pg_temp.lock_out_maintenance(relations);
+                is_locked_out := true;
+                perform set_config('lock_timeout', case when attempt < attempts then lock_timeout else (
+                    select (extract(epoch from greatest(
+                        lock_timeout::interval,
+                        current_setting('deadlock_timeout')::interval + interval '200 ms'
+                    )) * 1000)::int::text
+                ) end, true);
                 execute statement into answer;
                 perform set_config('lock_timeout', whole_timeout, true);
                 trouble := null;
                 return;
             exception
-                when lock_not_available or deadlock_detected then
+                when deadlock_detected then
                     trouble := sqlerrm;
+                when lock_not_available then
+                    trouble := sqlerrm;
+                    exit when not is_locked_out;
             end;
             if attempt < attempts then
                 perform pg_sleep(0.5);
@@ -50,13 +57,20 @@
         where pg_locks.granted
             and pg_locks.locktype = 'relation'
             and pg_locks.database = (select oid from pg_database where datname = current_database())
-            and pg_locks.relation = any(relations)
-            and pg_locks.mode != all(harmless_modes)
+            and pg_locks.relation in (
+                select unnest(array[tree.oid, pg_class.reltoastrelid])
+                from unnest(relations) as given (oid),
+                    lateral (select given.oid union select relid from pg_partition_tree(given.oid)) as tree (oid)
+                inner join pg_class on tree.oid = pg_class.oid
+            )
+            and pg_locks.mode != all(
+                case when is_locked_out then harmless_modes else '{AccessShareLock,RowShareLock,RowExclusiveLock}' end
+            )
             and pg_locks.pid != pg_backend_pid();
         trouble := format(
             '%s%s; held: %s',
             trouble,
-            case when attempts > 0 then format(', tried %s times for %s', attempts, lock_timeout) end,
+            case when is_locked_out then format(', tried %s times for %s', attempts, lock_timeout) end,
             coalesce(holders, 'nothing any more')
         );
     end

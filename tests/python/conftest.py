@@ -138,7 +138,8 @@ def new_database(server: Server, template: str = "template0") -> Iterator[Databa
     """A new database, dropped afterwards."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with server.connect("postgres") as connection:
-        connection.execute(f"create database {name} template {template}")
+        # Files are copied as they are; the other strategy writes them to the log as well.
+        connection.execute(f"create database {name} template {template} strategy file_copy")
     yield Database.of(server, name)
     with server.connect("postgres") as connection:
         connection.execute(f"drop database {name} with (force)")

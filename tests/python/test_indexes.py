@@ -612,7 +612,7 @@ def build_behind_a_reader(
         reader.execute(f"select count(*) from {table}")
         with pytest.raises(
             dbt_project.DbtFailed,
-            match=refused + r", because queries hold it; the next run tries again: .* lock timeout",
+            match=refused + r", because others hold it; the next run tries again: .* lock timeout",
         ):
             place.build(model, variables={"replace_lock_attempts": 1})
         assert is_untouched()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import threading
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from small_project import ask, do, polled, run, write_project
+from small_project import WARNINGS, ask, do, polled, run, warned, write_project
 
 pytestmark = pytest.mark.dbt
 
@@ -34,6 +35,9 @@ DELAYED = (
 )
 
 
+LEFTOVERS = "select relname from pg_class where relname ~ '__(dbt|new)_'"
+
+
 @pytest.fixture(params=["database", "database_16"], ids=["18", "16"])
 def warehouse(request: pytest.FixtureRequest) -> Any:
     """A database with some numbers, of PostgreSQL 18 and of 16."""
@@ -46,7 +50,7 @@ def warehouse(request: pytest.FixtureRequest) -> Any:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a model of each kind, which no test changes."""
     models = {kind: f"{{{{ {config} }}}}\n{QUERY}" for kind, config in KINDS.items()}
-    models["top"] = models["top"].replace("raw.n", "{{ ref('table') }}")
+    models["top"] = models["top"].replace("raw.n", "{{ ref('incremental') }}")
     return write_project(tmp_path_factory.mktemp("maintenance") / "project", models)
 
 
@@ -74,33 +78,37 @@ def autovacuum_at(database: Any, relation: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("model", "options"),
+    ("model", "busy_at", "options"),
     [
-        ("materialized_view", {}),
-        ("materialized_view", {"full_refresh": True}),
-        ("table", {}),
-        ("incremental", {"full_refresh": True}),
+        ("materialized_view", "materialized_view", {}),
+        ("materialized_view", "materialized_view", {"full_refresh": True}),
+        ("table", "table", {}),
+        ("incremental", "incremental", {"full_refresh": True}),
+        ("incremental", "top", {"full_refresh": True}),
     ],
 )
 def test_autovacuum_gives_way_to_what_takes_its_place(
-    warehouse: Any, project: Path, model: str, options: dict[str, bool]
+    warehouse: Any, project: Path, model: str, busy_at: str, options: dict[str, bool]
 ) -> None:
-    run(warehouse, project, model)
-    kind = "materialized view" if model == "materialized_view" else "table"
+    """It does so after deadlock_timeout, which is longer here than a reader has patience."""
+    run(warehouse, project)
+    kind = "materialized view" if busy_at in ("materialized_view", "top") else "table"
     do(
         warehouse,
-        f"alter {kind} marts.{model} set {DELAYED}",
-        f"create view marts.of_{model} as select n from marts.{model}",
+        f"alter database {warehouse.name} set deadlock_timeout = '3s'",
+        f"alter {kind} marts.{busy_at} set {DELAYED}",
+        f"create view marts.of_it as select n from marts.{busy_at}",
         "update raw.n set n = -n where n < 1000",
     )
     if kind == "table":
-        do(warehouse, f"update marts.{model} set n = n where n < 1000")
+        do(warehouse, f"update marts.{busy_at} set n = n where n < 1000")
     else:
-        do(warehouse, "refresh materialized view concurrently marts.materialized_view")
-    with autovacuum_at(warehouse, f"marts.{model}"), polled(warehouse, f"marts.of_{model}"):
+        do(warehouse, "update marts.incremental set n = -n where n < 1000")
+        do(warehouse, f"refresh materialized view concurrently marts.{busy_at}")
+    with autovacuum_at(warehouse, f"marts.{busy_at}"), polled(warehouse, "marts.of_it"):
         run(warehouse, project, model, variables=PATIENCE, **options)
-    assert ask(warehouse, f"select min(n) from marts.of_{model}") == -999
-    assert ask(warehouse, "select relname from pg_class where relname ~ '__(dbt|new)_'") == []
+    assert ask(warehouse, "select min(n) from marts.of_it") == -999
+    assert ask(warehouse, LEFTOVERS) == []
 
 
 def test_autovacuum_of_a_month_gives_way_to_a_new_one(warehouse: Any, project: Path) -> None:
@@ -126,62 +134,177 @@ def test_analyze_and_a_build_do_not_wait_for_each_other(
     run(warehouse, project, model)
     do(
         warehouse,
-        # Slow only for who calls himself so: the build makes this index as well.
+        # Goes on a second and a half after a build has begun to wait for the table.
         "create function raw.slow(n int) returns int language plpgsql immutable as $$ begin"
-        " if current_setting('application_name') = 'slow' and n <= 30 then perform pg_sleep(0.1);"
-        " end if; return n; end $$",
+        " if n = 1 and current_setting('application_name') = 'slow' then"
+        " for attempt in 1 .. 400 loop"
+        " exit when exists (select from pg_locks where not granted"
+        f" and relation = 'marts.{model}'::regclass);"
+        " if attempt = 400 then raise 'no build waits for the table'; end if;"
+        " perform pg_sleep(0.1);"
+        " end loop;"
+        " perform pg_sleep(1.5); end if; return n; end $$",
         f"create index of_hand on marts.{model} (raw.slow(n))",
     )
-    begun = threading.Event()
 
     def analyze() -> None:
         with warehouse.connect() as session:
             session.autocommit = True
             session.execute("set application_name = 'slow'")
-            begun.set()
             session.execute(f"analyze marts.{model}")
 
     with ThreadPoolExecutor() as pool:
         analyzed = pool.submit(analyze)
-        begun.wait()
-        while not analyzed.done() and not ask(
-            warehouse,
-            "select count(*) from pg_locks where mode = 'ShareUpdateExclusiveLock' and granted"
-            f" and relation = 'marts.{model}'::regclass",
-        ):
-            time.sleep(0.01)
+        wait_until(warehouse, f"marts.{model}", unless=analyzed)
         run(warehouse, project, model, full_refresh=True, variables=PATIENCE)
         analyzed.result()
     assert ask(warehouse, f"select count(*) from marts.{model}") == 5000
 
 
+def wait_until(database: Any, relation: str, unless: Future) -> None:
+    """Somebody has locked maintenance out of a relation, or what is going on has ended."""
+    while not unless.done() and not ask(
+        database,
+        "select count(*) from pg_locks where mode = 'ShareUpdateExclusiveLock' and granted"
+        f" and relation = '{relation}'::regclass",
+    ):
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    """A project of two tables that know nothing of each other."""
+    models = {
+        name: "{{ config(materialized='table') }} select n from raw.n where n < 10"
+        for name in ("left_one", "right_one")
+    }
+    return write_project(tmp_path / "pair", models)
+
+
+def check_pair(database: Any, *relations: str) -> None:
+    """Relations over both tables read what is in them now, and nothing else is left."""
+    do(
+        database,
+        "delete from marts.left_one where n = 1",
+        "delete from marts.right_one where n = 2",
+        *(f"refresh materialized view {name}" for name in relations if "stored" in name),
+    )
+    for relation in relations:
+        assert ask(database, f"select array_agg(n order by n) from {relation}") == [*range(3, 10)]
+    assert ask(database, LEFTOVERS) == []
+
+
 def test_two_tables_below_one_materialized_view_are_replaced_at_once(
-    warehouse: Any, tmp_path: Path
+    warehouse: Any, pair: Path
 ) -> None:
     """Each needs the materialized view to read it; whoever comes second finds another one."""
+    run(warehouse, pair)
+    do(
+        warehouse,
+        "create materialized view marts.stored as select n, pg_sleep(0.2)::text as slept"
+        " from marts.left_one inner join marts.right_one using (n)",
+        "create materialized view marts.stored_above as select n from marts.stored",
+    )
+    with polled(warehouse, "marts.stored", "marts.stored_above"):
+        run(warehouse, pair)
+    check_pair(warehouse, "marts.stored", "marts.stored_above")
+
+
+def test_a_table_and_a_materialized_view_on_it_are_made_anew_by_two_builds(
+    warehouse: Any, tmp_path: Path
+) -> None:
+    """The one holds the materialized view, which the other one has to wait for; meanwhile that one
+    must not hold the backup, which the first one has to drop."""
     project = write_project(
-        tmp_path / "both",
+        tmp_path / "above",
         {
-            name: "{{ config(materialized='table') }} select n from raw.n where n < 10"
-            for name in ("left_one", "right_one")
+            "below": "{{ config(materialized='table') }} select n from raw.n where n < 10",
+            "above": "{{ config(materialized='materialized_view', indexes=[{'columns': ['n'],"
+            " 'unique': true}]) }} select n, pg_sleep(0.5)::text as slept from {{ ref('below') }}",
         },
     )
     run(warehouse, project)
+
+    command = [
+        *(sys.executable, "-m", "dbt.cli.main", "run", "--select", "below"),
+        *("--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "target")),
+    ]
+    with polled(warehouse, "marts.above"), ThreadPoolExecutor() as pool:
+        first = pool.submit(
+            subprocess.run,
+            command,
+            cwd=project,
+            env={**os.environ, **warehouse.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        wait_until(warehouse, "marts.above", unless=first)
+        run(warehouse, project, "above", full_refresh=True, variables=PATIENCE)
+        assert "WARN=0 ERROR=0" in first.result().stdout, first.result()
+    assert ask(warehouse, "select count(*) from marts.above") == 9
+    assert ask(warehouse, LEFTOVERS) == []
+
+
+def test_what_another_one_owns_is_met_as_it_is(warehouse: Any, project: Path) -> None:
+    """Nobody but its owner may lock a materialized view against maintenance."""
+    owner, builder, analyst = (
+        warehouse.environment["PGUSER"],
+        f"{warehouse.name}_builder",
+        f"{warehouse.name}_analyst",
+    )
     do(
         warehouse,
-        "create materialized view marts.both_of_them as select n, pg_sleep(0.2)::text as slept"
-        " from marts.left_one inner join marts.right_one using (n)",
-        "create materialized view marts.above as select n from marts.both_of_them",
+        f"create role {builder} login",
+        f"create role {analyst}",
+        f"grant create on database {warehouse.name} to {builder}",
+        f"grant usage on schema raw to {builder}",
+        f"grant select on raw.n to {builder}",
     )
-    with polled(warehouse, "marts.both_of_them", "marts.above"):
-        run(warehouse, project)
-    do(
-        warehouse,
-        "delete from marts.left_one where n = 1",
-        "delete from marts.right_one where n = 2",
-        "refresh materialized view marts.both_of_them",
-        "refresh materialized view marts.above",
+    try:
+        warehouse.environment["PGUSER"] = builder
+        run(warehouse, project, "table")
+        warehouse.environment["PGUSER"] = owner
+        do(
+            warehouse,
+            f"grant usage, create on schema marts to {analyst}",
+            f'grant select on marts."table" to {analyst}',
+            f"set role {analyst}",
+            'create materialized view marts.of_analyst as select n from marts."table"',
+        )
+        warehouse.environment["PGUSER"] = builder
+        with warned() as warnings:
+            run(warehouse, project, "table", options=WARNINGS)
+        assert "What stood on it and does not fit the new one was dropped" in warnings[0]
+        assert "materialized view marts.of_analyst" in warnings[0]
+        warehouse.environment["PGUSER"] = owner
+        assert ask(warehouse, LEFTOVERS) == []
+    finally:
+        warehouse.environment["PGUSER"] = owner
+        for role in (builder, analyst):
+            do(warehouse, f"drop owned by {role} cascade", f"drop role {role}")
+
+
+@pytest.mark.parametrize(
+    ("options", "milliseconds"),
+    [
+        ("", "60000"),
+        ("-c lock_timeout=10min", "600000"),
+        ("-c lock_timeout=100ms", "2000"),
+        ("-c lock_timeout=100ms -c deadlock_timeout=5s", "10000"),
+    ],
+)
+def test_maintenance_is_waited_for_long_enough_and_not_for_good(
+    database: Any, tmp_path: Path, options: str, milliseconds: str
+) -> None:
+    """A pooler may refuse lock_timeout; and autovacuum does not give way to a short one."""
+    project = write_project(
+        tmp_path / "timeout",
+        {
+            "timeout": "{{ config(materialized='table') }}"
+            " select {{ lock_out_timeout() }} as milliseconds"
+        },
     )
-    assert ask(warehouse, "select array_agg(n order by n) from marts.above") == [*range(3, 10)]
-    with pytest.raises(psycopg.errors.UndefinedTable):
-        do(warehouse, "select from marts.left_one__dbt_backup")
+    database.environment["WAREHOUSE_SESSION_OPTIONS"] = f"-c timezone=UTC {options}"
+    run(database, project)
+    assert ask(database, "select milliseconds from marts.timeout") == milliseconds

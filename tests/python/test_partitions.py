@@ -436,7 +436,7 @@ def test_a_table_that_is_read_is_switched_in_short_attempts(warehouse: Any, proj
         reader.execute("select count(*) from marts.rows")
         with pytest.raises(
             dbt_project.DbtFailed,
-            match=r"the partitions of .*rows. could not be changed, because queries hold it;"
+            match=r"the partitions of .*rows. could not be changed, because others hold it;"
             r" the next run tries again: .* lock timeout",
         ):
             run(warehouse, project, variables={"replace_lock_attempts": 1})

@@ -124,7 +124,7 @@ def test_an_open_reader_of_another_text_stops_the_build_and_nobody_else(
             polled(database, "marts.seen"),
             pytest.raises(
                 dbt_project.DbtFailed,
-                match=r"view .*seen.* could not be replaced, because queries hold it.*lock timeout",
+                match=r"view .*seen.* could not be replaced, because others hold it.*lock timeout",
             ),
         ):
             run(database, project, variables=patience)
