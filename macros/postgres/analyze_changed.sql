@@ -6,8 +6,7 @@
     {%- if execute and config.get('materialized') in ['table', 'incremental', 'materialized_view'] -%}
         {%- do run_query('select pg_stat_force_next_flush()') -%}
         {%- for row in run_query(relations_to_analyze(this)) -%}
-            {#- Who holds it is at the same work, or replaces it. -#}
-            {%- do run_query('analyze (skip_locked) ' ~ row['how'] ~ row['name']) -%}
+            {%- do run_query('analyze ' ~ row['how'] ~ row['name']) -%}
         {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}

@@ -1,10 +1,14 @@
-{% macro begin_model(sql) -%}
+{% macro begin_model(sql, stored_relation=none) -%}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {%- call statement('lock') -%}
         {{ lock_model() }}
     {%- endcall -%}
+    {%- if stored_relation -%}
+        {#- Before the query is run: what it reads may be a backup, which another build waits to drop. -#}
+        {%- do lock_out_maintenance('array[' ~ regclass_of(stored_relation) ~ ']', 'could not be made anew') -%}
+    {%- endif -%}
     {%- if config.get('contract').enforced -%}
         {{ get_assert_columns_equivalent(sql) }}
     {%- endif -%}

@@ -52,7 +52,7 @@
         select * into patience from (values ({{ lock_patience() }})) as given (lock_timeout, attempts);
         {%- if table %}
         {#- Autovacuum gives way only to one who waits longer than an attempt. #}
-        perform set_config('lock_timeout', {{ lock_out_timeout() }}, true);
+        perform set_config('lock_timeout', '{{ var('index_lock_timeout') }}', true);
         lock table {{ table }} in share update exclusive mode;
         {%- endif %}
         for attempt in 1 .. patience.attempts loop

@@ -12,7 +12,7 @@
 {% macro create_lock_out_maintenance() -%}
     {#-
         VACUUM and ANALYZE wait till the end of the transaction, readers and writers do not notice. Autovacuum gives way only
-        to one who waits for deadlock_timeout, which an attempt of try_for_locks never does. And who has changed an entry of the
+        to one who waits for deadlock_timeout, which is longer than an attempt of try_for_locks. And who has changed an entry of the
         catalog, such as the name of an index, would wait for the ANALYZE that waits for this entry.
         LOCK TABLE takes no materialized view. Of what takes the same lock this changes least: a mark of CLUSTER is lost.
     #}
@@ -25,7 +25,7 @@
         whole_timeout text := current_setting('lock_timeout');
         statement text;
     begin
-        perform set_config('lock_timeout', {{ lock_out_timeout() }}, true);
+        perform set_config('lock_timeout', '{{ var('index_lock_timeout') }}', true);
         for statement in
             select format(
                 case relkind
@@ -52,17 +52,4 @@
         perform set_config('lock_timeout', whole_timeout, true);
     end
     $function$;
-{%- endmacro %}
-
-
-{% macro lock_out_timeout() -%}
-    {#- The lock_timeout of the session. Without one, a VACUUM by hand would hold a build for good; with a short one, autovacuum would not yield. -#}
-    (
-        select greatest(
-            coalesce(nullif(max(setting::int) filter (where name = 'lock_timeout'), 0), 60000),
-            2 * max(setting::int) filter (where name = 'deadlock_timeout')
-        )::text
-        from pg_catalog.pg_settings
-        where name in ('lock_timeout', 'deadlock_timeout')
-    )
 {%- endmacro %}

@@ -13,9 +13,7 @@
     {%- endif -%}
 
     {{ drop_relation_if_exists(load_cached_relation(make_backup_relation(target_relation, 'materialized_view'))) }}
-    {%- do begin_model(sql) -%}
-    {#- Before anything of it is read: what it reads may be a backup, which another build waits to drop. -#}
-    {%- do lock_out_maintenance('array[' ~ regclass_of(target_relation) ~ ']', 'could not be made anew') -%}
+    {%- do begin_model(sql, stored_relation=target_relation) -%}
     {%- set action = action_of_materialized_view(target_relation, sql) -%}
     {%- set name = intermediate_relation if action == 'replace' else target_relation -%}
     {%- if action in ['create', 'replace'] -%}

@@ -1,7 +1,7 @@
 {% macro create_try_for_locks() -%}
     {#-
-        Waits for a lock a little while, and again: whoever comes after a waiting one has to wait as well. The last attempt is long
-        enough for autovacuum of a table for long values (TOAST), which cannot be locked out, to give way.
+        Waits for a lock a little while, and again: whoever comes after a waiting one has to wait as well. The last attempt but one
+        is long enough for autovacuum of a table for long values (TOAST), which cannot be locked out, to give way.
     -#}
     create or replace function pg_temp.try_for_locks(
         statement text,
@@ -24,7 +24,7 @@
                 is_locked_out := false;
                 perform pg_temp.lock_out_maintenance(relations);
                 is_locked_out := true;
-                perform set_config('lock_timeout', case when attempt < attempts then lock_timeout else (
+                perform set_config('lock_timeout', case when attempt != greatest(attempts - 1, 1) then lock_timeout else (
                     select (extract(epoch from greatest(
                         lock_timeout::interval,
                         current_setting('deadlock_timeout')::interval + interval '200 ms'

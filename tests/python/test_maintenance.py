@@ -219,8 +219,13 @@ def test_a_table_and_a_materialized_view_on_it_are_made_anew_by_two_builds(
         tmp_path / "above",
         {
             "below": "{{ config(materialized='table') }} select n from raw.n where n < 10",
+            "between": "{{ config(materialized='view') }} select n from {{ ref('below') }}",
             "above": "{{ config(materialized='materialized_view', indexes=[{'columns': ['n'],"
-            " 'unique': true}]) }} select n, pg_sleep(0.5)::text as slept from {{ ref('below') }}",
+            " 'unique': true}], contract={'enforced': true}) }}"
+            " select n, pg_sleep(0.5)::text as slept from {{ ref('below') }}"
+            " inner join {{ ref('between') }} using (n)",
+            "models.yml": "models: [{name: above, columns: [{name: n, data_type: integer},"
+            " {name: slept, data_type: text}]}]",
         },
     )
     run(warehouse, project)
@@ -283,28 +288,3 @@ def test_what_another_one_owns_is_met_as_it_is(warehouse: Any, project: Path) ->
         warehouse.environment["PGUSER"] = owner
         for role in (builder, analyst):
             do(warehouse, f"drop owned by {role} cascade", f"drop role {role}")
-
-
-@pytest.mark.parametrize(
-    ("options", "milliseconds"),
-    [
-        ("", "60000"),
-        ("-c lock_timeout=10min", "600000"),
-        ("-c lock_timeout=100ms", "2000"),
-        ("-c lock_timeout=100ms -c deadlock_timeout=5s", "10000"),
-    ],
-)
-def test_maintenance_is_waited_for_long_enough_and_not_for_good(
-    database: Any, tmp_path: Path, options: str, milliseconds: str
-) -> None:
-    """A pooler may refuse lock_timeout; and autovacuum does not give way to a short one."""
-    project = write_project(
-        tmp_path / "timeout",
-        {
-            "timeout": "{{ config(materialized='table') }}"
-            " select {{ lock_out_timeout() }} as milliseconds"
-        },
-    )
-    database.environment["WAREHOUSE_SESSION_OPTIONS"] = f"-c timezone=UTC {options}"
-    run(database, project)
-    assert ask(database, "select milliseconds from marts.timeout") == milliseconds

@@ -221,22 +221,21 @@ def test_a_lock_that_is_not_to_be_had_is_said_with_its_holder(
 ) -> None:
     run(warehouse, project)
     before = oid_of(warehouse)
-    warehouse.environment["WAREHOUSE_SESSION_OPTIONS"] = "-c timezone=UTC -c lock_timeout=2s"
     with warehouse.connect() as other:
         other.execute("set application_name = 'a nightly job'")
         pid = other.info.backend_pid
         other.execute("refresh materialized view concurrently marts.totals")
+        impatient = {**PATIENCE, "index_lock_timeout": "2s"}
         with polled(warehouse, "marts.totals"):
             for options in ({}, {"full_refresh": True}):
                 with pytest.raises(dbt_project.DbtFailed) as error:
-                    run(warehouse, project, variables=PATIENCE, **options)
+                    run(warehouse, project, variables=impatient, **options)
                 said = str(error.value)
                 assert re.search(r"could not be (refreshed|made anew).*lock timeout; held: ", said)
                 assert f"marts.totals by pid {pid} (a nightly job)" in said
         assert oid_of(warehouse) == before
         assert leftovers(warehouse) == []
 
-        del warehouse.environment["WAREHOUSE_SESSION_OPTIONS"]
         ending = threading.Timer(2, other.rollback)
         ending.start()
         assert run(warehouse, project)["totals"] == "REFRESH CONCURRENTLY"
