@@ -242,6 +242,22 @@ def test_a_lock_that_is_not_to_be_had_is_said_with_its_holder(
         ending.join()
 
 
+def test_a_reader_who_does_not_end_is_named(warehouse: Any, project: Path) -> None:
+    run(warehouse, project)
+    before = oid_of(warehouse)
+    with warehouse.connect() as analyst:
+        analyst.execute("set application_name = 'a dashboard'")
+        pid = analyst.info.backend_pid
+        analyst.execute("select * from marts.totals").fetchall()
+        with pytest.raises(dbt_project.DbtFailed) as error:
+            run(warehouse, project, full_refresh=True, variables=PATIENCE)
+    said = str(error.value)
+    assert '"marts"."totals" could not be replaced, and is as it was: ' in said
+    assert "lock timeout, tried 2 times for 100ms; held: " in said
+    assert f"marts.totals by pid {pid} (a dashboard)" in said
+    assert (oid_of(warehouse), leftovers(warehouse)) == (before, [])
+
+
 def test_a_view_of_a_reader_is_waited_for_without_locking_others_out(
     warehouse: Any, project: Path
 ) -> None:

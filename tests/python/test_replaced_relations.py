@@ -209,6 +209,7 @@ def test_a_view_that_is_locked_is_left_for_the_next_run(warehouse: Any, project:
         said = warnings[0]
         holder = f"marts.on_top by pid {other.info.backend_pid} (a dashboard)"
         assert holder in said, said
+        assert "lock timeout, tried 2 times for 100ms; held: " in said
         assert 'still read the old one, "' in said
         assert "The next run of this model tries again." in said
         assert leftovers(warehouse) == "numbers__dbt_backup"
