@@ -126,7 +126,7 @@ def test_the_tables_show_what_was_measured(measured: dict[str, Any]) -> None:
     for question in questions.QUESTIONS:
         assert f"| {question.name} |" in text
     for line in text.splitlines():
-        if line.startswith(("| this project", "| by hand", "| stock", "| 5,000")):
+        if line.startswith(("| this project", "| hand-written", "| stock", "| 5,000")):
             cells = line.split("|")[2:4]
             assert all(cell.strip() != report.NOTHING for cell in cells), line
 
