@@ -47,7 +47,7 @@ MARKS = ("<!-- made by benchmarks/clv.py: begin -->", "<!-- made by benchmarks/c
 
 
 def fill(session: psycopg.Connection, users: int, days: int) -> tuple[int, int]:
-    """Fill the two tables by user; returns the largest x and the number of distinct pairs (x, T)."""
+    """Fill the two tables by user; returns the largest x and the number of distinct (x, T)."""
     chance = np.random.default_rng(42)
     age = chance.integers(0, days + 1, users)
     rate = chance.gamma(TRUTH["r"], 1 / TRUTH["alpha"], users) / 7
