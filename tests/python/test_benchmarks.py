@@ -203,7 +203,7 @@ def test_another_table_stops_the_benchmark() -> None:
 def test_an_unknown_section_is_named() -> None:
     assert run.chosen_sections("") == list(run.SECTIONS)
     assert run.chosen_sections("questions,daily") == ["daily", "questions"]
-    with pytest.raises(SystemExit, match=r"'dayly' is no section: choose from full, daily"):
+    with pytest.raises(SystemExit, match=r"'dayly' is not a section: choose from full, daily"):
         run.chosen_sections("dayly")
 
 
