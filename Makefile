@@ -8,11 +8,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-# Found on the PATH or in the environment first, so that a tool never runs from another project.
+# This environment comes first on the PATH, so that no tool of another project runs.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := 1
 
-# uv hard-links from its cache; across file systems it copies, which is no reason for a warning.
+# Without this, uv warns if its cache is on another file system.
 export UV_LINK_MODE ?= copy
 
 SAMPLE_USERS ?= 2000
@@ -31,7 +31,7 @@ INSTALLED := $(VENV)/.installed
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(f"Python 3.11 or newer is needed, {sys.executable} is {sys.version.split()[0]}: run make PYTHON=...") if sys.version_info < (3, 11) else None'
-	@echo "Making the environment in $(VENV)"
+	@echo "Creating the environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
 $(INSTALLED): $(VENV)/bin/python requirements/uv.txt requirements/warehouse.txt pyproject.toml
@@ -46,7 +46,7 @@ setup: $(INSTALLED)  ## Install everything into .venv, and the dbt packages
 	@$(BIN)/python -m warehouse.packages
 
 .PHONY: lock
-lock: $(INSTALLED)  ## Resolve requirements/*.in anew into the locked files
+lock: $(INSTALLED)  ## Resolve requirements/*.in into the locked files
 	@for name in uv warehouse dbt-1.11 metrics spark bench-sqlmesh bench-dbt-duckdb; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 			--upgrade --excludes requirements/excluded.txt requirements/$$name.in --output-file requirements/$$name.txt; \
@@ -75,7 +75,7 @@ build: up  ## Build and test the warehouse: dbt build, then the list of the mart
 	@$(BIN)/warehouse build
 
 .PHONY: demo
-demo: load  ## From a clone to marts: install, start, generate, load, build, show
+demo: load  ## From a clone to marts: install, start, generate, load, build, list
 	@$(BIN)/warehouse build
 
 .PHONY: docs
@@ -86,13 +86,13 @@ docs: up  ## Generate dbt's documentation and lineage into target/
 # --- Checking ---------------------------------------------------------------------------------
 
 .PHONY: lint
-lint: setup  ## sqlfluff, ruff and yamllint
+lint: setup  ## Run sqlfluff, ruff and yamllint
 	@$(BIN)/sqlfluff lint --disable-progress-bar models tests/integrity tests/macros analyses
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/yamllint --strict .
 
-# MetricFlow's command; an environment of its own keeps its dependencies out of the project's.
+# MetricFlow has a separate environment, because its dependencies differ from the project's.
 METRICS_VENV := .venv-mf
 METRICS_INSTALLED := $(METRICS_VENV)/.installed
 
@@ -103,17 +103,17 @@ $(METRICS_INSTALLED): requirements/metrics.txt $(INSTALLED)
 	@touch $@
 
 .PHONY: metrics
-metrics: setup $(METRICS_INSTALLED)  ## Check the metrics, and compare what mf answers with SQL on the marts
+metrics: setup $(METRICS_INSTALLED)  ## Validate the metrics, and compare their results with SQL on the marts
 	@$(BIN)/pytest tests/python/test_metrics.py
 
 .PHONY: test
-test: lint $(METRICS_INSTALLED)  ## Lint, unit tests, and the whole test suite
+test: lint $(METRICS_INSTALLED)  ## Run the linters and all tests
 	@$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 OTHER_VENV := .venv-dbt-1.11
 
 .PHONY: test-dbt-1.11
-test-dbt-1.11: setup  ## The laws of the dbt project under dbt-core 1.11, in an environment of its own
+test-dbt-1.11: setup  ## Test the dbt project with dbt-core 1.11, in a separate environment
 	@$(UV) venv --quiet --allow-existing --python $(BIN)/python $(OTHER_VENV)
 	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --require-hashes --no-deps -r requirements/warehouse.txt
 	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --require-hashes --no-deps -r requirements/dbt-1.11.txt
@@ -121,7 +121,7 @@ test-dbt-1.11: setup  ## The laws of the dbt project under dbt-core 1.11, in an 
 	@$(OTHER_VENV)/bin/pytest tests/python/test_project.py
 
 .PHONY: test-clv
-test-clv: setup  ## Customer lifetime value alone: the fit, the scores, the mart
+test-clv: setup  ## Test only customer lifetime value: the fit, the scores, the mart
 	@$(BIN)/pytest tests/python/test_clv_fit.py tests/python/test_clv_scores.py tests/python/test_clv.py
 
 SPARK_VENV := .venv-spark
@@ -135,36 +135,36 @@ $(SPARK_INSTALLED): requirements/spark.txt $(INSTALLED)
 	@touch $@
 
 .PHONY: test-spark
-test-spark: setup $(SPARK_INSTALLED)  ## The scores of lifetime value in Spark 4, in an environment of its own; needs Java 17
+test-spark: setup $(SPARK_INSTALLED)  ## Test the lifetime value scores in Spark 4, in a separate environment; needs Java 17
 	@$(SPARK_VENV)/bin/pytest tests/python/test_clv_spark.py
 
 N ?= 100
 SEED ?=
 
 .PHONY: replay
-replay: setup  ## Random histories, built load by load against a full rebuild: make replay N=500 SEED=7
+replay: setup  ## Compare random histories, built load by load, with a full rebuild: make replay N=500 SEED=7
 	@PYTHONPATH=tests/python $(BIN)/python -m replay histories $(N) $(if $(SEED),--seed $(SEED))
 
 ONLY ?=
 
 .PHONY: mutants
-mutants: setup  ## Break each incremental mechanism, and see that the replay notices: make mutants ONLY="part of a name, another"
+mutants: setup  ## Break each incremental mechanism, and check that the replay notices: make mutants ONLY="part of a name, another"
 	@PYTHONPATH=tests/python $(BIN)/python -m replay mutants $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: parity
-parity: setup  ## Compare the stand-ins with the genuine packages: make parity PACKAGES=FOLDER
-	@if [ -z "$(PACKAGES)" ]; then echo "Name the folder of the genuine packages: make parity PACKAGES=FOLDER"; exit 2; fi
+parity: setup  ## Compare the stand-ins with the original packages: make parity PACKAGES=FOLDER
+	@if [ -z "$(PACKAGES)" ]; then echo "Name the folder of the original packages: make parity PACKAGES=FOLDER"; exit 2; fi
 	@$(BIN)/python -m warehouse.parity --packages "$(PACKAGES)"
 
 SCALE ?= full
 RUNS ?=
 
-# Peers have environments of their own, because they need other versions of what the project needs.
+# Peers have separate environments, because they need other versions of shared dependencies.
 comma := ,
 BENCH_PEERS := $(filter sqlmesh dbt-duckdb,$(if $(ONLY),$(subst $(comma), ,$(ONLY)),sqlmesh dbt-duckdb))
 
 $(VENV)-bench-%/.installed: requirements/bench-%.txt $(INSTALLED)
-	@echo "Installing $*, to compare with"
+	@echo "Installing $* for the benchmark"
 	@$(UV) venv --quiet --allow-existing --python $(BIN)/python $(VENV)-bench-$*
 	@$(UV) pip install --quiet --python $(VENV)-bench-$*/bin/python --require-hashes --no-deps -r requirements/bench-$*.txt
 	@touch $@
@@ -174,22 +174,22 @@ bench: setup $(BENCH_PEERS:%=$(VENV)-bench-%/.installed)  ## Measure builds agai
 	@$(BIN)/python benchmarks/run.py --scale $(SCALE) --only "$(ONLY)" $(if $(RUNS),--runs $(RUNS))
 
 .PHONY: bench-clv
-bench-clv: setup  ## Measure the predictions of a million users, and write the numbers into docs/clv.md
+bench-clv: setup  ## Measure the predictions for a million users, and write the numbers into docs/clv.md
 	@$(BIN)/python benchmarks/clv.py --write
 
 .PHONY: clv-docs
-clv-docs: setup  ## Make the tables and the picture of docs/clv.md anew, from a sample of their own
+clv-docs: setup  ## Regenerate the tables and the chart of docs/clv.md from a separate sample
 	@$(BIN)/python benchmarks/clv_docs.py
 
 .PHONY: bench-load
-bench-load: setup  ## Measure loading against a bare copy: benchmarks/README.md
+bench-load: setup  ## Measure loading against a bare copy
 	@$(BIN)/python benchmarks/load.py
 
 .PHONY: bench-readme
-bench-readme: setup  ## Write the numbers of the last whole `make bench` into benchmarks/README.md
+bench-readme: setup  ## Write the numbers of the last complete `make bench` into benchmarks/README.md
 	@$(BIN)/python benchmarks/report.py --write
 
 .PHONY: clean
-clean: down  ## Remove everything that was made: environment, data, sample, dbt's files
+clean: down  ## Remove everything that was created: environments, data, sample, dbt's files
 	@rm -rf $(VENV) $(OTHER_VENV) $(METRICS_VENV) $(SPARK_VENV) $(VENV)-bench-* .warehouse sample target logs dbt_packages .pytest_cache .ruff_cache .hypothesis warehouse.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
--- Revenue of whole branches of the category tree: every line counts for each ancestor of its category.
+-- Revenue of whole branches of the category tree: each line counts for every ancestor of its category.
 with
 
 order_items as (

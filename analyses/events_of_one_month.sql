@@ -1,4 +1,4 @@
--- What happened in one month. EXPLAIN shows that it reads that month's partition and no other.
+-- Events of one month by type. EXPLAIN shows that the query reads only that month's partition.
 with
 
 events as (

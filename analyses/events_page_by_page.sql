@@ -1,6 +1,6 @@
--- One page of the events, such as for an export. The next page starts behind the last key of this
--- one, so every page costs the same; an offset would read all pages before it again. EXPLAIN shows
--- that the partitions' indexes on the key are merged and nothing is sorted.
+-- One page of the events, for example for an export. The next page starts after the last key of this
+-- one, so every page costs the same; an offset would read all earlier pages again. EXPLAIN shows a
+-- merge of the partitions' indexes on the key, without a sort.
 with
 
 events as (
@@ -14,7 +14,7 @@ final as (
         user_key,
         event_type
     from events
-    -- The last key of the page before; what comes before every key gives the first page.
+    -- The last key of the previous page; a value below every key returns the first page.
     where (event_id, event_timestamp) > ('', '-infinity'::timestamptz)
     order by 1, 2
     limit 1000

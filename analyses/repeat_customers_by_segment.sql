@@ -1,4 +1,4 @@
--- How many customers of each segment came back, and what they spent.
+-- Customers and repeat customers by segment, and their spending.
 with
 
 user_analytics as (

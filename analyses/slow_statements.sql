@@ -1,5 +1,5 @@
--- The statements that took the server the most time. It needs the extension pg_stat_statements;
--- compiled where that is not there, its one row says how to get it.
+-- The statements with the most total time. Requires the extension pg_stat_statements; if it is missing
+-- at compile time, the query returns one row that says how to install it.
 with
 
 statements as (

@@ -1,4 +1,4 @@
--- How large the tables are, with their indexes, the largest first. Partitions count as their table.
+-- Size of the tables and their indexes, largest first. Partitions count as their table.
 with
 
 parts as (

@@ -1,5 +1,6 @@
--- Indexes that no query has used since the statistics began, the largest first. What keeps keys
--- unique has its use all the same, and is left out. The parts of a partitioned index count as one.
+-- Indexes that no query has used since the statistics were reset, largest first. Unique indexes and
+-- exclusion constraints are left out, because they are needed anyway. The parts of a partitioned index
+-- count as one.
 with
 
 parts as (

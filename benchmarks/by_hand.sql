@@ -1,4 +1,4 @@
--- fct_user_events as somebody would write it by hand: the same rows, partitions and indexes.
+-- fct_user_events in hand-written SQL: the same rows, partitions and indexes.
 drop schema if exists by_hand cascade;
 create schema by_hand;
 

@@ -1,20 +1,20 @@
-"""What the predicted lifetime value of a million users costs.
+"""Measure the cost of predicting the lifetime value of a million users.
 
     python benchmarks/clv.py [--users 1000000] [--days 730] [--write]
 
-It starts an embedded server of its own in a temporary folder, with the settings of `warehouse up`
-and no more than two processes per query, fills the tables that user_clv reads with users who follow
-BG/NBD over two years, and times
+Starts an embedded server in a temporary folder, with the settings of `warehouse up` and at most two
+processes per query, fills the tables that user_clv reads with users who follow BG/NBD over two
+years, and times
 
     scoring       the query of user_clv for all users, without writing
-    processor     the same again without parallel workers, the processor time of its one process
-    first build   `dbt run` of user_clv, made anew
-    same day      the same again: nothing has changed
-    next day      the day after, on which every prediction moves
-    without       the day after that, when there are no parameters: nobody's row moves
+    processor     the same without parallel workers: processor time of its one process
+    first build   `dbt run --full-refresh` of user_clv
+    same day      the same day again: nothing has changed
+    next day      the day after: every prediction changes
+    without       the day after that, without parameters: no row changes
 
-Scoring a million users may take at most 20 seconds; the exit status is 1 when it takes longer.
-`--write` puts the numbers into docs/clv.md.
+Scoring a million users may take at most 20 seconds; otherwise the exit status is 1.
+`--write` writes the numbers into docs/clv.md.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def fill(session: psycopg.Connection, users: int, days: int) -> tuple[int, int]:
 
 
 def add_parameters(session: psycopg.Connection) -> None:
-    """Parameters as a fit would write them, with an uncertainty of ten per cent each."""
+    """Insert parameters as a fit would, each with a standard error of ten per cent."""
     row: dict[str, object] = {"model": "bg-nbd", "as_of": DAY, "users": 1, "repeaters": 1, **TRUTH}
     for group in (("r", "alpha", "a", "b"), ("p", "q", "v")):
         for number, name in enumerate(group):
@@ -105,7 +105,7 @@ def add_parameters(session: psycopg.Connection) -> None:
 
 
 def dbt(*arguments: str, as_of: date) -> float:
-    """Run dbt; returns the seconds that its nodes took, without its start and its parse."""
+    """Run dbt; returns the seconds of its nodes, without startup and parsing."""
     answer = dbtRunner().invoke(
         [
             *("--log-level", "none", *arguments),
@@ -120,16 +120,16 @@ def dbt(*arguments: str, as_of: date) -> float:
 
 
 def score(session: psycopg.Connection, query: str, users: int, workers: int) -> tuple[float, float]:
-    """Score everybody, without writing.
+    """Score all users, without writing.
 
     Args:
         session: a connection.
         query: the query of user_clv.
-        users: how many predictions must come.
-        workers: parallel workers that it may have beside its own process.
+        users: the expected number of predictions.
+        workers: maximum number of parallel workers.
 
     Returns:
-        Seconds on the clock, and seconds of processor time, user and system, of its own process.
+        Wall-clock seconds, and user plus system processor time of the backend in seconds.
     """
     session.execute(f"set max_parallel_workers_per_gather = {workers}")
     backend = psutil.Process(session.info.backend_pid)
@@ -144,7 +144,7 @@ def score(session: psycopg.Connection, query: str, users: int, workers: int) -> 
 
 
 def measure(server: Server, users: int, days: int) -> dict[str, float]:
-    """Fill and time; seconds by what was timed, and the sizes."""
+    """Fill the tables and time each step; returns seconds by step, and the sizes."""
     parameters = server.parameters()
     os.environ.update(
         PGHOST=parameters["host"], PGPORT=parameters["port"], PGUSER=parameters["user"],
@@ -162,7 +162,7 @@ def measure(server: Server, users: int, days: int) -> dict[str, float]:
         query = clv_data.compile_node(["--select", "user_clv"], {"as_of": str(DAY)}).compiled_code
         session.execute("checkpoint")
         scoring, _ = score(session, query, users, workers=1)
-        # What a worker spends is not in the times of this process.
+        # The processor time of workers is not part of the backend's.
         _, processor = score(session, query, users, workers=0)
         session.commit()
         found = {
@@ -190,37 +190,37 @@ def measure(server: Server, users: int, days: int) -> dict[str, float]:
 
 
 def as_markdown(found: dict[str, float]) -> str:
-    """The numbers as a table."""
+    """The numbers as a Markdown table."""
     said = {
         "scoring": f"the query of `user_clv`, without writing (at most {LIMIT_SECONDS:.0f})",
-        "processor": "processor time of it without parallel workers, user and system",
-        "first build": "`user_clv` made anew",
-        "same day": "the same day again: nothing changed",
-        "next day": "the next day: every prediction moves, every row is written",
+        "processor": "the same without parallel workers: user and system processor time",
+        "first build": "full refresh of `user_clv`",
+        "same day": "a second build on the same day: nothing changed",
+        "next day": "the next day: every prediction changes, every row is written",
         "without": "the next day without parameters: no row is written",
     }
     lines = [
         f"{found['users']:,.0f} users, up to {found['most']:,.0f} repeat purchases,"
         f" {found['pairs']:,.0f} distinct pairs of purchases and age.",
         "",
-        "| what | seconds |",
+        "| step | seconds |",
         "| --- | ---: |",
         *(f"| {words} | {found[name]:.1f} |" for name, words in said.items()),
         "",
-        f"Measured on {os.cpu_count()} processors. The bound of {LIMIT_SECONDS:.0f} seconds was"
-        f" {'kept' if found['scoring'] <= LIMIT_SECONDS else 'missed'}.",
+        f"Measured on {os.cpu_count()} processors. The limit of {LIMIT_SECONDS:.0f} seconds was"
+        f" {'met' if found['scoring'] <= LIMIT_SECONDS else 'exceeded'}.",
     ]
     return "\n".join(lines)
 
 
 def main() -> int:
-    """Time and print; returns the exit status."""
+    """Measure and print; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--users", type=int, default=LIMIT_USERS)
     parser.add_argument("--days", type=int, default=730)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    # A short path, because the server's socket is in it.
+    # A short path, because the server creates its socket in it.
     with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:
         server = Server(Path(temporary, ".warehouse"))
         server.up()

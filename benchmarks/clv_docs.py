@@ -1,7 +1,7 @@
-"""Make the tables and the picture of docs/clv.md: `make clv-docs`.
+"""Generate the tables and the chart of docs/clv.md: `make clv-docs`.
 
-In a server of its own, in a temporary folder: a sample, a load, a build of user_clv, and
-`warehouse clv backtest`, each by the command that a person would use.
+Starts an embedded server in a temporary folder, generates a sample, loads it, builds user_clv, and
+runs `warehouse clv backtest`, each with the command that a user would run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COMMANDS = (
 
 def main() -> int:
     """Run the commands; returns the exit status."""
-    # A short path, because the server's socket is in it.
+    # A short path, because the server creates its socket in it.
     with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:
         server = Server(Path(temporary, ".warehouse"))
         server.up()

@@ -1,9 +1,9 @@
-"""The shop that the benchmarks measure: 24 months of it, and days that follow.
+"""The shop of the benchmarks: 24 months of history, and the days that follow.
 
-Everything is made inside the server, from numbers and hashes, so every run has the same rows. Users
-differ in how much they do (the busiest thousandth makes about one percent of all), a fifth of the
-sessions is anonymous, and keys of facts are hashes, as scattered as a UUID; those of events grow
-with their time when asked for, as in UUID version 7 or with a sequence.
+Everything is generated inside the server, from numbers and hashes, so every run has the same rows.
+Users differ in how active they are (the busiest thousandth creates about one percent of the
+events), a fifth of the sessions is anonymous, and keys of facts are hashes, as scattered as a UUID.
+Optionally, event keys grow with time, as with UUID version 7 or a sequence.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from warehouse.load import target
 
 START = dt.datetime(2023, 1, 1, tzinfo=dt.UTC)
 END = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
-# Long before the days, because a build looks again at the last day of loads.
+# Long before the days, because a build reads the last day of loads again.
 LOADED_AT = dt.datetime(2025, 1, 2, 5, tzinfo=dt.UTC)
-# What was true of users before some of them changed.
+# The load time of the users before some of them changed.
 FIRST_LOADED_AT = dt.datetime(2024, 12, 1, 5, tzinfo=dt.UTC)
 FIRST_DAY = dt.date(2025, 1, 5)
 
@@ -28,10 +28,10 @@ EVENTS_PER_SESSION = 5
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How large a history is, and the day that follows it.
+    """The size of a history, and of the days that follow it.
 
-    `events`, `users`, `orders` and `products` are the history's; `day_events` are new in a day.
-    `keys_grow` says that an event's key begins with its time.
+    `events`, `users`, `orders` and `products` refer to the history; `day_events` are new on a day.
+    With `keys_grow`, an event's key begins with its time.
     """
 
     events: int
@@ -56,7 +56,7 @@ class Size:
 
     @property
     def event_id(self) -> str:
-        """The expression of an event's key: 32 hexadecimal digits, 12 of time where keys grow."""
+        """The expression of an event's key: 32 hex digits, in growing keys 12 of them time."""
         scattered = "md5(session_id || position)"
         if not self.keys_grow:
             return scattered
@@ -70,7 +70,7 @@ def day(number: int) -> dt.date:
 
 
 def stamp(number: int) -> dt.datetime:
-    """When the rows of a day are loaded: on the next morning."""
+    """When the rows of a day are loaded: the next morning."""
     return dt.datetime.combine(day(number + 1), dt.time(5), dt.UTC)
 
 
@@ -110,12 +110,12 @@ _USER_NAMES = (
 
 _EVENT_TIME = "started + position * interval '97 seconds'"
 
-# One product of many, some much more often than others.
+# A random product; some are much more frequent than others.
 _PRODUCT = "'product-' || floor(bench.uniform({seed}, {salt}) ^ 2 * {products})::int"
 
 
 def _events(source: str, size: Size, stamped: dt.datetime) -> str:
-    """A select of the events of the sessions in a relation with session_id, user_id, started."""
+    """A query for the events of sessions; `source` has session_id, user_id, started."""
     product = f"floor(bench.uniform(seed, 22) ^ 2 * {size.products})::int"
     return f"""
         select
@@ -160,7 +160,7 @@ _EVENT_NAMES = (
 
 
 def _orders(first: int, count: int, prefix: str, size: Size, ordered_at: str) -> str:
-    """Temporary tables new_orders and new_items."""
+    """Statements that create the temporary tables new_orders and new_items."""
     return f"""
         create temporary table new_orders as
         select
@@ -206,11 +206,11 @@ def _orders(first: int, count: int, prefix: str, size: Size, ordered_at: str) ->
 
 
 def create(connection: Any, size: Size) -> None:
-    """Make the raw tables with their keys and indexes, and fill them.
+    """Create the raw tables with their keys and indexes, and fill them.
 
     Args:
         connection: to an empty database, in autocommit mode.
-        size: how much.
+        size: the size of the history.
     """
     declared = contract.read()
     target.create(connection, declared)
@@ -317,7 +317,7 @@ def create(connection: Any, size: Size) -> None:
 
 
 def change_some_users(connection: Any) -> None:
-    """Every fourth user has changed since the first load; a snapshot has to lie between."""
+    """Change every fourth user after the first load; run the snapshot before."""
     connection.execute(
         f"""
         update raw.users
@@ -371,8 +371,10 @@ def _insert_orders(stamped: str) -> str:
 
 
 def _take_indexes(connection: Any, tables: list[str]) -> list[str]:
-    """Drop keys and indexes, because filling an indexed table takes longer; returns what makes
-    them again."""
+    """Drop keys and indexes, because filling an indexed table takes longer.
+
+    Returns the statements that create them again.
+    """
     rows = connection.execute(
         """
         select
@@ -401,18 +403,19 @@ def _take_indexes(connection: Any, tables: list[str]) -> list[str]:
 
 
 def add_day(connection: Any, size: Size, number: int) -> dict[str, int]:
-    """Load a day into the raw tables: the same number of rows after every history.
+    """Load a day into the raw tables: the same number of rows for every size of history.
 
-    Of the events 7 in 100 are late, by up to 200 days. As many as 3 in 100 come again, half of them
-    corrected; a few are deleted. Users change, a few of them since before events that are loaded.
+    7 % of the events are late, by up to 200 days. Another 3 % are sent again, half of them
+    corrected; a few are deleted. Some users change, a few of them with a date before events that
+    are already loaded.
 
     Args:
         connection: to a database with a history, in autocommit mode.
-        size: the history's.
-        number: which day, counted from 0; each has other rows.
+        size: the size of the history.
+        number: the day, counted from 0; each day has different rows.
 
     Returns:
-        How many rows of each kind the day has.
+        The number of rows of each kind.
     """
     sessions = size.day_events // EVENTS_PER_SESSION
     counts = {

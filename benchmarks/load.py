@@ -1,16 +1,16 @@
-"""How long loading takes, as ratios to a bare `\\copy` of the same file.
+"""Measure loading, as ratios to a bare `\\copy` of the same file.
 
     python benchmarks/load.py [--rows 1000000] [--repeat 3]
 
-It starts an embedded server of its own in a temporary folder, with the settings of `warehouse up`,
-writes a CSV file of events, and times, as medians:
+Starts an embedded server in a temporary folder, with the settings of `warehouse up`, writes a CSV
+file of events, and times, as medians:
 
     bare copy       psql's `\\copy` of the file into an empty table like raw.events, with its key
     first load      `warehouse load` of the file into an empty raw.events
     reload          the same file again: every row unchanged
 
-The first load and the reload may take at most 2.5 times the bare copy; the exit status is 1 when
-one of them takes longer.
+The first load and the reload may take at most 2.5 times as long as the bare copy; otherwise the
+exit status is 1.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ COLUMNS = (
 
 
 def write_events(path: Path, rows: int) -> None:
-    """Write events as an application would export them: random keys, the time going on."""
+    """Write events as an application would export them: random keys, ascending times."""
     rng = random.Random(42)  # noqa: S311
     start = datetime(2024, 1, 1, tzinfo=UTC)
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -90,7 +90,7 @@ def bare_copy(server: Server, path: Path) -> float:
 
 
 def load(server: Server, folder: Path, *, empty: bool, rows: int) -> float:
-    """The seconds of a load, into an `empty` table or into what is there."""
+    """The seconds of a load, into an `empty` or into the existing table."""
     with psycopg.connect(**server.parameters(), autocommit=True) as connection:
         if empty:
             connection.execute("truncate raw.events")
@@ -104,12 +104,12 @@ def load(server: Server, folder: Path, *, empty: bool, rows: int) -> float:
 
 
 def main() -> int:
-    """Time and print; returns the exit status."""
+    """Measure and print; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
-    # A short path, because the server's socket is in it.
+    # A short path, because the server creates its socket in it.
     with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:
         files = Path(temporary, "files")
         files.mkdir()

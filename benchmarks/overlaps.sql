@@ -1,5 +1,5 @@
--- What the exclusion constraint of dim_users costs: 200,000 users with two versions each.
--- In an empty database that may be dropped: psql -f benchmarks/overlaps.sql
+-- Measures the cost of the exclusion constraint of dim_users: 200,000 users with two versions each.
+-- Run it in an empty scratch database: psql -f benchmarks/overlaps.sql
 \timing on
 create extension if not exists btree_gist;
 
@@ -12,17 +12,17 @@ select
 from generate_series(1, 200000) as n
 cross join generate_series(0, 1) as version;
 
-\echo a unique index, to compare with
+\echo a unique index, for comparison
 create unique index on versions (user_id, effective_date);
 
-\echo the constraint, as a full refresh makes it
+\echo the constraint, as a full refresh creates it
 alter table versions add constraint no_overlaps
 exclude using gist ((user_id || '') with =, tstzrange(effective_date, expiry_date) with &&);
 select
     pg_size_pretty(pg_relation_size('no_overlaps')) as index_size,
     pg_size_pretty(pg_table_size('versions')) as table_size;
 
-\echo 10,000 versions more, with the constraint and without it
+\echo 10,000 more versions, with and without the constraint
 insert into versions
 select user_key || '-', 'new ' || user_id, effective_date, expiry_date from versions limit 10000;
 alter table versions drop constraint no_overlaps;

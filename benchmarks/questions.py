@@ -1,7 +1,7 @@
-"""Ten questions of analysts: on the marts, and on the raw tables with the same answer.
+"""Ten questions of analysts, as queries on the marts and on the raw tables with the same result.
 
-`{today}`, `{month}`, `{cohort}`, `{user}` and `{email}` are filled in by `ask`. On the raw side the
-question of the tiers reads the snapshot, because the application's table forgets what a tier was.
+`ask` fills in `{today}`, `{month}`, `{cohort}`, `{user}` and `{email}`. The raw query about tiers
+reads the snapshot, because the application's table does not keep earlier tiers.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import dataclasses
 import time
 from typing import Any
 
-# The statuses that seed order_statuses counts as revenue and that the shop of the benchmark has.
+# The statuses of the shop that the seed order_statuses counts as revenue.
 _REVENUE = "('completed', 'shipped')"
 
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """A question and its two queries, which give the same rows in the same order."""
+    """A question and its two queries, which return the same rows in the same order."""
 
     name: str
     marts: str
@@ -243,7 +243,7 @@ QUESTIONS = (
         """,
     ),
     Question(
-        "how many of one month's new users come back, by month",
+        "retention of one month's new users, by month",
         """
         select
             date_trunc('month', metrics.metric_date)::date as month,
@@ -270,7 +270,7 @@ QUESTIONS = (
         """,
     ),
     Question(
-        "average order by the tier of its moment",
+        "average order by tier at the time of the order",
         """
         select users.subscription_tier, round(avg(orders.order_amount), 4) as mean
         from marts.fct_orders as orders
@@ -297,7 +297,7 @@ QUESTIONS = (
             from (
                 select
                     *,
-                    -- Who does not say when a change was made, made it when it was loaded.
+                    -- Without a usable time of the change, use the load time.
                     case
                         when version_started_at <= max(version_started_at) over (
                             partition by user_id
@@ -336,18 +336,18 @@ QUESTIONS = (
 
 
 def ask(connection: Any, today: str, runs: int) -> list[dict[str, Any]]:
-    """Ask every question on both sides, once to warm up and then so many times in turn.
+    """Run the queries of every question, once to warm up and then `runs` times in turn.
 
     Args:
         connection: to a built warehouse.
-        today: the day as of which it was built.
-        runs: how often each query is timed.
+        today: the `as_of` of the build.
+        runs: number of timed runs of each query.
 
     Returns:
-        For each question its name and the seconds of each run on `marts` and on `raw`.
+        For each question, its name and the seconds of each run on `marts` and on `raw`.
 
     Raises:
-        SystemExit: the two sides of a question do not give the same answer.
+        SystemExit: the two queries of a question return different rows.
     """
     filled = {
         "today": today,
@@ -368,7 +368,7 @@ def ask(connection: Any, today: str, runs: int) -> list[dict[str, Any]]:
             ]  # fmt: skip
             raise SystemExit(
                 f"'{question.name}' has {len(answers['marts'])} rows on the marts and"
-                f" {len(answers['raw'])} on the raw tables; the first that differ: {differing[:2]}"
+                f" {len(answers['raw'])} on the raw tables; first differences: {differing[:2]}"
             )
         seconds: dict[str, list[float]] = {"marts": [], "raw": []}
         for _ in range(runs):

@@ -1,8 +1,8 @@
-"""The tables of a run of benchmarks/run.py, from its JSON.
+"""Render the JSON results of benchmarks/run.py as tables.
 
     python benchmarks/report.py [benchmarks/results/full.json] [--write]
 
-It prints them; with `--write` it puts them into benchmarks/README.md, between the two marks.
+Prints the tables; with `--write`, writes them into benchmarks/README.md, between the two marks.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ MARKS = ("<!-- numbers of a run: begin -->", "<!-- numbers of a run: end -->")
 FACT = "fct_user_events"
 MOST_OF_HAND = 1.3
 LEAST_FASTER_THAN_STOCK = 10
-# What the bounds are about; a smaller shop says nothing of them.
+# The bounds apply to this size only.
 EVENTS_OF_BOUNDS = 10_000_000
 MOST_OF_SMALL = 1.3
 
-# In a cell that this run did not measure.
+# Shown in cells that this run did not measure.
 NOTHING = "-"
 
 Numbers = Mapping[str, Any]
@@ -36,9 +36,10 @@ Numbers = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """A bound, and what was measured.
+    """A bound and its measured value.
 
-    `measured` is None when this run did not measure it, `is_kept` also when its shop is too small.
+    `measured` is None if this run did not measure it; `is_kept` is also None if the history is too
+    small.
     """
 
     what: str
@@ -56,7 +57,7 @@ def median(values: Iterable[float]) -> float:
 
 
 def daily(size: Numbers, of: Callable[[Numbers], float]) -> float | None:
-    """The median of something over the days; None when no day has it."""
+    """The median of a value over the days; None if no day has it."""
     try:
         return median(of(day) for day in size["daily"])
     except (KeyError, statistics.StatisticsError):
@@ -79,12 +80,12 @@ def fact_full(size: Numbers) -> float | None:
 
 
 def by_hand(size: Numbers) -> float | None:
-    """The same table by hand, in seconds."""
+    """The same table with hand-written SQL, in seconds."""
     return median(size["fact"]["by_hand"]) if "fact" in size else None
 
 
 def by_hand_and_analyzed(size: Numbers) -> float | None:
-    """The same table by hand with the statistics that a build leaves too, in seconds."""
+    """The same table with hand-written SQL, plus ANALYZE as in a build, in seconds."""
     if "fact" not in size:
         return None
     return median(map(sum, zip(size["fact"]["by_hand"], size["fact"]["analyze"], strict=True)))
@@ -105,7 +106,7 @@ DAILY: Mapping[str, Callable] = {
 
 
 def divided(over: float | None, under: float | None) -> float | None:
-    """A ratio, None when a part of it was not measured."""
+    """A ratio; None if either value was not measured."""
     return over / under if over is not None and under else None
 
 
@@ -113,7 +114,7 @@ def divided(over: float | None, under: float | None) -> float | None:
 
 
 def bounds(results: Numbers) -> list[Bound]:
-    """What was promised of the largest history, and what this run says of it."""
+    """The bounds for the largest history, with the values of this run."""
 
     def judged(value: float | None, kept: Callable[[float], bool]) -> bool | None:
         applies = value is not None and large["events"] >= EVENTS_OF_BOUNDS
@@ -126,7 +127,7 @@ def bounds(results: Numbers) -> list[Bound]:
     found = []
     for keys, (small_part, large_part) in {
         "scattered keys": (sizes[0], large),
-        "keys that grow": (sizes[0].get("keys", {}), large.get("keys", {})),
+        "growing keys": (sizes[0].get("keys", {}), large.get("keys", {})),
     }.items():
         faster = divided(stock_daily(large_part, "events_plain"), fact_daily(large_part))
         growth = None
@@ -134,13 +135,13 @@ def bounds(results: Numbers) -> list[Bound]:
             growth = divided(fact_daily(large_part), fact_daily(small_part))
         found += [
             Bound(
-                f"a day of `{FACT}` is faster than stock dbt-postgres, {events}, {keys}",
+                f"daily build of `{FACT}`, speed-up over stock dbt-postgres, {events}, {keys}",
                 f"at least {LEAST_FASTER_THAN_STOCK} times",
                 faster,
                 judged(faster, lambda value: value >= LEAST_FASTER_THAN_STOCK),
             ),
             Bound(
-                f"a day of `{FACT}` with {events}, against itself with"
+                f"daily build of `{FACT}` with {events}, relative to"
                 f" {sizes[0]['events']:,}, {keys}",
                 f"at most {MOST_OF_SMALL} times",
                 growth,
@@ -150,7 +151,7 @@ def bounds(results: Numbers) -> list[Bound]:
     return [
         *found,
         Bound(
-            f"the full build of `{FACT}` against SQL written by hand, {events}",
+            f"full build of `{FACT}`, relative to hand-written SQL, {events}",
             f"at most {MOST_OF_HAND} times",
             hand,
             judged(hand, lambda value: value <= MOST_OF_HAND),
@@ -168,31 +169,31 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A time with as many digits as it deserves."""
+    """A time with a sensible number of digits."""
     if value is None:
         return NOTHING
     return f"{value * 1000:.1f} ms" if value < 0.1 else f"{value:.2f} s"
 
 
 def times(value: float | None) -> str:
-    """A ratio with as many digits as it deserves."""
+    """A ratio with a sensible number of digits."""
     if value is None:
         return NOTHING
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def verdict(bound: Bound) -> str:
-    """Kept or missed."""
+    """Whether the bound was met."""
     if bound.measured is None:
         return "not measured"
-    said = {None: f"is for {EVENTS_OF_BOUNDS:,} events", True: "kept", False: "**missed**"}
+    said = {None: f"applies to {EVENTS_OF_BOUNDS:,} events", True: "met", False: "**missed**"}
     return said[bound.is_kept]
 
 
 def bounds_table(results: Numbers) -> str:
-    """The bounds with what was measured."""
+    """The bounds with the measured values."""
     return table(
-        ["what", "bound", "measured", ""],
+        ["measurement", "bound", "measured", ""],
         [
             [bound.what, bound.limit, times(bound.measured), verdict(bound)]
             for bound in bounds(results)
@@ -201,9 +202,9 @@ def bounds_table(results: Numbers) -> str:
 
 
 def fact_table(sizes: Sequence[Numbers], title: str, builders: Mapping[str, Callable]) -> str:
-    """Seconds of some builders, and their ratios to the first of them, for each size.
+    """Seconds of each builder, and the ratio to the first one, for each size.
 
-    Empty when none of them was measured.
+    Empty if none was measured.
     """
     head = [title]
     for size in sizes:
@@ -220,7 +221,7 @@ def fact_table(sizes: Sequence[Numbers], title: str, builders: Mapping[str, Call
 
 
 def whole_table(results: Numbers) -> str:
-    """The whole build by day and in full, and the tests."""
+    """The whole project: daily build, full refresh, and tests."""
     rows = []
     for size in results["sizes"]:
         day = daily(size, lambda day: day["build"]["wall"])
@@ -237,11 +238,11 @@ def whole_table(results: Numbers) -> str:
                 f"{seconds(tests['wall'])} for {tests['count']}" if tests else NOTHING,
             ]
         )
-    return table(["events", "a day", "full refresh", "ratio", "the tests, once"], rows)
+    return table(["events", "daily build", "full refresh", "ratio", "tests, one run"], rows)
 
 
 def shares_table(results: Numbers) -> str:
-    """What each model takes of a day and of a full refresh of the largest history."""
+    """The share of each model in a daily build and in a full refresh, for the largest history."""
     size = results["sizes"][-1]
     sides = []
     for builds in (
@@ -259,9 +260,9 @@ def shares_table(results: Numbers) -> str:
             views = [total + side.get(name, 0) for total, side in zip(views, sides, strict=True)]
             continue
         rows.append((f"`{name}`", [side.get(name) for side in sides]))
-    rows.append(("the staging views", views))
+    rows.append(("staging views", views))
     return table(
-        ["model", "a day", "share", "full refresh", "share"],
+        ["model", "daily build", "share", "full refresh", "share"],
         [
             [
                 name,
@@ -280,7 +281,7 @@ def shares_table(results: Numbers) -> str:
 
 
 def questions_table(results: Numbers) -> str:
-    """The questions on both sides, for the largest history, and the medians of all sizes."""
+    """The questions for the largest history, and the median ratios of all sizes."""
     sizes = [size for size in results["sizes"] if "questions" in size]
     ratios = {
         size["events"]: [
@@ -299,8 +300,8 @@ def questions_table(results: Numbers) -> str:
         for question, ratio in zip(large["questions"], ratios[large["events"]], strict=True)
     ]
     said = "; ".join(
-        f"with {events:,} events the median question is {times(median(found))} times as fast on the"
-        f" marts, and the one that gains least {times(min(found))} times"
+        f"with {events:,} events, the median question is {times(median(found))} times as fast on"
+        f" the marts, and the least improved one {times(min(found))} times"
         for events, found in ratios.items()
     )
     head = ["question", "marts", "raw tables", "ratio"]
@@ -322,29 +323,29 @@ def machine_line(results: Numbers) -> str:
 
 
 def day_line(results: Numbers) -> str:
-    """What a day was."""
+    """The contents of a day."""
     for size in reversed([part for one in results["sizes"] for part in (one.get("keys", {}), one)]):
         if size.get("daily"):
             counts = size["daily"][-1]["counts"]
             listed = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
-            return f"The last day: {listed} (late events are among the new ones)."
+            return f"The last day: {listed} (the new events include the late ones)."
     return "No day was measured."
 
 
 def differ_line(results: Numbers) -> str:
-    """What others leave otherwise than a full build would."""
+    """How many events of the other tools differ from a full build."""
     parts = []
     for size in results["sizes"]:
-        for part, keys in ((size, ""), (size.get("keys", {}), ", keys that grow")):
+        for part, keys in ((size, ""), (size.get("keys", {}), ", growing keys")):
             for name, rows in part.get("rows_that_differ", {}).items():
                 parts.append(f"{name} {rows:,} of {size['events']:,}{keys}")
     if not parts:
         return ""
-    return f"Events that are other than in `{FACT}` after all days: {', '.join(parts)}."
+    return f"Events that differ from `{FACT}` after all days: {', '.join(parts)}."
 
 
 def fewer_line(results: Numbers) -> str:
-    """How often the others were built in full, where that is less often than the rest."""
+    """Which full builds were measured less often than the rest."""
     runs = results["runs"]
     parts = [
         f"{name} {len(size[name]['full'])} of {runs} times with {size['events']:,} events"
@@ -353,13 +354,13 @@ def fewer_line(results: Numbers) -> str:
         if name in size and len(size[name]["full"]) < runs
     ]
     parts += [
-        f"everything {len(size['full'])} of {runs} times with {size['events']:,} events"
+        f"the whole project {len(size['full'])} of {runs} times with {size['events']:,} events"
         for size in results["sizes"]
         if len(size.get("full", [])) in range(1, runs)
     ]
     if runs > 1 and any("stock_full" in size for size in results["sizes"]):
         parts.insert(0, f"stock dbt 1 of {runs} times")
-    return f"Built in full less often than the rest: {', '.join(parts)}." if parts else ""
+    return f"Full builds measured less often than the rest: {', '.join(parts)}." if parts else ""
 
 
 def tables(results: Numbers) -> str:
@@ -367,27 +368,27 @@ def tables(results: Numbers) -> str:
     sizes = results["sizes"]
     parts = [
         machine_line(results),
-        f"### The bounds\n\n{bounds_table(results)}",
-        "### A day of the events\n\n"
+        f"### Bounds\n\n{bounds_table(results)}",
+        "### Daily build of the events\n\n"
         + "\n\n".join(
             [
                 day_line(results),
-                fact_table(sizes, f"a day of `{FACT}`, scattered keys", DAILY),
+                fact_table(sizes, f"daily build of `{FACT}`, scattered keys", DAILY),
                 fact_table(
                     [{**size.get("keys", {}), "events": size["events"]} for size in sizes],
-                    f"a day of `{FACT}`, keys that grow",
+                    f"daily build of `{FACT}`, growing keys",
                     DAILY,
                 ),
                 differ_line(results),
             ]
         ),
-        "### The full build of the events\n\n"
+        "### Full build of the events\n\n"
         + fact_table(
             sizes,
             f"full build of `{FACT}`",
             {
-                "by hand": by_hand,
-                "by hand, and analyzed": by_hand_and_analyzed,
+                "hand-written SQL": by_hand,
+                "hand-written SQL, analyzed": by_hand_and_analyzed,
                 "this project": fact_full,
                 "stock dbt-postgres": lambda size: size.get("stock_full", {}).get("events_plain"),
                 "stock, with two indexes": lambda size: size.get("stock_full", {}).get(
@@ -399,7 +400,7 @@ def tables(results: Numbers) -> str:
         )
         + "\n\n"
         + fewer_line(results),
-        f"### The whole build\n\n{whole_table(results)}\n\n{shares_table(results)}",
+        f"### Whole project\n\n{whole_table(results)}\n\n{shares_table(results)}",
     ]
     if any("questions" in size for size in results["sizes"]):
         parts.append(f"### Ten questions\n\n{questions_table(results)}")
@@ -407,13 +408,13 @@ def tables(results: Numbers) -> str:
 
 
 def written(text: str, numbers: str) -> str:
-    """A text with other numbers between its marks.
+    """Replace the numbers between the marks of a text.
 
-    Raises SystemExit when the marks are not there, once and in this order.
+    Raises SystemExit unless both marks occur exactly once and in order.
     """
     begin, end = MARKS
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-        raise SystemExit(f"The numbers go between two lines, '{begin}' and '{end}', once each.")
+        raise SystemExit(f"The text must contain '{begin}' and '{end}' once each, in this order.")
     before, after = text.split(begin)[0], text.split(end)[1]
     return f"{before}{begin}\n\n{numbers}\n\n{end}{after}"
 
@@ -425,7 +426,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help=f"into {README.name}")
     arguments = parser.parse_args()
     if not arguments.results.exists():
-        raise SystemExit(f"{arguments.results} is missing: run `make bench`, which writes it.")
+        raise SystemExit(f"{arguments.results} is missing: run `make bench` first.")
     results = json.loads(arguments.results.read_text(encoding="utf-8"))
     if arguments.write:
         text = README.read_text(encoding="utf-8")

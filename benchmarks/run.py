@@ -1,20 +1,20 @@
-"""What a daily build costs, against stock dbt, hand-written SQL and two peers.
+"""Measure daily and full builds against stock dbt, hand-written SQL and two other tools.
 
     python benchmarks/run.py [--scale full|small] [--only daily,questions] [--runs 3]
 
-It starts an embedded server of its own in a temporary folder, with the settings of `warehouse up`,
-makes a history in it, and measures the sections that README.md describes:
+Starts an embedded server in a temporary folder, with the settings of `warehouse up`, creates a
+history in it, and measures the sections that README.md describes:
 
-    full        the full build of fct_user_events against by_hand.sql, and of everything
-    daily       a day: fct_user_events against stock dbt-postgres, and of everything
-    keys        the same day of fct_user_events with keys of events that grow with time
+    full        full build of fct_user_events against by_hand.sql, and of the whole project
+    daily       daily build of fct_user_events against stock dbt-postgres, and of the whole project
+    keys        the same day of fct_user_events with event keys that grow with time
     tests       the tests of the project, once, on the larger history
     questions   ten questions on the marts, and on the raw tables
-    sqlmesh     the same model by SQLMesh on the same server, full and daily
-    dbt-duckdb  the same model by dbt-duckdb on Parquet files, full and daily
+    sqlmesh     the same model in SQLMesh on the same server, full and daily
+    dbt-duckdb  the same model in dbt-duckdb on Parquet files, full and daily
 
-The numbers go to benchmarks/results/ as JSON, and to the screen as tables. The exit status is 1
-when a bound is missed at full scale, or when the benchmark itself fails.
+Writes the numbers to benchmarks/results/ as JSON, and prints them as tables. The exit status is 1
+if a bound is missed at full scale, or if the benchmark itself fails.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ import report  # noqa: E402
 from warehouse.server import Server, core_count, memory_bytes  # noqa: E402
 
 SECTIONS = ("full", "daily", "keys", "tests", "questions", "sqlmesh", "dbt-duckdb")
-# Sizes from small to large, with the same day for all, and how often each thing is measured.
+# Sizes from small to large, all with the same day, and the number of runs.
 SCALES = {
     "full": ((history.Size(1_000_000, 14_000), history.Size(10_000_000, 14_000)), 3),
     "small": ((history.Size(100_000, 1_000),), 1),
     "tiny": ((history.Size(5_000, 500),), 1),
 }
-# Above it, what no bound is about is built in full once.
+# Above this size, builds without a bound are measured only once.
 MANY_EVENTS = 5_000_000
 DATABASE = "bench"
 NO_TESTS = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
@@ -67,13 +67,13 @@ COLUMNS = (
     "event_id", "user_key", "date_key", "time_key", "event_type_key", "user_id", "session_id",
     "event_type", "page_url", "referrer_url", "properties", "event_timestamp",
 )  # fmt: skip
-# Columns of Parquet files that are no texts.
+# Columns of the Parquet files that are not text.
 TYPES = {
     "event_timestamp": "timestamptz", "_loaded_at": "timestamptz", "_deleted_at": "timestamptz",
     "effective_date": "timestamptz", "expiry_date": "timestamptz", "properties": "json",
 }  # fmt: skip
-# Sums that PostgreSQL and DuckDB compute alike, so that a table of another builder can be checked.
-# All columns count on the days of every seventh key, which takes a seventh of the time.
+# Checksums that PostgreSQL and DuckDB compute alike, to verify the tables of other tools. The
+# digest of all columns covers every seventh date_key only, which takes a seventh of the time.
 CHECK = """
     select
         count(*),
@@ -107,7 +107,7 @@ _began = time.monotonic()
 
 
 def say(message: str) -> None:
-    """Show the progress, with the minutes and seconds since the start."""
+    """Print the progress, with the minutes and seconds since the start."""
     minutes, seconds = divmod(int(time.monotonic() - _began), 60)
     print(f"{minutes:3d}:{seconds:02d}  {message}", file=sys.stderr, flush=True)
 
@@ -117,7 +117,7 @@ def say(message: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Database:
-    """The database of the benchmark: `environment` leads dbt to it."""
+    """The database of the benchmark; `environment` makes dbt connect to it."""
 
     server: Server
     environment: dict[str, str]
@@ -129,7 +129,7 @@ class Database:
             yield connection
 
     def execute(self, statements: str) -> None:
-        """Run statements for what they do."""
+        """Run statements and ignore their results."""
         with self.connect() as connection:
             connection.execute(statements)
 
@@ -142,7 +142,7 @@ class Database:
             return time.perf_counter() - began
 
     def settle(self) -> None:
-        """Do what the server would else do in the background, in the midst of a measurement."""
+        """VACUUM, ANALYZE and CHECKPOINT now, so that they do not run during a measurement."""
         self.execute("vacuum analyze")
         self.execute("checkpoint")
 
@@ -167,20 +167,20 @@ def new_database(server: Server) -> Iterator[Database]:
 
 
 def check(database: Database, relation: str) -> list[int]:
-    """What CHECK says of a relation."""
+    """The checksums of a relation (see CHECK)."""
     with database.connect() as connection:
         row = connection.execute(CHECK.format(relation=relation)).fetchone()
     return [int(value) for value in row]
 
 
 def expect_equal(found: list[int], expected: list[int], what: str) -> None:
-    """Stop when a table is not what fct_user_events is, because then the times compare nothing."""
+    """Stop if a table differs from fct_user_events, because the times would not be comparable."""
     if found != expected:
         raise SystemExit(f"{what} is not fct_user_events: {found}, expected {expected}")
 
 
 def rows_that_differ(database: Database, relation: str) -> int:
-    """How many events are missing, too many or other than in fct_user_events."""
+    """The number of events that are missing, additional or different from fct_user_events."""
     ours, theirs = (
         ", ".join(f"{side}.{column}" for column in COLUMNS) for side in ("ours", "theirs")
     )
@@ -200,7 +200,7 @@ def rows_that_differ(database: Database, relation: str) -> int:
 
 @dataclasses.dataclass
 class Build:
-    """One invocation of dbt: its seconds without start and parse, and those of each node."""
+    """Seconds of one dbt invocation, without startup and parsing, and of each node."""
 
     wall: float
     nodes: dict[str, float]
@@ -215,7 +215,7 @@ def dbt(
     tests: bool = False,
     project: Path = ROOT,
 ) -> Build:
-    """Run dbt with one thread, so that the time of a node is its own."""
+    """Run dbt with one thread, so that nodes do not slow each other down."""
     began = time.perf_counter()
     results = dbt_project.run(
         database,
@@ -237,7 +237,7 @@ def dbt(
 
 
 def copy_of(folder: str, scratch: Path) -> Path:
-    """A copy of one of this folder's projects, because tools write into theirs."""
+    """Copy one of this folder's projects, because the tools write into their project folder."""
     return Path(shutil.copytree(HERE / folder, scratch / folder, dirs_exist_ok=True))
 
 
@@ -245,14 +245,14 @@ def copy_of(folder: str, scratch: Path) -> Path:
 
 
 class Peer:
-    """A tool in an environment of its own, which does what its drive.py is asked."""
+    """A tool in its own environment, controlled through its drive.py."""
 
     def __init__(self, name: str, scratch: Path, environment: dict[str, str]) -> None:
         self.name = name
         folder = copy_of(PEERS[name], scratch)
         python = ROOT / f".venv-bench-{name}/bin/python"
         if not python.exists():
-            raise SystemExit(f"{python} is missing: run `make bench`, which makes it.")
+            raise SystemExit(f"{python} is missing: run `make bench`, which creates it.")
         self._errors = (scratch / f"{name}.log").open("w+", encoding="utf-8")
         self._process = subprocess.Popen(
             [python, "drive.py"],
@@ -265,7 +265,7 @@ class Peer:
         )
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """Let it do something; returns its answer."""
+        """Send a request; returns the answer."""
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
@@ -277,7 +277,7 @@ class Peer:
         return json.loads(line)
 
     def close(self) -> None:
-        """Let it end."""
+        """Close its input and wait until it exits."""
         assert self._process.stdin
         self._process.stdin.close()
         self._process.wait(timeout=60)
@@ -285,7 +285,7 @@ class Peer:
 
 
 class Files:
-    """The raw events and the dimensions as Parquet files, as another tool reads them."""
+    """The raw events and the dimensions as Parquet files, for other tools."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -335,10 +335,10 @@ class Files:
 
 
 class Bench:
-    """All measurements on a history of one size; `results` fills up with seconds.
+    """All measurements on a history of one size; the seconds are collected in `results`.
 
-    With `select` only a part of the project is built. `save` is called with
-    `results` after each section, because one that fails must not take the others with it.
+    With `select`, only a part of the project is built. `save` is called with `results` after each
+    section, so that a later section that fails does not lose them.
     """
 
     def __init__(
@@ -361,20 +361,20 @@ class Bench:
         self.results: dict[str, Any] = {"events": size.events, "day_events": size.day_events}
 
     def prepare(self) -> None:
-        """Make the history, and the warehouse on it. A snapshot keeps what users were before."""
-        grow = " with keys that grow" if self.size.keys_grow else ""
-        say(f"{self.size.events:,} events{grow}: making them")
+        """Create the history and build the warehouse; a snapshot keeps the earlier users."""
+        grow = " with growing keys" if self.size.keys_grow else ""
+        say(f"{self.size.events:,} events{grow}: creating them")
         with self.database.connect() as connection:
             history.create(connection, self.size)
             say("building the warehouse")
             dbt(self.database, "build", "+snp_app__users", as_of=self._history_day())
             history.change_some_users(connection)
-        say("the part that is measured" if self.select else "everything")
+        say("building the measured part" if self.select else "building the whole project")
         self._first = self._whole(full_refresh=False, as_of=self._history_day())
         self.database.settle()
 
     def run(self) -> None:
-        """Measure the sections, in the order in which they need each other."""
+        """Measure the sections, in the order of their dependencies."""
         self.prepare()
         if "full" in self.sections:
             self.full()
@@ -414,10 +414,10 @@ class Bench:
     # --- Full builds
 
     def full(self) -> None:
-        """Further full builds of everything.
+        """Further full builds of the whole project.
 
-        The first build of the warehouse is the first run: like a full refresh it makes every table,
-        of rows that were just written.
+        The first build of the warehouse is the first run: like a full refresh, it creates every
+        table from rows that were just written.
         """
         builds = [self._first]
         for number in range(1, self._often()):
@@ -428,14 +428,14 @@ class Bench:
         self.database.settle()
 
     def fact(self) -> None:
-        """The full build of the events alone, in turn with the same table by hand.
+        """Full builds of the events only, alternating with the same table in hand-written SQL.
 
-        It comes last, because what reads the events would be built anew by the next day.
+        This comes last, because afterwards a daily build would rebuild everything downstream.
         """
         by_hand = (HERE / "by_hand.sql").read_text(encoding="utf-8")
         hand, analyses, ours = [], [], []
         for number in range(self.runs):
-            say(f"the events by hand and by this project, {number + 1} of {self.runs}")
+            say(f"the events in hand-written SQL and in this project, {number + 1} of {self.runs}")
             self.database.execute("drop schema if exists by_hand cascade")
             self.database.execute("checkpoint")
             hand.append(self.database.timed(by_hand))
@@ -449,13 +449,13 @@ class Bench:
         self.results["fact"] = {"by_hand": hand, "analyze": analyses, "ours": ours}
 
     def _often(self) -> int:
-        """How often something is built that no bound is about."""
+        """The number of runs of builds without a bound."""
         return self.runs if self.size.events < MANY_EVENTS else 1
 
     # --- Days
 
     def days(self) -> None:
-        """One day to warm up, then as many as are measured; each tool takes each of them."""
+        """One warm-up day, then the measured days; each tool processes each of them."""
         stock = copy_of("stock", self.scratch) if "daily" in self.sections else None
         peers = {name: self._start(name) for name in PEERS if name in self.sections}
         files = self._files if "dbt-duckdb" in peers else None
@@ -472,7 +472,7 @@ class Bench:
         daily: list[dict[str, Any]] = []
         try:
             for number in range(self.runs + 1):
-                say(f"day {number} of {self.runs}" + ("" if number else ", to warm up"))
+                say(f"day {number} of {self.runs}" + ("" if number else ", warm-up"))
                 measured = self._day(number, stock, peers, files)
                 if number:
                     daily.append(measured)
@@ -480,7 +480,7 @@ class Bench:
             for peer in peers.values():
                 peer.close()
         self.results["daily"] = daily
-        say("comparing what was built")
+        say("comparing the tables")
         differ = {}
         if stock:
             differ["stock"] = rows_that_differ(self.database, "stock.events_indexed")
@@ -550,11 +550,11 @@ class Bench:
         )
 
 
-# --- All of it --------------------------------------------------------------------------------
+# --- Command line -----------------------------------------------------------------------------
 
 
 def machine(server: Server) -> dict[str, Any]:
-    """What the numbers depend on."""
+    """The machine and the versions."""
     with server.connect("postgres") as connection:
         version = connection.info.parameter_status("server_version")
     git = [
@@ -582,7 +582,7 @@ def machine(server: Server) -> dict[str, Any]:
 
 
 def peer_versions(sections: Sequence[str]) -> dict[str, str]:
-    """The versions of the peers that are measured, out of their environments."""
+    """The versions of the measured peers, from their environments."""
     versions = {}
     for name in PEERS:
         if name in sections:
@@ -595,11 +595,11 @@ def peer_versions(sections: Sequence[str]) -> dict[str, str]:
 
 
 def chosen_sections(text: str) -> list[str]:
-    """The sections that `--only` names, all when it names none."""
+    """The sections in `--only`; all if it is empty."""
     names = text.replace(",", " ").split()
     for name in names:
         if name not in SECTIONS:
-            raise SystemExit(f"'{name}' is no section: choose from {', '.join(SECTIONS)}.")
+            raise SystemExit(f"'{name}' is not a section: choose from {', '.join(SECTIONS)}.")
     return [name for name in SECTIONS if not names or name in names]
 
 
@@ -611,8 +611,8 @@ def of_size(
     select: Sequence[str] = (),
     save: Callable[[dict[str, Any]], None] = lambda results: None,
 ) -> dict[str, Any]:
-    """What `Bench` measures, in a database of its own."""
-    # A short path, because drive.py and its tools write below it.
+    """The results of `Bench`, in a database of its own."""
+    # A short path, because drive.py and its tools create files below it.
     with (
         tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as scratch,
         new_database(server) as database,
@@ -631,13 +631,13 @@ def measure(
     """Start a server, measure, and stop it.
 
     Args:
-        sizes: the histories, one after the other.
-        sections: names out of SECTIONS.
-        runs: how often each thing is measured.
-        save: called with all that was measured so far, as `report` reads it, so that a run that is
-            stopped leaves something.
+        sizes: the sizes of the histories.
+        sections: names from SECTIONS.
+        runs: number of runs of each measurement.
+        save: called with all results so far, in the form that `report` reads, so that an
+            interrupted run keeps them.
     """
-    # A short path, because the server's socket is in it.
+    # A short path, because the server creates its socket in it.
     with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:
         server = Server(Path(temporary, ".warehouse"))
         server.up()
@@ -648,9 +648,9 @@ def measure(
                 "sections": list(sections),
                 "sizes": [],
             }
-            # The largest first, because a run that is stopped should have measured that.
+            # The largest first, because it matters most if the run is interrupted.
             for size in reversed(sizes):
-                # The tests take long, and only the large history is of interest.
+                # The tests take long, and only those on the large history matter.
                 chosen = [name for name in sections if name != "tests" or size == sizes[-1]]
                 measured: dict[str, Any] = {"events": size.events, "day_events": size.day_events}
                 results["sizes"].insert(0, measured)
@@ -674,7 +674,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", default="full", choices=SCALES)
     parser.add_argument("--only", default="", help=f"some of {', '.join(SECTIONS)}")
-    parser.add_argument("--runs", type=int, help="how often each thing is measured")
+    parser.add_argument("--runs", type=int, help="number of runs of each measurement")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
     sections = chosen_sections(arguments.only)

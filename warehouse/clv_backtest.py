@@ -197,7 +197,7 @@ def compare(fit: Fit, ends: datetime, rows: np.ndarray) -> Backtest:
 
 def _rows(result: Backtest) -> tuple[list[list[str]], list[list[str]]]:
     errors = [["", "purchases", "mean absolute error", "calibration error"]]
-    errors += [["what came", f"{result.came:,.0f}", "", ""]]
+    errors += [["actual", f"{result.came:,.0f}", "", ""]]
     errors += [
         [
             result.fit.model if rule == "model" else rule,
@@ -207,7 +207,7 @@ def _rows(result: Backtest) -> tuple[list[list[str]], list[list[str]]]:
         ]
         for rule in RULES
     ]
-    tenths = [["tenth", "users", "what came", result.fit.model, *RULES[1:]]]
+    tenths = [["decile", "users", "actual", result.fit.model, *RULES[1:]]]
     tenths += [
         [
             str(number),
@@ -223,7 +223,8 @@ def _rows(result: Backtest) -> tuple[list[list[str]], list[list[str]]]:
 def _sentence(result: Backtest) -> str:
     return (
         f"{result.fit.model}, fitted to {result.fit.users:,} users as of"
-        f" {result.begins_after:%Y-%m-%d}, and what came until {result.ends:%Y-%m-%d}."
+        f" {result.begins_after:%Y-%m-%d}, compared with actual purchases until"
+        f" {result.ends:%Y-%m-%d}."
     )
 
 
@@ -287,8 +288,7 @@ def as_svg(result: Backtest) -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
         ' font-family="sans-serif" font-size="12" role="img">',
-        "<title>Purchases in 90 days by tenth of the users: what came and what was predicted"
-        "</title>",
+        "<title>Purchases in 90 days by decile of the users: actual and predicted</title>",
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
     ]
     for fifth in range(6):
@@ -315,7 +315,7 @@ def as_svg(result: Backtest) -> str:
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{COLOURS[rule]}"/>' for x, y in points
         ]
     legend = [
-        ("what came", "#c9ced6"),
+        ("actual", "#c9ced6"),
         *((result.fit.model if rule == "model" else rule, COLOURS[rule]) for rule in RULES),
     ]
     for number, (name, colour) in enumerate(legend):
@@ -326,7 +326,7 @@ def as_svg(result: Backtest) -> str:
         )
     lines.append(
         f'<text x="{(left + width - right) / 2:.0f}" y="{height - 12}" text-anchor="middle">'
-        "tenth of the users, by predicted purchases</text>"
+        "decile of the users, by predicted purchases</text>"
     )
     lines.append(
         f'<text transform="translate(14 {(top + height - bottom) / 2:.0f}) rotate(-90)"'

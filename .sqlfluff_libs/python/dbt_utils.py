@@ -1,4 +1,4 @@
-"""What the linter sees in the place of dbt_utils: SQL of the same shape."""
+"""For the linter: a stand-in for dbt_utils that returns SQL of the same form."""
 
 
 def generate_surrogate_key(field_list):

@@ -1,3 +1,3 @@
-"""What the linter sees in the place of dbt's flags."""
+"""For the linter: a stand-in for dbt's flags."""
 
 EMPTY = False

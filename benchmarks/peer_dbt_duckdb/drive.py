@@ -1,8 +1,8 @@
 """dbt-duckdb for the benchmark: one request per line of standard input, one answer per line.
 
-It runs with the Python of dbt-duckdb's own environment. A request is JSON: `do` is `full` or `day`,
-and `files` the folder of the Parquet files. The answer is what dbt says the model took, in seconds,
-and what `check`, a query, says of the table.
+Runs with the Python of dbt-duckdb's own environment. A request is JSON: `do` is `full` or `day`,
+`files` is the folder of the Parquet files, and `check` is a query. The answer has the seconds that
+dbt reports for the model, and the result of `check`.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from dbt.cli.main import dbtRunner
 
 
 def answer(request: dict) -> dict:
-    """Run the model, whole or by day."""
+    """Run the model, in full or for a day."""
     arguments = ["run", "--vars", json.dumps({"files": request["files"]}), "--log-level", "none"]
     if request["do"] == "full":
         Path(os.environ["BENCH_DUCKDB"]).unlink(missing_ok=True)
@@ -39,7 +39,7 @@ def answer(request: dict) -> dict:
 
 
 def main() -> None:
-    """Answer until the input ends. What dbt prints goes to standard error."""
+    """Answer until the input ends. The output of dbt goes to standard error."""
     for line in sys.stdin:
         with contextlib.redirect_stdout(sys.stderr):
             reply = answer(json.loads(line))

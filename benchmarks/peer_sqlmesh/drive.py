@@ -1,7 +1,7 @@
 """SQLMesh for the benchmark: one request per line of standard input, one answer per line.
 
-It runs with the Python of SQLMesh's own environment. A request is JSON: `do` is `full` or `day`,
-and `at` the moment at which SQLMesh believes to be. The answer is what SQLMesh took, in seconds:
+Runs with the Python of SQLMesh's own environment. A request is JSON: `do` is `full` or `day`, and
+`at` is the execution time for SQLMesh. The answer has the seconds that SQLMesh took for
 
     full   the first plan of an empty project, applied: the model with all its rows
     day    `sqlmesh run`: the days that have ended since
@@ -18,10 +18,10 @@ from sqlmesh.core.console import MarkdownConsole, set_console
 
 
 def answer(request: dict, state: dict) -> dict:
-    """Do what was asked; `state` keeps the context from one request to the next."""
+    """Execute a request; `state` keeps the context between requests."""
     if request["do"] == "full":
         state["context"] = Context(paths=[Path.cwd()])
-        # SQLMesh makes the tables of its state when it first looks at them.
+        # SQLMesh creates its state tables on first access.
         state["context"].state_sync.get_environments()
         began = time.perf_counter()
         state["context"].plan(
@@ -34,8 +34,8 @@ def answer(request: dict, state: dict) -> dict:
 
 
 def main() -> None:
-    """Answer until the input ends. What SQLMesh prints goes to standard error."""
-    # It says why something failed, which a program is not told.
+    """Answer until the input ends. The output of SQLMesh goes to standard error."""
+    # This console prints the reasons of failures.
     set_console(MarkdownConsole())
     state: dict = {}
     for line in sys.stdin:

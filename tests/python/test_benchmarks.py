@@ -126,7 +126,7 @@ def test_the_tables_show_what_was_measured(measured: dict[str, Any]) -> None:
     for question in questions.QUESTIONS:
         assert f"| {question.name} |" in text
     for line in text.splitlines():
-        if line.startswith(("| this project", "| by hand", "| stock", "| 5,000")):
+        if line.startswith(("| this project", "| hand-written", "| stock", "| 5,000")):
             cells = line.split("|")[2:4]
             assert all(cell.strip() != report.NOTHING for cell in cells), line
 
@@ -203,7 +203,7 @@ def test_another_table_stops_the_benchmark() -> None:
 def test_an_unknown_section_is_named() -> None:
     assert run.chosen_sections("") == list(run.SECTIONS)
     assert run.chosen_sections("questions,daily") == ["daily", "questions"]
-    with pytest.raises(SystemExit, match=r"'dayly' is no section: choose from full, daily"):
+    with pytest.raises(SystemExit, match=r"'dayly' is not a section: choose from full, daily"):
         run.chosen_sections("dayly")
 
 

@@ -247,7 +247,7 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{link}: no such heading"
 
 
-def test_every_layer_states_its_laws() -> None:
+def test_every_layer_states_its_conventions() -> None:
     layers = [folder for folder in (ROOT / "models").iterdir() if folder.is_dir()]
     layers = [folder for folder in layers if not folder.name.startswith("_")]
     layers += [ROOT / name for name in ("snapshots", "seeds", "macros", "tests")]
@@ -255,7 +255,7 @@ def test_every_layer_states_its_laws() -> None:
     for layer in layers:
         readme = layer / "README.md"
         assert readme.is_file(), f"{layer.name} has no README.md"
-        assert "| law | |" in readme.read_text(), f"{readme} states no law"
+        assert "| convention | |" in readme.read_text(), f"{readme} states no conventions"
 
 
 def test_named_commands_exist() -> None:

@@ -16,7 +16,7 @@ events as (
     {%- if is_incremental() %}
     where _loaded_at > (select max(_loaded_at) from {{ this }})
     {%- endif %}
-    -- An event that came again stands in two files.
+    -- An event that was sent again is in two files.
     qualify row_number() over (partition by event_id order by _loaded_at desc) = 1
 )
 

@@ -1,4 +1,4 @@
-{#- Rows of the future do not count, and without any row the newest one is of 1970. -#}
+{#- Rows in the future do not count. Without any row, the newest one is assumed to be from 1970. -#}
 {%- test expect_row_values_to_have_recent_data(model, column_name, datepart, interval, row_condition=none) -%}
     {%- set moment = dbt.cast(column_name, dbt.type_timestamp()) -%}
     {%- set now = dbt_expectations.wall_clock_now() -%}

@@ -1,4 +1,4 @@
-{#- With group_by, every group that exists is counted on its own; a group without rows is not seen. -#}
+{#- With group_by, each existing group is counted separately; groups without rows are not tested. -#}
 {%- test expect_table_row_count_to_be_between(
     model, min_value=none, max_value=none, group_by=none, row_condition=none, strictly=false
 ) -%}

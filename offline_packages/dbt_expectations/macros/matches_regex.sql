@@ -1,6 +1,5 @@
-{#- A condition: the regular expression is found in the value. PostgreSQL finds nothing in a null,
-    which is a failure; Spark does not know, which is none. So do the hub's package's expressions.
-    Quotes in the regular expression are doubled by the caller. -#}
+{#- A condition: the value matches the regular expression. As in the original package, a null fails on
+    PostgreSQL (false) and passes on Spark (null). The caller doubles quotes in the regular expression. -#}
 {%- macro matches_regex(value, regex, is_raw=false, flags='') -%}
     {{- return(adapter.dispatch('matches_regex', 'dbt_expectations')(value, regex, is_raw, flags)) -}}
 {%- endmacro -%}
@@ -18,7 +17,7 @@
 {%- macro spark__matches_regex(value, regex, is_raw, flags) -%}
     {%- if is_raw or flags -%}
         {%- do exceptions.warn(
-            "expect_column_values_to_match_regex: is_raw and flags have no meaning on Spark; write"
+            "expect_column_values_to_match_regex: is_raw and flags have no effect on Spark; write"
             ~ " flags into the regular expression: (?i)."
         ) -%}
     {%- endif -%}

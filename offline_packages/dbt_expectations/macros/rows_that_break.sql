@@ -1,4 +1,4 @@
-{#- The rows (of those that row_condition leaves) for which a condition is false; null is not false. -#}
+{#- The rows that match row_condition and for which the condition is false; null is not false. -#}
 {%- macro rows_that_break(model, condition, row_condition=none) %}
 select expression
 from (

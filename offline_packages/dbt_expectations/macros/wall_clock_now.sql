@@ -1,5 +1,5 @@
-{#- The time of day now, without a zone, in the zone of the variable that dbt_date asks for. A
-    database session is taken to be in UTC, as the hub's packages do. -#}
+{#- The current time as a timestamp without time zone, in the zone of the variable that dbt_date requires. Assumes
+    that the session is in UTC, like the original package. -#}
 {%- macro wall_clock_now() -%}
     {{- return(adapter.dispatch('wall_clock_now', 'dbt_expectations')()) -}}
 {%- endmacro -%}

@@ -1,4 +1,4 @@
-{#- A condition: the expression lies within the bounds that are given; at least one has to be. -#}
+{#- A condition: the expression is within the given bounds; at least one bound is required. -#}
 {%- macro within_bounds(test_name, expression, min_value, max_value, strictly) -%}
     {%- if min_value is none and max_value is none -%}
         {{ exceptions.raise_compiler_error(

@@ -1,4 +1,4 @@
-{#- A bound that is not given is not checked. A null is no failure. -#}
+{#- A missing bound is not checked. A null passes. -#}
 {%- test accepted_range(model, column_name, min_value=none, max_value=none, inclusive=true) -%}
     {%- set or_equal = '=' if inclusive else '' -%}
     {%- set bounds = [] -%}

@@ -1,4 +1,4 @@
-{#- On a column, the expression is what follows the column: `> 0`. A null is no failure. -#}
+{#- On a column, the expression follows the column name: `> 0`. A null passes. -#}
 {%- test expression_is_true(model, expression, column_name=none) -%}
     {%- set condition = expression if column_name is none else column_name ~ ' ' ~ expression -%}
 

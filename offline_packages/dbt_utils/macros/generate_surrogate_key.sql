@@ -1,5 +1,5 @@
-{#- One text key from several columns. The bytes must not change when the hub's package comes back:
-    every key of the warehouse is made here. -#}
+{#- One text key from several columns. It must be byte-identical to the original package, because every
+    surrogate key of the warehouse is computed here. -#}
 {%- macro generate_surrogate_key(field_list) -%}
     {%- if field_list is string or field_list is mapping or not field_list -%}
         {{ exceptions.raise_compiler_error(

@@ -1,6 +1,6 @@
-{#- Within a partition, ordered by its bounds, a range must end before the next one starts.
-    A null bound is a failure, except the upper bound's comparison with what follows the last range.
-    The names of the columns tell which of the two rules a stored row breaks. -#}
+{#- Within a partition, ordered by the bounds, a range must end before the next one starts. A null bound
+    fails, except that the upper bound of the last range is not compared with a next range.
+    The column names tell which of the two rules a stored row violates. -#}
 {%- test mutually_exclusive_ranges(
     model,
     lower_bound_column,
