@@ -255,7 +255,7 @@ def test_role_of_the_profile(tcp: dict[str, str]) -> None:
         "test",
         role="reader",
     )
-    with pytest.raises(WarehouseError, match="may not take on the role reader"):
+    with pytest.raises(WarehouseError, match="may not switch to the role reader"):
         connection.connect(where)
 
 

@@ -141,9 +141,9 @@ def test_a_run_that_was_cut_off_is_taken_further(built: Any, keeping: Path) -> N
         detach.detach(session, partition)
     # Killed here: the table stands alone.
     shown = call(built, keeping)
-    assert f"{partition.name} was detached by an earlier run" in shown.stdout
+    assert f"An earlier run detached {partition.name}" in shown.stdout
     applied = call(built, keeping, "--apply")
-    assert f"{partition.name} is dropped." in applied.stdout, applied.stderr
+    assert f"Dropped {partition.name}." in applied.stdout, applied.stderr
     with built.connect() as session:
         assert session.execute("select to_regclass(%s)", [partition.name]).fetchone() == (None,)
         assert session.execute(
@@ -297,9 +297,9 @@ def test_a_model_without_a_schema_of_its_own_has_the_log_of_all() -> None:
 
 def test_the_day_to_count_from_is_checked() -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
-    with pytest.raises(WarehouseError, match="lies in the future"):
+    with pytest.raises(WarehouseError, match="is in the future"):
         options.moment_of(tomorrow.isoformat())
-    with pytest.raises(WarehouseError, match="takes a day such as 2026-10-31, not 'soon'"):
+    with pytest.raises(WarehouseError, match="must be a date such as 2026-10-31, got 'soon'"):
         options.moment_of("soon")
     assert options.moment_of("2026-01-31").date().isoformat() == "2026-01-31"
 

@@ -162,7 +162,7 @@ def add_items(
         "items_of_unknown_products",
         "order_items",
         "product_id is no product's",
-        items.table(rows, orders, products)["order_item_id"].combine_chunks(),
+        items.table(rows, orders)["order_item_id"].combine_chunks(),
     )
 
     nowhere = len(orders) * 10 + 10_000_000 + np.arange(count)

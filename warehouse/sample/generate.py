@@ -60,7 +60,7 @@ def generate(plan: Plan, progress: Progress = lambda name, done, total: None) ->
         dirty.add_payments(plan, dirt, orders, len(payments), unreadable=output.is_text)
         dirty.add_sessions(plan, dirt, users, sessions)
         dirty.add_events(plan, dirt, users, total, unreadable=output.is_text)
-        _note_changed_rows(dirt, users, orders, items, products, repeats)
+        _note_changed_rows(dirt, users, orders, items, repeats)
 
         tables = _Tables(plan, output, dirt)
         tables.fixed("categories", categories, shown_from)
@@ -69,7 +69,7 @@ def generate(plan: Plan, progress: Progress = lambda name, done, total: None) ->
         tables.products(products)
         tables.users(users, sessions, repeats["users"])
         tables.orders(orders, repeats["orders"])
-        tables.items(items, orders, products, repeats["order_items"])
+        tables.items(items, orders, repeats["order_items"])
         tables.payments(payments, orders)
         tables.sessions(sessions)
         tables.events(sessions, orders, products, lambda done: progress("events", done, total))
@@ -81,7 +81,6 @@ def _note_changed_rows(
     users: people.Users,
     orders: shop.Orders,
     items: shop.Items,
-    products: shop.Products,
     repeats: dict[str, dirty.Repeats],
 ) -> None:
     """Add the kinds that are changed clean rows to the truth: repeated, late, with a bad e-mail."""
@@ -102,9 +101,7 @@ def _note_changed_rows(
     keys = {
         "users": lambda rows: columns.integers(rows + people.FIRST_USER),
         "orders": orders.key,
-        "order_items": lambda rows: items.table(rows, orders, products)[
-            "order_item_id"
-        ].combine_chunks(),
+        "order_items": lambda rows: items.table(rows, orders)["order_item_id"].combine_chunks(),
     }
     for name, chosen in repeats.items():
         dirt.note(f"{name}_twice", name, "the same row twice in one file", keys[name](chosen.exact))
@@ -207,7 +204,6 @@ class _Tables:
         self,
         items: shop.Items,
         orders: shop.Orders,
-        products: shop.Products,
         repeats: dirty.Repeats,
     ) -> None:
         late = (orders.visible_at > orders.ordered_at)[items.order]
@@ -215,7 +211,7 @@ class _Tables:
         for load in range(self.plan.loads):
             rows = np.flatnonzero(shows == load)
             rows = rows[np.argsort(late[rows], kind="stable")]
-            table = items.table(rows, orders, products)
+            table = items.table(rows, orders)
             self._finish(
                 "order_items",
                 load,

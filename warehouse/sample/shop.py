@@ -344,7 +344,7 @@ class Items:
     def __len__(self) -> int:
         return len(self.order)
 
-    def table(self, rows: np.ndarray, orders: Orders, products: Products) -> pa.Table:
+    def table(self, rows: np.ndarray, orders: Orders) -> pa.Table:
         """The rows of these lines."""
         product = columns.numbered(
             "SKU-",
