@@ -43,7 +43,7 @@ $(INSTALLED): $(VENV)/bin/python requirements/uv.txt requirements/warehouse.txt 
 
 .PHONY: setup
 setup: $(INSTALLED)  ## Install everything into .venv, and the dbt packages
-	@$(BIN)/python -m warehouse.packages
+	@$(BIN)/python -m warehouse.setup.packages
 
 .PHONY: lock
 lock: $(INSTALLED)  ## Resolve requirements/*.in into the locked files

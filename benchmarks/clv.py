@@ -33,7 +33,8 @@ import psutil
 import psycopg
 from dbt.cli.main import dbtRunner
 
-from warehouse import clv_data, contract
+from warehouse import contract
+from warehouse.dbt import compile_node
 from warehouse.load import target
 from warehouse.server import Server
 
@@ -159,7 +160,7 @@ def measure(server: Server, users: int, days: int) -> dict[str, float]:
         most, pairs = fill(session, users, days)
         add_parameters(session)
         dbt("run", "--select", models[0], as_of=DAY)
-        query = clv_data.compile_node(["--select", "user_clv"], {"as_of": str(DAY)}).compiled_code
+        query = compile_node(["--select", "user_clv"], {"as_of": str(DAY)}).compiled_code
         session.execute("checkpoint")
         scoring, _ = score(session, query, users, workers=1)
         # The processor time of workers is not part of the backend's.
@@ -230,7 +231,7 @@ def main() -> int:
             server.down()
     print(as_markdown(found))
     if arguments.write:
-        from warehouse.clv_backtest import write_between_marks
+        from warehouse.clv.backtest import write_between_marks
 
         write_between_marks(DOCUMENT, as_markdown(found), MARKS)
     allowed = LIMIT_SECONDS * max(arguments.users / LIMIT_USERS, 0.25)

@@ -1,1 +1,4 @@
-"""The Python package behind the `warehouse` command: a thin layer over PostgreSQL and dbt."""
+"""The `warehouse` command: a thin layer over PostgreSQL and dbt.
+
+Imports go downwards only; a test knows the floors.
+"""

@@ -1,17 +1,15 @@
-"""The `warehouse` command: the list of its commands, and what a person sees when one fails.
+"""The `warehouse` command: the list of its commands, and the message when one fails.
 
-The bigger commands live in modules of their own, which are imported only when they are called, so
-that `warehouse --help` answers at once.
+A command is imported only when it is called, so that `warehouse --help` answers at once.
 
-Exit codes: 0 done, 1 refused or failed (with a sentence), 2 wrong usage, 130 interrupted; a command
-may add its own. `WAREHOUSE_DEBUG=1` shows the traceback of a failure.
+Exit codes: 0 done, 1 refused or failed (with a message), 2 wrong usage, 130 interrupted; a command
+may add others. `WAREHOUSE_DEBUG=1` prints the traceback of a failure.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
-import importlib.util
 import os
 import shutil
 import sys
@@ -20,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from warehouse import console
 from warehouse.errors import WarehouseError
 
 DEBUG_VARIABLE = "WAREHOUSE_DEBUG"
@@ -27,8 +26,14 @@ DEBUG_VARIABLE = "WAREHOUSE_DEBUG"
 
 @dataclasses.dataclass(frozen=True)
 class Lazy:
-    """A command that lives elsewhere: `attribute` of `module` is its function, or a Typer with
-    commands below it; `help` is its line in the list."""
+    """A command in another module.
+
+    Attributes:
+        module: the module.
+        attribute: the name of its function, or of its Typer if it has subcommands.
+        help: its line in the list of commands.
+        settings: arguments for Typer.
+    """
 
     module: str
     attribute: str
@@ -36,19 +41,22 @@ class Lazy:
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-# Name -> where it lives; a command whose module does not exist is left out.
 LAZY = {
-    "sample": Lazy("warehouse.sample", "sample", "Write sample data, as files to load."),
-    "load": Lazy("warehouse.load", "load", "Load files or another database into the raw tables."),
+    "sample": Lazy("warehouse.sample.command", "sample", "Generate sample data, as files to load."),
+    "load": Lazy(
+        "warehouse.load.command", "load", "Load files or a source database into the raw tables."
+    ),
     "build": Lazy(
-        "warehouse.build",
+        "warehouse.build.command",
         "build",
         "Run dbt build, then list the marts.",
         {"context_settings": {"ignore_unknown_options": True, "allow_interspersed_args": False}},
     ),
-    "retain": Lazy("warehouse.retain", "retain", "Take away partitions that have expired."),
-    "clv": Lazy("warehouse.clv", "app", "Fit the predicted lifetime value, and check it."),
-    "marts": Lazy("warehouse.build", "marts", "List the marts and what they answer."),
+    "retain": Lazy("warehouse.retention.command", "retain", "Drop expired partitions."),
+    "clv": Lazy("warehouse.clv.command", "app", "Fit the predicted lifetime value, and test it."),
+    "marts": Lazy(
+        "warehouse.build.marts", "marts", "List the marts and the questions that they answer."
+    ),
 }
 
 
@@ -58,17 +66,14 @@ class _Commands(TyperGroup):
     resolving = False
 
     def list_commands(self, ctx: Any) -> list[str]:
-        lazy = [name for name, command in LAZY.items() if importlib.util.find_spec(command.module)]
-        return [*super().list_commands(ctx), *lazy]
+        return [*super().list_commands(ctx), *LAZY]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         lazy = LAZY.get(cmd_name)
         if lazy is None:
             return super().get_command(ctx, cmd_name)
-        if importlib.util.find_spec(lazy.module) is None:
-            return None
         if not self.resolving:
-            return TyperCommand(cmd_name, help=lazy.help)  # only its line in the list is wanted
+            return TyperCommand(cmd_name, help=lazy.help)  # for its line in the list
         target = getattr(importlib.import_module(lazy.module), lazy.attribute)
         if isinstance(target, typer.Typer):
             command: Any = typer.main.get_group(target)
@@ -83,8 +88,8 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            # Typer would say "Aborted" and hide it from main().
-            _say("Interrupted.", stderr=True)
+            # Typer would print "Aborted" and hide the interrupt from main().
+            console.say("Interrupted.", stderr=True)
             sys.exit(130)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -109,17 +114,11 @@ app = typer.Typer(
 )
 
 
-def _say(text: str, *, style: str | None = None, stderr: bool = False) -> None:
-    from rich.console import Console
-
-    Console(stderr=stderr, highlight=False, soft_wrap=True).print(text, style=style, markup=False)
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"warehouse {version('warehouse')}")
+        console.say(f"warehouse {version('warehouse')}")
         raise typer.Exit
 
 
@@ -134,62 +133,63 @@ def warehouse(
 ) -> None:
     """The analytics warehouse on PostgreSQL: its server, its loads and its builds.
 
-    Everything that dbt does is left to dbt: `dbt build`, `dbt test`, `dbt docs serve` work as
-    usual.
+    dbt works as usual beside it: `dbt build`, `dbt test`, `dbt docs serve`.
     """
 
 
 @app.command()
 def up() -> None:
-    """Start the embedded PostgreSQL; make it first when there is none.
+    """Start the embedded PostgreSQL; create it if it is missing.
 
-    It runs until `warehouse down`, listens on a Unix socket only, and keeps its data in
-    WAREHOUSE_HOME (default `.warehouse` in the project). Running it again is harmless; after a
-    crash or a reboot it repairs what was left behind. Its settings follow the machine's memory and
-    cores.
+    It runs until `warehouse down`, listens only on a Unix socket, and keeps its data in
+    WAREHOUSE_HOME (default `.warehouse` in the project). Does nothing if it is running; recovers
+    after a crash or a reboot. Its settings are sized from the machine's memory and cores.
 
-    WAREHOUSE_POSTGRES=16 makes a server of version 16 instead of 18 (existing data keep theirs).
-    WAREHOUSE_START_SECONDS is how long to wait for it (default 300).
+    WAREHOUSE_POSTGRES=16 creates version 16 instead of 18 (existing data keep their version).
+    WAREHOUSE_START_SECONDS is how long to wait for the server (default 300).
     """
-    from warehouse import connection
+    from warehouse.database.preflight import preflight
+    from warehouse.database.profile import settings
     from warehouse.server import Server
 
-    where = connection.settings()
+    where = settings()
     if not where.embedded:
-        connection.preflight(where)
-        _say(f"Your own server is used, nothing to start: {where.description}.")
+        preflight(where)
+        console.say(f"Using your own server, nothing to start: {where.description}.")
         return
     server = Server()
     started = server.up()
     status = server.status()
     assert status is not None
-    state = "is now running" if started else "is running already"
-    _say(f"PostgreSQL {status.version} {state}: {status.connection}")
+    state = "is now running" if started else "is already running"
+    console.say(f"PostgreSQL {status.version} {state}: {status.connection}")
 
 
 @app.command()
 def down() -> None:
     """Stop the embedded PostgreSQL.
 
-    Running statements are cancelled and rolled back; the data stay. It is no error when none runs.
+    Cancels running statements and rolls them back; keeps the data. Does nothing if the server is
+    not running.
     """
     from warehouse.server import Server
 
     if Server().down():
-        _say("The embedded server is stopped.")
+        console.say("Stopped the embedded server.")
     else:
-        _say("The embedded server was not running.")
+        console.say("The embedded server was not running.")
 
 
 @app.command()
 def status() -> None:
-    """Say where the database is, and how it is: version, size, uptime, connection string.
+    """Print where the database is, its version, size, uptime and connection string.
 
-    Exit code 1 when the embedded server does not run, or your own server does not answer.
+    Exit code 1 if the embedded server is not running, or your own server does not answer.
     """
-    from warehouse import connection
+    from warehouse.database.connection import connect
+    from warehouse.database.profile import settings
 
-    where = connection.settings()
+    where = settings()
     if where.embedded:
         from warehouse.server import Server
 
@@ -206,7 +206,7 @@ def status() -> None:
             "connection": found.connection,
         }
     else:
-        with connection.connect(where) as session:
+        with connect(where) as session:
             row = session.execute(
                 "select current_setting('server_version'), pg_database_size(current_database()),"
                 " extract(epoch from now() - pg_postmaster_start_time())::float8"
@@ -224,7 +224,7 @@ def status() -> None:
         }
     rows["chosen by"] = where.source
     for name, value in rows.items():
-        _say(f"{name:<11} {value}")
+        console.say(f"{name:<11} {value}")
 
 
 @app.command(
@@ -238,25 +238,27 @@ def status() -> None:
 def psql(
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(help="Passed to psql as they are: -c 'select 1', -f file.sql."),
+        typer.Argument(help="Passed to psql unchanged: -c 'select 1', -f file.sql."),
     ] = None,
 ) -> None:
-    """Open psql on the warehouse's database, starting the embedded server when needed.
+    """Open psql on the warehouse's database; starts the embedded server if needed.
 
-    Its exit code is psql's. With your own server the psql on your PATH is used when there is one.
+    The exit code is psql's. With your own server, it runs the psql on your PATH if there is one.
     """
-    from warehouse import connection
-    from warehouse.server import DEFAULT_VERSION, Server, programs
+    from warehouse.database.connection import child_environment, ensure_running
+    from warehouse.database.profile import settings
+    from warehouse.server import Server, programs
 
-    where = connection.settings()
+    where = settings()
     if where.embedded:
-        connection.ensure_running()
+        ensure_running()
         program = str(Server().bin / "psql")
     else:
-        program = shutil.which("psql") or str(programs(DEFAULT_VERSION) / "psql")
+        own = shutil.which("psql")
+        program = own or str(programs.folder_of(programs.DEFAULT_VERSION) / "psql")
     sys.stdout.flush()
-    # In our place, so that the terminal and its signals are psql's.
-    os.execve(program, ["psql", *(arguments or [])], connection.child_environment(where))  # noqa: S606
+    # psql replaces this process, so that it gets the terminal and its signals.
+    os.execve(program, ["psql", *(arguments or [])], child_environment(where))  # noqa: S606
 
 
 def _bytes(count: float) -> str:
@@ -275,27 +277,27 @@ def _duration(seconds: float) -> str:
 
 
 def main() -> None:
-    """The entry point: run the command, and turn what goes wrong into a line or two on stderr."""
+    """The entry point: run the command, and print errors as a line or two on stderr."""
     try:
         app(standalone_mode=True)
     except WarehouseError as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
-        _say(f"Error: {error}", style="red", stderr=True)
+        console.say(f"Error: {error}", style="red", stderr=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:  # before a command was chosen, or after it was done
-        _say("Interrupted.", stderr=True)
+    except KeyboardInterrupt:  # before or after the command ran
+        console.say("Interrupted.", stderr=True)
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of our output has gone, for example `| head`.
+        # The reader of our output has closed it, for example `| head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
-        _say(
+        console.say(
             f"This is a bug in warehouse: {type(error).__name__}: {error}\n"
-            f"Please report it with the traceback that {DEBUG_VARIABLE}=1 shows.",
+            f"Please report it with the traceback that {DEBUG_VARIABLE}=1 prints.",
             style="red",
             stderr=True,
         )

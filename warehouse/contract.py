@@ -1,4 +1,4 @@
-"""The source contract: which tables the application has, read from the dbt source file."""
+"""The source contract: the tables of the application, read from the dbt source file."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ TYPES = ("text", "numeric", "boolean", "date", "timestamptz", "jsonb")
 class Table:
     """One table of the contract.
 
-    `columns` maps each column of the application to its PostgreSQL type, the key among them, in
-    the order of the contract, without the two columns that the loader adds. `indexes` are the
-    columns that the models look rows up by.
-    `incremental_column` is the timestamp by which changes are found in a source database: null
-    when the table has none, and is then read whole.
+    Attributes:
+        name: the name of the table.
+        key: the column of the primary key.
+        columns: each column of the application and its PostgreSQL type, the key included, in the
+            order of the contract; without the two columns that the loader adds.
+        incremental_column: the timestamp that finds changes in a source database; None if there is
+            none, and every load reads the whole table.
+        indexes: the columns that the models look up rows by.
     """
 
     name: str
@@ -38,7 +41,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Contract:
-    """The tables by name, and the schema that holds them."""
+    """The tables by name, and their schema."""
 
     schema: str
     tables: dict[str, Table]
@@ -47,9 +50,11 @@ class Contract:
 def read(path: Path | None = None) -> Contract:
     """Read the contract.
 
-    Arguments: `path` of the YAML file, default the one in the project.
-    Raises WarehouseError that names the table and the entry when the file says something that
-    the loader cannot follow.
+    Args:
+        path: the YAML file; default that of the project.
+
+    Raises:
+        WarehouseError: the file has an error; names the table and the entry.
     """
     path = path or root() / FILE
     try:
@@ -85,7 +90,7 @@ def _table(entry: dict, path: Path) -> Table:
     for column, data_type in columns.items():
         if data_type not in TYPES:
             raise WarehouseError(
-                f"{path}: {name}.{column} has the type {data_type!r}; the loader knows "
+                f"{path}: {name}.{column} has the type {data_type!r}; the loader supports "
                 f"{', '.join(TYPES)}."
             )
     for column in (LOADED_AT, DELETED_AT):
@@ -101,7 +106,7 @@ def _table(entry: dict, path: Path) -> Table:
     for column in indexes:
         if column not in columns:
             raise WarehouseError(
-                f"{path}: config.meta.indexes of {name} must name columns of it; got {column!r}."
+                f"{path}: config.meta.indexes of {name} must be columns of it; got {column!r}."
             )
     incremental_column = _incremental_column(name, columns, meta, path)
     return Table(name, key, columns, incremental_column, tuple(indexes))

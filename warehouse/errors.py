@@ -1,12 +1,12 @@
-"""The one exception that a person sees."""
+"""The exception whose message the user sees."""
 
 from __future__ import annotations
 
 
 class WarehouseError(Exception):
-    """Something the user can act on; its message says what is wrong and what to do.
+    """An error that the user can fix; the message says what is wrong and what to do.
 
-    `exit_code` becomes the exit status of the command: 1 unless a caller can use another one.
+    `exit_code` becomes the exit status of the command: 1 unless a caller needs another one.
     """
 
     def __init__(self, message: str, *, exit_code: int = 1) -> None:

@@ -34,8 +34,8 @@ from rich.console import Console
 from rich.table import Table
 
 from warehouse import project
+from warehouse.dbt import COMMAND as DBT
 from warehouse.errors import WarehouseError
-from warehouse.packages import DBT
 from warehouse.server import Server
 
 NAMES = ("dbt_utils", "dbt_expectations", "dbt_date")

@@ -1,4 +1,4 @@
-"""Where things are: the dbt project and the folder in which the embedded server keeps its data."""
+"""The dbt project: its folder, its variables, and the folder of the embedded server."""
 
 from __future__ import annotations
 
@@ -13,26 +13,31 @@ HOME_VARIABLE = "WAREHOUSE_HOME"
 
 def root() -> Path:
     """The folder of the dbt project: the nearest one at or above the working directory that has
-    a `dbt_project.yml`, else the checkout that this package is installed from."""
+    a `dbt_project.yml`, else the checkout that this package is installed from.
+
+    Raises:
+        WarehouseError: there is none.
+    """
     for folder in (Path.cwd(), *Path.cwd().parents):
         if (folder / "dbt_project.yml").is_file():
             return folder
     checkout = Path(__file__).resolve().parent.parent
     if (checkout / "dbt_project.yml").is_file():
         return checkout
-    raise WarehouseError("No dbt_project.yml here or above: run this in the project's folder.")
+    raise WarehouseError(
+        "There is no dbt_project.yml here or above: run this in the project's folder."
+    )
 
 
 def home() -> Path:
-    """The folder of the embedded server: `WAREHOUSE_HOME`, read from the project's folder as
-    profiles.yml does, default `.warehouse`."""
+    """The folder of the embedded server: `WAREHOUSE_HOME`, relative to the project's folder as in
+    profiles.yml; default `.warehouse`."""
     named = os.environ.get(HOME_VARIABLE) or ".warehouse"
     return (root() / Path(named).expanduser()).resolve()
 
 
 def variable(name: str) -> Any:
-    """A variable of the project, as dbt_project.yml has it; one given to dbt by `--vars` is not
-    seen.
+    """A variable of the project, from dbt_project.yml; ignores `--vars` of dbt.
 
     Raises:
         WarehouseError: dbt_project.yml does not have it.

@@ -12,7 +12,10 @@ from typing import Any
 import dbt_project
 import pytest
 
-from warehouse import build, connection, lock
+from warehouse import options
+from warehouse.build import marts as listing
+from warehouse.database import build_lock as lock
+from warehouse.database import profile
 from warehouse.errors import WarehouseError
 
 pytestmark = pytest.mark.dbt
@@ -60,12 +63,14 @@ def test_a_failing_build_says_so(database: Any, tmp_path: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
-@pytest.mark.parametrize("given", [["--target", "prod"], ["--target=prod"], ["-t", "prod"]])
+@pytest.mark.parametrize(
+    "given", [["--target", "prod"], ["--target=prod"], ["-t", "prod"], ["-tprod"], ["-xt", "prod"]]
+)
 def test_the_target_of_dbt_is_the_target_of_the_command(
     given: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DBT_TARGET", "dev")
-    build.follow_options(["--select", "dim_time", *given])
+    options.follow_dbt(["--select", "dim_time", *given])
 
     assert os.environ["DBT_TARGET"] == "prod"
 
@@ -81,7 +86,7 @@ def test_what_dbt_does_not_know_is_named(built: Any, tmp_path: Path) -> None:
 
 def test_a_second_build_names_the_first_and_leaves(built: Any, tmp_path: Path) -> None:
     with dbt_project.environment(built.environment):
-        where = connection.settings()
+        where = profile.settings()
         with lock.build_lock(where, wait=False):
             answer = call(built, tmp_path, "build", "--select", "dim_time")
 
@@ -94,7 +99,7 @@ def test_a_second_build_names_the_first_and_leaves(built: Any, tmp_path: Path) -
 def test_targets_of_one_database_lock_what_they_share(built: Any) -> None:
     """dev and prod write the same schemas, ci has its own."""
     with dbt_project.environment(built.environment):
-        where = connection.settings()
+        where = profile.settings()
     of = {name: dataclasses.replace(where, target=name) for name in ("dev", "prod", "ci", "eve")}
     with lock.build_lock(of["dev"], wait=False), lock.build_lock(of["ci"], wait=False):
         with pytest.raises(WarehouseError), lock.build_lock(of["prod"], wait=False):
@@ -109,7 +114,7 @@ def test_a_second_build_can_wait(built: Any, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "warehouse.cli", "build", "--wait", "--select", "dim_time"]
     variables = {**os.environ, **built.environment, "DBT_TARGET_PATH": str(tmp_path / "target")}
     with dbt_project.environment(built.environment):
-        where = connection.settings()
+        where = profile.settings()
     with lock.build_lock(where, wait=False):
         waiting = subprocess.Popen(
             command,
@@ -130,12 +135,12 @@ def test_a_second_build_can_wait(built: Any, tmp_path: Path) -> None:
 
 def test_a_killed_build_gives_its_lock_back(built: Any, tmp_path: Path) -> None:
     with dbt_project.environment(built.environment):
-        where = connection.settings()
+        where = profile.settings()
     holder = subprocess.Popen(
         [
             *(sys.executable, "-c"),
-            "import time\nfrom warehouse import connection, lock\n"
-            "with lock.build_lock(connection.settings(), wait=False):\n"
+            "import time\nfrom warehouse.database import build_lock as lock, profile\n"
+            "with lock.build_lock(profile.settings(), wait=False):\n"
             "    print('held', flush=True)\n    time.sleep(600)",
         ],
         cwd=dbt_project.ROOT,
@@ -156,7 +161,7 @@ def test_a_killed_build_gives_its_lock_back(built: Any, tmp_path: Path) -> None:
 
 def test_every_mart_says_what_it_answers(built: Any, tmp_path: Path) -> None:
     assert call(built, tmp_path, "build", "--select", "dim_time").returncode == 0
-    marts = build.read_marts(tmp_path / "target" / "manifest.json")
+    marts = listing.read_marts(tmp_path / "target" / "manifest.json")
     folders = [
         path.stem
         for folder in ("marts", "reporting")
@@ -169,4 +174,4 @@ def test_every_mart_says_what_it_answers(built: Any, tmp_path: Path) -> None:
 
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
     with pytest.raises(WarehouseError, match=r"no manifest.json"):
-        build.read_marts(tmp_path / "manifest.json")
+        listing.read_marts(tmp_path / "manifest.json")

@@ -26,7 +26,11 @@ from scipy.special import hyp2f1
 from test_clv_fit import data_of
 from test_project import NO_TESTS, contents, row_versions
 
-from warehouse import clv_backtest, clv_data, clv_fit
+from warehouse import dbt
+from warehouse.clv import backtest as clv_backtest
+from warehouse.clv import chart
+from warehouse.clv import data as clv_data
+from warehouse.clv import fit as clv_fit
 from warehouse.errors import WarehouseError
 from warehouse.load import load_folder
 from warehouse.sample.command import make_plan
@@ -61,7 +65,7 @@ def compiling(database: Any) -> Callable[[list[str], dict[str, str]], Any]:
             results = dbt_project.run(database, "compile", *arguments[1:], **variables)
         else:
             results = dbt_project.run(database, "compile", options=arguments)
-        return clv_data.compiled(results)
+        return dbt.compiled(results)
 
     return compile_node
 
@@ -587,7 +591,7 @@ def test_the_tables_and_the_plot(backtest: clv_backtest.Backtest, tmp_path: Path
     for said in (f"{backtest.mean_absolute_error['model']:.4f}", f"{backtest.tenths[9].came:.3f}"):
         assert said in text and said in markdown
 
-    picture = ET.fromstring(clv_backtest.as_svg(backtest))  # noqa: S314 - we made it
+    picture = ET.fromstring(chart.as_svg(backtest))  # noqa: S314 - we made it
     space = "{http://www.w3.org/2000/svg}"
     assert len(picture.findall(f"{space}polyline")) == len(clv_backtest.RULES)
     assert len(picture.findall(f"{space}circle")) == 3 * clv_backtest.TENTHS

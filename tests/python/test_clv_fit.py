@@ -23,8 +23,9 @@ import numpy as np
 import oracle
 import pytest
 
-from warehouse import clv_data, clv_fit
-from warehouse.clv_fit import Purchases, Spending
+from warehouse.clv import data as clv_data
+from warehouse.clv import fit as clv_fit
+from warehouse.clv.fit import Purchases, Spending
 
 SHARED = dbt_project.ROOT.parent / "shared" / "data"
 real = [

@@ -15,8 +15,9 @@ import pytest
 from conftest import new_database
 from test_clv_fit import SHARED, real
 
-from warehouse import clv_data, clv_fit
-from warehouse.clv_fit import Purchases
+from warehouse import dbt
+from warehouse.clv import fit as clv_fit
+from warehouse.clv.fit import Purchases
 
 pytestmark = pytest.mark.dbt
 
@@ -62,7 +63,7 @@ class Scorer:
 
     def __init__(self, database: Any) -> None:
         results = dbt_project.run(database, "compile", options=("--inline", QUERY))
-        self.query = clv_data.compiled(results).compiled_code
+        self.query = dbt.compiled(results).compiled_code
         self.database = database
 
     def __call__(

@@ -20,8 +20,9 @@ import pytest
 from dbt.cli.main import dbtRunner
 from dbt_project import environment
 
-from warehouse import packages, parity
+from warehouse import dbt, parity
 from warehouse.errors import WarehouseError
+from warehouse.setup import packages
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND_INS = ROOT / "offline_packages"
@@ -203,7 +204,7 @@ def test_a_bad_argument_is_named(small_project, server, call, said):
 def test_dbt_has_nothing_to_complain_about(small_project, server):
     """No deprecation, no argument missing in the documentation or unknown, no `dbt deps` needed."""
     done = subprocess.run(
-        [*packages.DBT, "--no-use-colors", "--no-partial-parse", *PARSE],
+        [*dbt.COMMAND, "--no-use-colors", "--no-partial-parse", *PARSE],
         cwd=small_project,
         env=os.environ
         | parity.environment(server, "postgres")
@@ -294,7 +295,7 @@ def deps_that(monkeypatch, code: str) -> None:
         assert command[-3:-1] == ["deps", "--project-dir"]
         return genuine([sys.executable, "-c", code], **options)
 
-    monkeypatch.setattr(packages.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
 
 
 # What `dbt deps` does when all is well: other files than ours, and a lock.
@@ -315,8 +316,8 @@ def is_genuine(project: Path) -> bool:
 
 def test_without_a_hub_the_stand_ins_are_installed(project):
     assert packages.install(project) == (
-        "The dbt hub is out of reach (no connection): installed the stand-ins from "
-        "offline_packages/ instead; `make setup` tries again."
+        "The dbt hub is unreachable (no connection): installed the stand-ins from "
+        "offline_packages/ instead; `make setup` retries the hub."
     )
     for path in STAND_INS.rglob("*.sql"):
         copied = project / "dbt_packages" / path.relative_to(STAND_INS)
@@ -330,7 +331,7 @@ def test_a_second_time_nothing_is_copied_until_a_stand_in_changes(project):
     packages.install(project)
     copied = project / "dbt_packages/dbt_utils/macros/accepted_range.sql"
     before = copied.stat().st_ino
-    assert "the stand-ins from offline_packages/ stay" in packages.install(project)
+    assert "kept the stand-ins from offline_packages/" in packages.install(project)
     assert copied.stat().st_ino == before
 
     source = project / "offline_packages/dbt_utils/macros/accepted_range.sql"
@@ -352,7 +353,7 @@ def test_offline_asks_nobody(project, hub, monkeypatch):
     monkeypatch.setenv(packages.OFFLINE_VARIABLE, "1")
     deps_that(monkeypatch, "raise SystemExit('asked')")
     said = packages.install(project)
-    assert said.startswith("The dbt hub was not asked (WAREHOUSE_OFFLINE is set): installed")
+    assert said.startswith("Skipped the dbt hub (WAREHOUSE_OFFLINE is set): installed")
 
 
 def test_a_hub_that_is_there_wins_over_stand_ins(project, hub, monkeypatch):
@@ -368,7 +369,7 @@ def test_a_hub_that_is_there_wins_over_stand_ins(project, hub, monkeypatch):
     # Nothing changed: nobody is asked.
     deps_that(monkeypatch, "raise SystemExit('asked')")
     hub.answer = 503
-    assert packages.install(project) == "dbt packages from the hub: already there."
+    assert packages.install(project) == "dbt packages from the hub: already installed."
 
 
 def test_packages_of_the_hub_are_never_replaced_by_stand_ins(project, hub, monkeypatch):
@@ -418,7 +419,7 @@ def test_a_dbt_deps_that_hangs_is_ended(project, hub, monkeypatch):
     monkeypatch.setattr(packages, "INSTALL_SECONDS", 1)
     deps_that(monkeypatch, "import time; time.sleep(60)")
     started = time.monotonic()
-    assert "`dbt deps` was not done after 1 s" in packages.install(project)
+    assert "`dbt deps` did not finish within 1 s" in packages.install(project)
     assert time.monotonic() - started < 10
 
 
@@ -454,10 +455,10 @@ def test_an_unknown_name_and_a_closed_proxy_are_told_apart(project, monkeypatch)
     closed = os.environ[packages.HUB_VARIABLE]
     monkeypatch.setenv("HTTP_PROXY", closed)
     monkeypatch.setenv(packages.HUB_VARIABLE, "http://hub.invalid/")
-    assert "(the proxy does not let us through)" in packages.install(project)
+    assert "(refused by the proxy)" in packages.install(project)
     monkeypatch.delenv("HTTP_PROXY")
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    assert "(its name is not known here)" in packages.install(project)
+    assert "(DNS lookup failed)" in packages.install(project)
 
 
 def test_the_proxy_of_the_environment_is_asked(project, hub, monkeypatch):
@@ -470,7 +471,7 @@ def test_the_proxy_of_the_environment_is_asked(project, hub, monkeypatch):
 def test_a_package_without_a_stand_in_is_named(project):
     path = project / "packages.yml"
     path.write_text(path.read_text() + "  - package: somebody/some_package\n    version: 1.0.0\n")
-    with pytest.raises(WarehouseError, match=r"out of reach .* no stand-in for some_package"):
+    with pytest.raises(WarehouseError, match=r"unreachable .* no stand-in for some_package"):
         packages.install(project)
 
 
@@ -488,7 +489,7 @@ def test_a_missing_packages_file_is_named(project):
 
 
 def test_the_command_says_one_line_and_no_traceback(project):
-    command = [sys.executable, "-m", "warehouse.packages"]
+    command = [sys.executable, "-m", "warehouse.setup.packages"]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.count("\n"), done.stderr) == (0, 1, "")
 

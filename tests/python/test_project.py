@@ -16,7 +16,7 @@ import psycopg
 import pytest
 import yaml
 
-from warehouse.clv_data import compiled
+from warehouse.dbt import compiled
 
 pytestmark = pytest.mark.dbt
 

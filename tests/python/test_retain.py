@@ -20,8 +20,10 @@ import yaml
 from replay.workshop import copy_project
 from test_project import NO_TESTS, contents
 
-from warehouse import retain
+from warehouse import options
 from warehouse.errors import WarehouseError
+from warehouse.retention import archive, detach
+from warehouse.retention import policy as policies_of
 
 pytestmark = pytest.mark.dbt
 
@@ -130,18 +132,18 @@ def test_what_has_expired_goes_and_does_not_come_back(
 
 
 def test_a_run_that_was_cut_off_is_taken_further(built: Any, keeping: Path) -> None:
-    policy = retain.Policy(
+    policy = policies_of.Policy(
         "fct_user_events", "marts.fct_user_events", ("user_id", "date_key"), "observability", "1 d"
     )
     with built.connect() as session:
-        partition = retain.find_expired(session, policy, datetime.now(UTC))[0]
+        partition = policies_of.find_expired(session, policy, datetime.now(UTC))[0]
         session.commit()
-        retain.detach(session, partition)
+        detach.detach(session, partition)
     # Killed here: the table stands alone.
     shown = call(built, keeping)
-    assert f"{partition.name} was detached by an earlier run" in shown.stdout
+    assert f"An earlier run detached {partition.name}" in shown.stdout
     applied = call(built, keeping, "--apply")
-    assert f"{partition.name} is dropped." in applied.stdout, applied.stderr
+    assert f"Dropped {partition.name}." in applied.stdout, applied.stderr
     with built.connect() as session:
         assert session.execute("select to_regclass(%s)", [partition.name]).fetchone() == (None,)
         assert session.execute(
@@ -152,30 +154,30 @@ def test_a_run_that_was_cut_off_is_taken_further(built: Any, keeping: Path) -> N
 def test_a_reader_in_the_way_is_waited_for_and_then_named(
     built: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retain, "LOCK_TIMEOUT", "50ms")
-    policy = retain.Policy(
+    monkeypatch.setattr(detach, "LOCK_TIMEOUT", "50ms")
+    policy = policies_of.Policy(
         "fct_user_events", "marts.fct_user_events", ("user_id",), "observability", "1 days"
     )
     with built.connect() as session, built.connect() as reader:
-        (partition, *_) = retain.find_expired(session, policy, datetime.now(UTC))
+        (partition, *_) = policies_of.find_expired(session, policy, datetime.now(UTC))
         session.commit()
         before = session.execute("select count(*) from observability.key_changes").fetchone()
         session.commit()
         reader.execute("select count(*) from marts.fct_user_events")
-        with pytest.raises(WarehouseError, match="queries on fct_user_events hold it"):
-            retain.detach(session, partition)
+        with pytest.raises(WarehouseError, match="queries on fct_user_events lock it"):
+            detach.detach(session, partition)
         reader.commit()
         assert (
             session.execute("select count(*) from observability.key_changes").fetchone() == before
         )
         session.commit()
-        retain.detach(session, partition)
+        detach.detach(session, partition)
 
 
 def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) -> None:
     """And names may hold what needs quotes."""
     relation = f'"{database.name}"."my.marts"."all.facts"'
-    policy = retain.Policy("facts", relation, ("id",), "dev-1_observability", "1 month")
+    policy = policies_of.Policy("facts", relation, ("id",), "dev-1_observability", "1 month")
     names = ('partitions."of.""may"""', "partitions.of_june")
     with database.connect() as session:
         for statement in (
@@ -198,18 +200,18 @@ def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) ->
         ):
             session.execute(statement)
         session.commit()
-        expired = retain.find_expired(session, policy, datetime.now(UTC))
+        expired = policies_of.find_expired(session, policy, datetime.now(UTC))
         assert [partition.name for partition in expired] == [*names]
         session.commit()
         for partition in expired:
-            retain.detach(session, partition)
-        assert [*retain.find_unfinished(session, [policy])] == [*names]
+            detach.detach(session, partition)
+        assert [*policies_of.find_unfinished(session, [policy])] == [*names]
         session.commit()
 
-        retain.finish(session, names[0], policy, None)
+        archive.finish(session, names[0], policy, None)
         # What comes later fails, and undoes nothing of this.
         session.rollback()
-        retain.finish(session, names[1], policy, tmp_path)
+        archive.finish(session, names[1], policy, tmp_path)
         session.rollback()
         assert session.execute(
             "select partition_name, to_regclass(partition_name), exported_to is not null,"
@@ -223,10 +225,10 @@ def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) ->
         )
         session.execute("""insert into "my.marts"."all.facts" values (9, '2020-06-06')""")
         session.commit()
-        (late,) = retain.find_expired(session, policy, datetime.now(UTC))
+        (late,) = policies_of.find_expired(session, policy, datetime.now(UTC))
         session.commit()
-        retain.detach(session, late)
-        retain.finish(session, late.name, policy, tmp_path)
+        detach.detach(session, late)
+        archive.finish(session, late.name, policy, tmp_path)
         written = session.execute(
             'select exported_to from "dev-1_observability".expired_partitions'
             " where exported_to is not null order by detached_at"
@@ -239,11 +241,11 @@ def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) ->
 
 def test_readers_wait_for_no_scan(built: Any) -> None:
     """The rows are read before the lock that keeps readers out, and not again behind it."""
-    policy = retain.Policy(
+    policy = policies_of.Policy(
         "fct_user_events", "marts.fct_user_events", ("user_id",), "observability", "1 days"
     )
     with built.connect() as session:
-        (partition, *_) = retain.find_expired(session, policy, datetime.now(UTC))
+        (partition, *_) = policies_of.find_expired(session, policy, datetime.now(UTC))
         body = (
             "language plpgsql as $$ begin insert into public.seen"
             " select tg_event, coalesce(seq_scan, 0) + coalesce(idx_scan, 0)"
@@ -262,7 +264,7 @@ def test_readers_wait_for_no_scan(built: Any) -> None:
         ):
             session.execute(statement)
         session.commit()
-        retain.detach(session, partition)
+        detach.detach(session, partition)
         seen = dict(session.execute("select moment, scans from public.seen").fetchall())
     assert seen["ddl_command_start"] == seen["INSERT"] == 2
 
@@ -289,17 +291,17 @@ def test_a_model_without_a_schema_of_its_own_has_the_log_of_all() -> None:
 
     for prefix in ("", "alice_"):
         nodes = [node("plain", "analytics", None), node("fct", f"{prefix}marts", "marts")]
-        policies = retain.read_policies({"nodes": {each["name"]: each for each in nodes}})
+        policies = policies_of.read_policies({"nodes": {each["name"]: each for each in nodes}})
         assert [policy.observability for policy in policies] == [f"{prefix}observability"] * 2
 
 
 def test_the_day_to_count_from_is_checked() -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
-    with pytest.raises(WarehouseError, match="lies in the future"):
-        retain.moment_of(tomorrow.isoformat())
-    with pytest.raises(WarehouseError, match="takes a day such as 2026-10-31, not 'soon'"):
-        retain.moment_of("soon")
-    assert retain.moment_of("2026-01-31").date().isoformat() == "2026-01-31"
+    with pytest.raises(WarehouseError, match="is in the future"):
+        options.moment_of(tomorrow.isoformat())
+    with pytest.raises(WarehouseError, match="must be a date such as 2026-10-31, got 'soon'"):
+        options.moment_of("soon")
+    assert options.moment_of("2026-01-31").date().isoformat() == "2026-01-31"
 
 
 @pytest.mark.parametrize(
@@ -323,5 +325,5 @@ def test_the_day_to_count_from_is_checked() -> None:
 def test_a_policy_that_cannot_be_is_named(config: dict[str, Any], message: str) -> None:
     node = {"resource_type": "model", "name": "fct", "config": {"meta": {}, **config}}
     with pytest.raises(WarehouseError) as caught:
-        retain.read_policies({"nodes": {"model.fct": node}})
+        policies_of.read_policies({"nodes": {"model.fct": node}})
     assert message in str(caught.value)

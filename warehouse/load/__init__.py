@@ -1,8 +1,20 @@
-"""Loading files and source databases into the raw tables."""
+"""Load files and source databases into the raw tables.
 
-from warehouse.load.command import load
+command.py    `warehouse load`
+options.py    the options of a load
+files.py      load a folder of files
+database.py   load a source database
+formats/      CSV, JSON lines, Parquet
+stage.py      the temporary tables
+checks.py     reject what the raw table cannot hold
+upsert.py     write new and changed rows, mark deleted ones
+apply.py      checks, upsert and quarantine in one transaction
+target.py     the raw tables and the quarantine
+report.py     progress, warnings, counts
+"""
+
 from warehouse.load.database import load_database
 from warehouse.load.files import load_folder
 from warehouse.load.report import Reporter, TableSummary
 
-__all__ = ["Reporter", "TableSummary", "load", "load_database", "load_folder"]
+__all__ = ["Reporter", "TableSummary", "load_database", "load_folder"]

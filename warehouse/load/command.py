@@ -1,4 +1,4 @@
-"""The command `warehouse load`."""
+"""`warehouse load`."""
 
 from __future__ import annotations
 
@@ -7,40 +7,27 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.table import Table
 
+from warehouse import console
 from warehouse.errors import WarehouseError
 from warehouse.load.database import is_database, load_database
 from warehouse.load.files import load_folder
 from warehouse.load.report import Reporter, TableSummary
+from warehouse.options import refuse_unused
+
+MAX_DELETES = 50.0
+MAX_REJECTED = 10.0
+SCHEMA = "public"
+OVERLAP_HOURS = 24.0
 
 
 class ConsoleReporter(Reporter):
-    """Shows a bar per table while it loads, and notes and warnings as they come."""
+    """Shows a bar per table while it loads, and prints notes and warnings."""
 
     def __init__(self, *, quiet: bool) -> None:
         super().__init__()
         self._quiet = quiet
-        self._console = Console(stderr=True, highlight=False)
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[rows]}"),
-            TimeElapsedColumn(),
-            console=self._console,
-            disable=quiet or not self._console.is_terminal,
-        )
+        self._progress = console.progress(detail=True, hidden=quiet)
         self._task = None
         self._table = ""
 
@@ -54,21 +41,21 @@ class ConsoleReporter(Reporter):
     def note(self, message: str) -> None:
         super().note(message)
         if not self._quiet:
-            self._console.print(f"Note: {message}", markup=False)
+            console.say(f"Note: {message}", stderr=True)
 
     def warn(self, message: str) -> None:
         super().warn(message)
-        self._console.print(f"Warning: {message}", markup=False, style="yellow")
+        console.say(f"Warning: {message}", style="yellow", stderr=True)
 
     def start(self, table: str, total: int | None) -> None:
         self._table = table
-        self._task = self._progress.add_task(table, total=total, rows="")
+        self._task = self._progress.add_task(table, total=total, detail="")
 
     def advance(self, done: int, rows: int) -> None:
         task = self._progress.tasks[self._task]
         rate = rows / task.elapsed if task.elapsed else 0
         self._progress.update(
-            self._task, completed=done, rows=f"{rows:,} rows, {rate:,.0f} a second"
+            self._task, completed=done, detail=f"{rows:,} rows, {rate:,.0f} per second"
         )
 
     def step(self, what: str) -> None:
@@ -79,45 +66,50 @@ class ConsoleReporter(Reporter):
         self._progress.update(self._task, description=self._table, total=total, completed=total)
 
 
-def show(summaries: list[TableSummary], console: Console) -> None:
-    """Print the counts of the tables; columns that are zero everywhere are left out."""
+def show(summaries: list[TableSummary]) -> None:
+    """Print the counts of the tables; leave out columns that are zero for all of them."""
     names = ["read", "new", "changed", "unchanged", "rejected"]
     names += [
         name
         for name in ("superseded", "duplicates", "deleted")
         if any(getattr(summary, name) for summary in summaries)
     ]
-    # No frame and no wrapping, so that eight counts fit a terminal of 80 columns.
-    table = Table(box=None, pad_edge=False, collapse_padding=True)
-    table.add_column("table", no_wrap=True)
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    for summary in summaries:
-        counts = [f"{getattr(summary, name):,}" for name in names]
-        table.add_row(summary.table, *counts)
-    console.print(table)
-    console.print(f"Loaded in {sum(summary.seconds for summary in summaries):.1f} s.")
+    # Compact, so that eight counts fit a terminal of 80 columns.
+    console.show_table(
+        ("table", *names),
+        [
+            (summary.table, *(f"{getattr(summary, name):,}" for name in names))
+            for summary in summaries
+        ],
+        numbers=names,
+        compact=True,
+    )
+    console.say(f"Loaded in {sum(summary.seconds for summary in summaries):.1f} s.")
     if any(summary.rejected or summary.superseded for summary in summaries):
-        console.print("Rejected and superseded rows are in quarantine.rejected_rows.")
+        console.say("Rejected and superseded rows are in quarantine.rejected_rows.")
 
 
 def parse_time(text: str | None) -> datetime | None:
-    """The time of `--loaded-at`: ISO, UTC unless it names a zone."""
+    """The time of `--loaded-at`: an ISO timestamp, in UTC unless it names a zone."""
     if text is None:
         return None
     try:
         value = datetime.fromisoformat(text)
     except ValueError:
         raise WarehouseError(
-            f"--loaded-at {text!r} is no ISO timestamp; for example 2024-01-31T06:00:00Z."
+            f"--loaded-at must be an ISO timestamp such as 2024-01-31T06:00:00Z, got {text!r}."
         ) from None
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def percent(value: float, option: str) -> float:
-    """A percentage of an option, from 0 to 100."""
+    """A percentage in an option.
+
+    Raises:
+        WarehouseError: it is not from 0 to 100.
+    """
     if not 0 <= value <= 100:
-        raise WarehouseError(f"{option} {value:g} is no percentage from 0 to 100.")
+        raise WarehouseError(f"{option} must be a percentage from 0 to 100, got {value:g}.")
     return value
 
 
@@ -134,62 +126,84 @@ def load(
         bool,
         typer.Option(
             "--complete",
-            help="The source holds the whole table: rows missing from it get _deleted_at.",
+            help="The source has the whole table: set _deleted_at of rows that it lacks.",
         ),
     ] = False,
     loaded_at: Annotated[
         str | None,
-        typer.Option(
-            metavar="TIMESTAMP", help="Stamp the rows as if loaded then, for replaying history."
-        ),
+        typer.Option(metavar="TIMESTAMP", help="Stamp the rows with this time, to replay history."),
     ] = None,
     tables: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Load these tables only.")
+        str | None, typer.Option(metavar="A,B", help="Load only these tables.")
     ] = None,
     max_deletes: Annotated[
-        float,
+        float | None,
         typer.Option(
-            metavar="PERCENT", help="The share of a table's living rows that --complete may delete."
+            metavar="PERCENT",
+            help="With --complete: the share of a table's current rows that it may delete; default "
+            f"{MAX_DELETES:g}.",
         ),
-    ] = 50,
+    ] = None,
     max_rejected: Annotated[
         float,
         typer.Option(metavar="PERCENT", help="The share of a file's rows that may be unreadable."),
-    ] = 10,
+    ] = MAX_REJECTED,
     allow_empty: Annotated[
         bool,
-        typer.Option("--allow-empty", help="Let --complete take an empty file for an empty table."),
+        typer.Option(
+            "--allow-empty", help="With --complete: read an empty file as an empty table."
+        ),
     ] = False,
     schema: Annotated[
-        str, typer.Option(help="Source database: the schema that holds its tables.")
-    ] = "public",
+        str | None,
+        typer.Option(help=f"Source database: the schema of its tables; default {SCHEMA}."),
+    ] = None,
     overlap_hours: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="HOURS",
-            help="Source database: how far before the last change seen to read again.",
+            help="Source database: how far before the last change to read again; default "
+            f"{OVERLAP_HOURS:g}.",
         ),
-    ] = 24,
+    ] = None,
     from_start: Annotated[
         bool,
-        typer.Option("--from-start", help="Source database: read all rows, not only later ones."),
+        typer.Option("--from-start", help="Source database: read all rows, not only changed ones."),
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Say nothing but warnings and errors.")
-    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only warnings and errors.")] = False,
 ) -> None:
     """Load files or a source database into the raw tables.
 
-    Rows are upserted by the key of their table; rows that did not change are not rewritten; rows
-    that cannot be read go to quarantine.rejected_rows. Each table is loaded whole or not at all.
+    Upserts the rows by the key of their table, leaves unchanged rows untouched, and moves rows that
+    cannot be read to quarantine.rejected_rows. Each table is loaded completely or not at all.
     """
-    if overlap_hours < 0:
-        raise WarehouseError(f"--overlap-hours {overlap_hours:g} must not be negative.")
+    if not is_database(source):
+        refuse_unused(
+            {
+                "--schema": schema,
+                "--overlap-hours": overlap_hours,
+                "--from-start": from_start,
+            },
+            "with a source database (postgresql://...), not with a folder",
+        )
+    if not complete:
+        refuse_unused(
+            {"--max-deletes": max_deletes, "--allow-empty": allow_empty}, "with --complete"
+        )
+    for option, reads_all in (("--from-start", from_start), ("--complete", complete)):
+        if reads_all:
+            refuse_unused(
+                {"--overlap-hours": overlap_hours}, f"without {option}, which reads all rows"
+            )
+    if overlap_hours is not None and overlap_hours < 0:
+        raise WarehouseError(f"--overlap-hours must be 0 or more, got {overlap_hours:g}.")
     options = {
         "complete": complete,
         "loaded_at": parse_time(loaded_at),
         "tables": tuple(name.strip() for name in (tables or "").split(",") if name.strip()),
-        "max_deletes": percent(max_deletes, "--max-deletes"),
+        "max_deletes": percent(
+            MAX_DELETES if max_deletes is None else max_deletes, "--max-deletes"
+        ),
         "max_rejected": percent(max_rejected, "--max-rejected"),
         "allow_empty": allow_empty,
     }
@@ -197,8 +211,8 @@ def load(
         if is_database(source):
             summaries = load_database(
                 source,
-                schema=schema,
-                overlap_hours=overlap_hours,
+                schema=SCHEMA if schema is None else schema,
+                overlap_hours=OVERLAP_HOURS if overlap_hours is None else overlap_hours,
                 from_start=from_start,
                 report=report,
                 **options,
@@ -206,4 +220,4 @@ def load(
         else:
             summaries = load_folder(Path(source), report=report, **options)
     if not quiet:
-        show(summaries, Console(highlight=False))
+        show(summaries)

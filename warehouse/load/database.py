@@ -1,8 +1,8 @@
-"""Pulling the tables from a source database, by what changed since the last time.
+"""Load the tables of a source database: the rows that changed since the last load.
 
-Rows travel by `copy` from the source straight into the same waiting table that files use, and are
-applied in the same way. What was read last is kept in `raw._load_state`, in the transaction that
-writes the rows, so that a load that is interrupted goes on where it stopped.
+`copy` transfers the rows from the source to `incoming`, as with files, and the same code applies
+them. The transaction that writes the rows also stores the watermark in `raw._load_state`, so that
+an interrupted load continues where it stopped.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from psycopg import conninfo, sql
 from warehouse import contract as contracts
 from warehouse.contract import DELETED_AT, Contract, Table
 from warehouse.errors import WarehouseError
-from warehouse.load import incoming, target
-from warehouse.load.apply import Options, apply
-from warehouse.load.files import session
+from warehouse.load import stage, target
+from warehouse.load.apply import apply
+from warehouse.load.options import Options
 from warehouse.load.report import Reporter, TableSummary
 from warehouse.load.target import STATE, Target
 
@@ -31,13 +31,13 @@ _TIMES = ("timestamp with time zone", "timestamp without time zone", "date")
 
 
 def is_database(source: str) -> bool:
-    """Whether the source of a load is a database: an address, not a folder."""
+    """Whether the source of a load is a database, not a folder."""
     return source.startswith(SCHEMES)
 
 
 @dataclass(frozen=True)
 class _Source:
-    """A table of the source: its columns that the contract knows, and what to read of it."""
+    """A table of the source: its columns that are in the contract, and its time of change."""
 
     table: Table
     columns: list[str]
@@ -60,12 +60,23 @@ def load_database(
     report: Reporter | None = None,
     contract: Contract | None = None,
 ) -> list[TableSummary]:
-    """Pull the contract's tables from a database into the raw tables.
+    """Load the contract's tables from a database into the raw tables.
 
-    Arguments: `address` is a libpq URI; `schema` that holds the source's tables; `overlap_hours`
-    is how far before the last change seen to read again, for rows that were committed late;
-    `from_start` reads everything, as `complete` does; the others as in `load_folder`.
-    Returns the counts of each table. Raises WarehouseError; no message holds the password.
+    Args:
+        address: a libpq URI.
+        connection: to the warehouse, not in a transaction; default a new one, by the settings.
+        schema: the schema of the source's tables.
+        overlap_hours: hours before the watermark to read again, for rows that were committed late.
+        from_start: read all rows, as `complete` does.
+        report: receives progress and warnings.
+        contract: the tables; default those of the project.
+        complete, loaded_at, tables, max_deletes, max_rejected, allow_empty: as in `Options`.
+
+    Returns:
+        The counts of each table.
+
+    Raises:
+        WarehouseError: the load was refused, or failed; the message never has the password.
     """
     report = report or Reporter()
     contract = contract or contracts.read()
@@ -81,12 +92,12 @@ def load_database(
         now = source.execute("select now()").fetchone()[0]
         name = _name(source, schema)
         found = _find(source, schema, name, contract, options, report)
-        with session(connection) as connected:
+        with target.session(connection) as connected:
             target.create(connected, contract)
             _create_state(connected)
             targets = [target.check(connected, contract, each.table) for each in found]
             summaries = []
-            for each, fitting in zip(found, targets, strict=True):
+            for each, raw_table in zip(found, targets, strict=True):
                 since = None
                 if not (from_start or complete) and each.incremental_column:
                     since = _watermark(connected, name, each)
@@ -94,7 +105,16 @@ def load_database(
                     since -= timedelta(hours=overlap_hours)
                 summaries.append(
                     _pull(
-                        source, connected, schema, name, each, fitting, since, now, options, report
+                        source,
+                        connected,
+                        schema,
+                        name,
+                        each,
+                        raw_table,
+                        since,
+                        now,
+                        options,
+                        report,
                     )
                 )
             return summaries
@@ -102,7 +122,7 @@ def load_database(
 
 @contextmanager
 def _connected(address: str) -> Iterator[psycopg.Connection]:
-    """A connection to the source that only reads, from one snapshot, with times in UTC."""
+    """A read-only connection to the source: one snapshot, times in UTC."""
     parameters = _parameters(address)
     try:
         source = psycopg.connect(**parameters)
@@ -130,7 +150,7 @@ def _connected(address: str) -> Iterator[psycopg.Connection]:
 
 
 def _parameters(address: str) -> dict[str, str]:
-    """The libpq parameters of the address; its errors must not repeat a part of the password."""
+    """The libpq parameters of the address; errors must not show any part of the password."""
     try:
         authority = urlsplit(address).netloc
         if authority.count("@") > 1:
@@ -138,11 +158,11 @@ def _parameters(address: str) -> dict[str, str]:
         parameters = conninfo.conninfo_to_dict(address)
     except (psycopg.Error, ValueError):
         raise WarehouseError(
-            "The address of the source database cannot be read. Write it as "
+            "Cannot read the address of the source database. Write it as "
             "postgresql://user@host:5432/database, special characters of the password as %40 for "
-            "@, %3A for :, %2F for /; or leave the password to PGPASSWORD or ~/.pgpass."
+            "@, %3A for :, %2F for /; or set the password in PGPASSWORD or ~/.pgpass."
         ) from None
-    # PGPORT names the warehouse's own server, which is not this one.
+    # PGPORT is the port of the warehouse's server, not of the source.
     if parameters.get("host"):
         parameters.setdefault("port", "5432")
     parameters.setdefault("connect_timeout", "15")
@@ -157,7 +177,7 @@ def _hidden(message: str, parameters: dict[str, str]) -> str:
 
 
 def _name(source: psycopg.Connection, schema: str) -> str:
-    """What the state and the quarantine call this source: host, port, database and schema."""
+    """The name of the source in `raw._load_state` and in the quarantine."""
     info = source.info
     return f"postgresql://{info.host}:{info.port}/{info.dbname}/{schema}"
 
@@ -170,13 +190,8 @@ def _find(
     options: Options,
     report: Reporter,
 ) -> list[_Source]:
-    """The contract's tables that the source has; says what is missing."""
-    unknown = [table for table in options.tables if table not in contract.tables]
-    if unknown:
-        raise WarehouseError(
-            f"--tables: {', '.join(unknown)} is no table of the contract; allowed: "
-            f"{', '.join(contract.tables)}."
-        )
+    """The contract's tables in the source; reports what is missing."""
+    options.check_tables(contract)
     rows = source.execute(
         """
         select relation.relname, attribute.attname, format_type(attribute.atttypid, null)
@@ -216,12 +231,12 @@ def _find(
         if absent:
             report.warn(
                 f"{table.name}: the source has no {', '.join(absent)}; new rows get null there, "
-                "rows that exist keep what they have."
+                "existing rows keep their values."
             )
         column = table.incremental_column
         if column is None or columns.get(column) not in _TIMES:
             report.note(
-                f"{table.name} is read whole: it has no {column or 'column'} that is a time."
+                f"{table.name} is read completely: it has no timestamp {column or 'column'}."
             )
             column = None
         known = [each for each in (*table.columns, DELETED_AT) if each in columns]
@@ -247,7 +262,7 @@ def _create_state(connection: psycopg.Connection) -> None:
 
 
 def _watermark(connection: psycopg.Connection, name: str, each: _Source) -> datetime | None:
-    """The latest change that was read from this table; null when it was never read, or by another
+    """The latest change that was read from this table; None if it was never read, or by another
     column."""
     row = connection.execute(
         sql.SQL(
@@ -265,18 +280,18 @@ def _pull(
     schema: str,
     name: str,
     each: _Source,
-    fitting: Target,
+    raw_table: Target,
     since: datetime | None,
     now: datetime,
     options: Options,
     report: Reporter,
 ) -> TableSummary:
-    """Pull one table: the rows since then, those without a time of change, or all."""
+    """Load one table: the rows changed since then and those without a time of change, or all."""
     began = time.monotonic()
     table = each.table
     summary = TableSummary(table.name, [f"{name}/{table.name}"])
     report.start(table.name, None)
-    incoming.create(connection, each.columns)
+    stage.create(connection, each.columns)
     names = [sql.Identifier(column) for column in each.columns]
     query = sql.SQL("select {} from {}").format(
         sql.SQL(", ").join(sql.SQL("{}::text").format(column) for column in names),
@@ -298,7 +313,7 @@ def _pull(
             waiting += data
             size += len(data)
             if len(waiting) > 1 << 18:
-                rows += waiting.count(b"\n")  # one a row: those in a value are escaped
+                rows += waiting.count(b"\n")  # one per row: those in values are escaped
                 writing.write(bytes(waiting))
                 waiting.clear()
                 report.advance(size, rows)
@@ -308,7 +323,7 @@ def _pull(
     if options.complete and not options.allow_empty and not rows:
         raise WarehouseError(
             f"{summary.files[0]} is empty, and --complete would delete all of {table.name}. If "
-            "that is right, say --allow-empty. Nothing of the table was loaded."
+            "that is right, add --allow-empty. Nothing of the table was loaded."
         )
 
     def remember(stamp: datetime) -> None:
@@ -316,9 +331,16 @@ def _pull(
             _remember(connection, name, each, stamp, now)
 
     apply(
-        connection, fitting, each.columns, [rows], summary, options, report, before_commit=remember
+        connection,
+        raw_table,
+        each.columns,
+        [rows],
+        summary,
+        options,
+        report,
+        before_commit=remember,
     )
-    incoming.drop(connection)
+    stage.drop(connection)
     summary.seconds = time.monotonic() - began
     report.finish(summary)
     return summary
@@ -327,9 +349,9 @@ def _pull(
 def _remember(
     connection: psycopg.Connection, name: str, each: _Source, stamp: datetime, now: datetime
 ) -> None:
-    """Move the watermark to the latest change that was read; it never goes back.
+    """Advance the watermark to the latest change that was read; it never moves back.
 
-    A time in the future of the source would hide every change until then, so it counts as now.
+    A time in the future is stored as now: it would hide every change until then.
     """
     connection.execute(
         sql.SQL(

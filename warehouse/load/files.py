@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from warehouse import contract as contracts
 from warehouse.contract import DELETED_AT, LOADED_AT, Contract, Table
 from warehouse.errors import WarehouseError
-from warehouse.load import incoming, read_csv, read_jsonl, read_parquet, target
-from warehouse.load.apply import Options, apply
+from warehouse.load import stage, target
+from warehouse.load.apply import apply
+from warehouse.load.formats import csv, jsonl, parquet
+from warehouse.load.formats.opening import BROKEN, broken, open_bytes
+from warehouse.load.options import Options
 from warehouse.load.report import Reporter, TableSummary
 from warehouse.load.target import Target
 
@@ -25,13 +28,13 @@ FORMATS = {
     ".jsonl": "jsonl",
     ".jsonl.gz": "jsonl",
 }
-# What `warehouse sample` writes beside the tables.
+# Files of `warehouse sample` that are not tables.
 TRUTH = {"truth", "truth.json"}
 
 
 @dataclass
 class Part:
-    """One file of a table: where it is, its name in messages, and what it holds."""
+    """One file of a table: its path, its name in messages, and its columns."""
 
     path: Path
     name: str
@@ -54,7 +57,7 @@ class TableFiles:
 
 
 def split_name(path: Path) -> tuple[str, str] | None:
-    """The stem and the format of a data file, null for any other file."""
+    """The stem and the format of a data file; None for any other file."""
     name = path.name.lower()
     for extension in sorted(FORMATS, key=len, reverse=True):
         if name.endswith(extension):
@@ -63,28 +66,33 @@ def split_name(path: Path) -> tuple[str, str] | None:
 
 
 def discover(
-    folder: Path, contract: Contract, tables: tuple[str, ...], report: Reporter
+    folder: Path, contract: Contract, options: Options, report: Reporter
 ) -> list[TableFiles]:
-    """Find the tables' files in a folder and look at the beginning of each.
+    """Find the tables' files in a folder, and read the header of each.
 
-    Arguments: `tables` limits the load to these, all when empty.
-    Raises WarehouseError when a name, a header or an archive is wrong: nothing is loaded then.
+    Args:
+        folder: the folder.
+        contract: the tables by name.
+        options: the options of the load.
+        report: receives notes and warnings.
+
+    Raises:
+        WarehouseError: a name, a header or an archive is wrong; nothing has been loaded.
     """
-    if re.match("[a-z][a-z0-9+.-]*:/", str(folder), re.IGNORECASE):
+    address = re.match("([a-z][a-z0-9+.-]*):/", str(folder), re.IGNORECASE)
+    if address:
+        # The rest of the address may contain a password.
         raise WarehouseError(
-            f"{folder} is no folder, and the only source database is PostgreSQL: "
+            f"{address[1]}:// is not supported: a source database must be PostgreSQL, "
             "postgresql://user@host/database."
         )
     if not folder.exists():
-        raise WarehouseError(f"{folder} does not exist; give the folder that holds the files.")
+        raise WarehouseError(f"{folder} does not exist; pass the folder that contains the files.")
     if not folder.is_dir():
-        raise WarehouseError(f"{folder} is a file; give the folder that holds the files.")
+        raise WarehouseError(f"{folder} is a file; pass the folder that contains the files.")
     allowed = ", ".join(contract.tables)
-    unknown = [name for name in tables if name not in contract.tables]
-    if unknown:
-        raise WarehouseError(
-            f"--tables: {', '.join(unknown)} is no table of the contract; allowed: {allowed}."
-        )
+    tables = options.tables
+    options.check_tables(contract)
     found: dict[str, list[Part]] = {}
     claims: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
@@ -94,31 +102,31 @@ def discover(
             stem = path.name.lower()
             if stem not in contract.tables:
                 if path.name not in TRUTH:
-                    report.note(f"{path.name}/ is ignored: no table of that name.")
+                    report.note(f"Ignored {path.name}/: no table has this name.")
                 continue
             parts = _parts(path, folder, report)
             if not parts:
-                report.warn(f"{path.name}/ holds no data file: {stem} is not loaded.")
+                report.warn(f"{path.name}/ contains no data file: {stem} is not loaded.")
                 continue
         else:
             split = split_name(path)
             if split is None:
                 if path.name not in TRUTH:
-                    report.note(f"{path.name} is ignored: no data file ({', '.join(FORMATS)}).")
+                    report.note(f"Ignored {path.name}: not a data file ({', '.join(FORMATS)}).")
                 continue
             stem, kind = split
             if tables and stem not in tables and stem in contract.tables:
                 continue
             if stem not in contract.tables:
                 raise WarehouseError(
-                    f"{path.name}: {stem!r} is no table of the contract; allowed: {allowed}. "
-                    "Parts of a table go into a folder of its name. Nothing was loaded."
+                    f"{path.name}: {stem!r} is not a table of the contract; allowed: {allowed}. "
+                    "Put the parts of a table into a folder with its name. Nothing was loaded."
                 )
             parts = [Part(path, path.name, kind)]
         if stem in claims:
             raise WarehouseError(
-                f"{claims[stem]} and {path.name} both claim the table {stem}; keep one, or put "
-                f"them as parts into a folder {stem}/. Nothing was loaded."
+                f"{claims[stem]} and {path.name} are both for the table {stem}; keep one, or "
+                f"put them as parts into a folder {stem}/. Nothing was loaded."
             )
         claims[stem] = path.name
         found[stem] = parts
@@ -132,8 +140,8 @@ def discover(
     ]
     if not selected:
         raise WarehouseError(
-            f"{folder} holds no data file: name them after the tables ({allowed}), with one of "
-            f"the extensions {', '.join(FORMATS)}."
+            f"{folder} contains no data file: name them after the tables ({allowed}), with one "
+            f"of the extensions {', '.join(FORMATS)}."
         )
     for each in selected:
         _inspect(each, report)
@@ -148,14 +156,14 @@ def _parts(folder: Path, top: Path, report: Reporter) -> list[Part]:
         name = path.relative_to(top).as_posix()
         split = split_name(path)
         if split is None:
-            report.note(f"{name} is ignored: no data file ({', '.join(FORMATS)}).")
+            report.note(f"Ignored {name}: not a data file ({', '.join(FORMATS)}).")
         else:
             parts.append(Part(path, name, split[1]))
     return parts
 
 
 def _inspect(files: TableFiles, report: Reporter) -> None:
-    """Read each file's header, check it, and say what is odd about it."""
+    """Read and check each file's header; report what the load will ignore."""
     table = files.table
     known = {*table.columns, DELETED_AT}
     unknown: list[str] = []
@@ -173,7 +181,7 @@ def _inspect(files: TableFiles, report: Reporter) -> None:
         if table.key not in names and not (part.is_empty and part.format == "jsonl"):
             shown = ", ".join(names)[:200]
             hint = (
-                " Columns must be separated by commas."
+                " Separate columns by commas."
                 if part.format == "csv" and len(names) == 1 and any(c in names[0] for c in ";\t|")
                 else ""
             )
@@ -184,54 +192,53 @@ def _inspect(files: TableFiles, report: Reporter) -> None:
         part.columns = known.intersection(names)
         unknown += [n for n in names if n not in known and n != LOADED_AT and n not in unknown]
         if LOADED_AT in names:
-            report.note(f"{part.name}: the column {LOADED_AT} is ignored, the load sets it.")
+            report.note(f"{part.name}: ignored the column {LOADED_AT}, which the load sets.")
     full = [part for part in files.parts if part.columns and part.format != "jsonl"]
     for part in full[1:]:
         if part.columns != full[0].columns:
             differing = sorted(part.columns ^ full[0].columns)
             raise WarehouseError(
-                f"{full[0].name} and {part.name} do not have the same columns "
-                f"({', '.join(differing)}); parts of a table must. Nothing was loaded."
+                f"{full[0].name} and {part.name} have different columns ({', '.join(differing)}); "
+                "all parts of a table need the same. Nothing was loaded."
             )
     if unknown:
         report.warn(
-            f"{table.name}: columns that the contract does not know are ignored: "
-            f"{', '.join(unknown)}."
+            f"{table.name}: ignored columns that are not in the contract: {', '.join(unknown)}."
         )
 
 
 def _header(part: Part) -> list[str] | None:
-    """The names of a file's columns; null when it holds nothing at all."""
+    """The names of a file's columns; None if the file is empty."""
     if part.path.stat().st_size == 0:
         return None
     if part.format == "parquet":
-        names, rows = read_parquet.columns(part.path)
+        names, rows = parquet.columns(part.path)
         part.is_empty = rows == 0
         return [name.strip().lower() for name in names]
     if part.format == "jsonl":
-        found, some = read_jsonl.sample(part.path)
+        found, some = jsonl.sample(part.path)
         part.is_empty = not some
         return sorted(found)
     try:
-        with read_csv.open_bytes(part.path) as stream:
-            names = read_csv.header(stream)
-            part.is_empty = names is None or next(read_csv.records(stream), None) is None
+        with open_bytes(part.path) as stream:
+            names = csv.header(stream)
+            part.is_empty = names is None or next(csv.records(stream), None) is None
             return names
     except UnicodeDecodeError:
         raise WarehouseError(
             f"{part.name} is not UTF-8 text; convert it first, for example with "
             "iconv -f LATIN1 -t UTF-8. Nothing was loaded."
         ) from None
-    except read_csv.BadHeader as error:
+    except csv.BadHeader as error:
         raise WarehouseError(
-            f"{part.name}: the header cannot be read: {error}. Nothing was loaded."
+            f"{part.name}: cannot read the header: {error}. Nothing was loaded."
         ) from None
-    except read_csv.BROKEN as error:
-        raise read_csv.broken(part.path, error) from None
+    except BROKEN as error:
+        raise broken(part.path, error) from None
 
 
 def check_empty(files: list[TableFiles], options: Options, report: Reporter) -> None:
-    """Warn of files without rows; refuse to take an empty table for a complete one."""
+    """Warn of files without rows; with --complete, refuse a table without rows."""
     for each in files:
         for part in each.parts:
             if part.is_empty:
@@ -239,7 +246,7 @@ def check_empty(files: list[TableFiles], options: Options, report: Reporter) -> 
         if options.complete and not options.allow_empty and all(p.is_empty for p in each.parts):
             raise WarehouseError(
                 f"{each.parts[0].name} is empty, and --complete would delete all of "
-                f"{each.table.name}. If that is right, say --allow-empty. Nothing was loaded."
+                f"{each.table.name}. If that is right, add --allow-empty. Nothing was loaded."
             )
 
 
@@ -256,15 +263,21 @@ def load_folder(
     report: Reporter | None = None,
     contract: Contract | None = None,
 ) -> list[TableSummary]:
-    """Load the files of a folder into the raw tables; each table is loaded whole or not at all.
+    """Load the files of a folder into the raw tables, each table completely or not at all.
 
-    Arguments: see `warehouse load --help`; `connection` to the warehouse, by default that of the
-    settings (it must not be in a transaction); `report` is told of progress and warnings;
-    `contract`, by default the project's.
-    Returns the counts of each table. Raises WarehouseError.
+    Args:
+        folder: the folder.
+        connection: to the warehouse, not in a transaction; default a new one, by the settings.
+        report: receives progress and warnings.
+        contract: the tables; default those of the project.
+        complete, loaded_at, tables, max_deletes, max_rejected, allow_empty: as in `Options`.
+
+    Returns:
+        The counts of each table.
+
+    Raises:
+        WarehouseError: the load was refused, or failed.
     """
-    from warehouse import contract as contracts
-
     report = report or Reporter()
     contract = contract or contracts.read()
     options = Options(
@@ -275,45 +288,21 @@ def load_folder(
         max_rejected=max_rejected,
         allow_empty=allow_empty,
     )
-    files = discover(Path(folder), contract, options.tables, report)
+    files = discover(Path(folder), contract, options, report)
     check_empty(files, options, report)
-    with session(connection) as connected:
+    with target.session(connection) as connected:
         target.create(connected, contract)
         targets = [target.check(connected, contract, each.table) for each in files]
         return [
-            _load_table(connected, each, fitting, options, report)
-            for each, fitting in zip(files, targets, strict=True)
+            _load_table(connected, each, raw_table, options, report)
+            for each, raw_table in zip(files, targets, strict=True)
         ]
-
-
-@contextmanager
-def session(connection: psycopg.Connection | None):
-    """The load's connection, in autocommit; errors of PostgreSQL become WarehouseError."""
-    own = None
-    if connection is None:
-        from warehouse.connection import connect
-
-        own = connection = connect()
-    before = connection.autocommit
-    try:
-        connection.autocommit = True
-        target.prepare_session(connection)
-        yield connection
-    except psycopg.Error as error:
-        shown = error.diag.message_primary or str(error).strip().splitlines()[0]
-        raise WarehouseError(f"PostgreSQL refused the load: {shown}") from error
-    finally:
-        if not connection.closed:
-            incoming.drop(connection)
-            connection.autocommit = before
-        if own:
-            own.close()
 
 
 def _load_table(
     connection: psycopg.Connection,
     files: TableFiles,
-    fitting: Target,
+    raw_table: Target,
     options: Options,
     report: Reporter,
 ) -> TableSummary:
@@ -326,14 +315,14 @@ def _load_table(
     if missing and any(read):
         report.warn(
             f"{table.name}: the file has no {', '.join(missing)}; new rows get null there, "
-            "rows that exist keep what they have."
+            "existing rows keep their values."
         )
 
     def find_texts() -> None:
         _find_texts(connection, files)
 
-    apply(connection, fitting, columns, read, summary, options, report, find_texts=find_texts)
-    incoming.drop(connection)
+    apply(connection, raw_table, columns, read, summary, options, report, find_texts=find_texts)
+    stage.drop(connection)
     summary.seconds = time.monotonic() - began
     report.finish(summary)
     return summary
@@ -350,30 +339,30 @@ def _stage(
     def advance(part_done: int, part_rows: int) -> None:
         report.advance(done + part_done, rows + part_rows)
 
-    jsonl = [part for part in files.parts if part.format == "jsonl"]
+    lines = [part for part in files.parts if part.format == "jsonl"]
     unseen = {*table.columns, DELETED_AT} - set(columns)
-    incoming.create(connection, columns)
-    if jsonl:
-        read_jsonl.create_lines(connection)
+    stage.create(connection, columns)
+    if lines:
+        jsonl.create_lines(connection)
     read: list[int] = []
     for number, part in enumerate(files.parts):
         if part.is_empty:
             count = 0
         elif part.format == "jsonl":
-            count = read_jsonl.stage(connection, part.path, number, unseen, advance)
+            count = jsonl.stage(connection, part.path, number, unseen, advance)
         else:
-            reader = read_csv if part.format == "csv" else read_parquet
+            reader = csv if part.format == "csv" else parquet
             wanted = [name for name in columns if name in part.columns]
 
             def write(number: int = number, wanted: list[str] = wanted):
-                return incoming.writer(connection, number, wanted)
+                return stage.writer(connection, number, wanted)
 
             count = reader.stage(part.path, wanted, write, advance)
         read.append(count)
         done += part.path.stat().st_size
         rows += count
         report.advance(done, rows)
-    if jsonl:
+    if lines:
         late = [c for c in (*table.columns, DELETED_AT) if c not in columns and c not in unseen]
         for name in late:
             connection.execute(
@@ -384,26 +373,26 @@ def _stage(
         columns = [c for c in (*table.columns, DELETED_AT) if c in columns or c in late]
         types = {**table.columns, DELETED_AT: "timestamptz"}
         report.step("reading JSON")
-        read_jsonl.unfold(connection, {name: types[name] for name in columns})
+        jsonl.unfold(connection, {name: types[name] for name in columns})
     return columns, read
 
 
 def _find_texts(connection: psycopg.Connection, files: TableFiles) -> None:
-    """Give the rejected rows the line and the text that they have in their file."""
+    """Add the line and the text in the file to the rejected rows."""
     connection.execute("create temporary table texts (n bigint, line bigint, row_text text)")
     for number, part in enumerate(files.parts):
-        first = number << incoming.ROW_BITS
+        first = number << stage.ROW_BITS
         rows = connection.execute(
             """
             select n - %s from pg_temp.rejects
             where kind <> 'duplicate' and n > %s and n < %s
             """,
-            (first, first, (number + 1) << incoming.ROW_BITS),
+            (first, first, (number + 1) << stage.ROW_BITS),
         ).fetchall()
         if not rows or part.format != "csv":
             continue
         with connection.cursor().copy("copy pg_temp.texts from stdin") as copy:
-            for row, line, text in read_csv.row_texts(part.path, {row for (row,) in rows}):
+            for row, line, text in csv.row_texts(part.path, {row for (row,) in rows}):
                 copy.write_row((first + row, line, text))
     if any(part.format == "jsonl" for part in files.parts):
         connection.execute(
@@ -422,9 +411,9 @@ def _find_texts(connection: psycopg.Connection, files: TableFiles) -> None:
         where texts.n = rejects.n
         """
     )
-    # In a file without line numbers of its own, the row's number is that of its line.
+    # In formats other than CSV, the number of the row is the line number.
     connection.execute(
         "update pg_temp.rejects set line = n & %s where line is null",
-        ((1 << incoming.ROW_BITS) - 1,),
+        ((1 << stage.ROW_BITS) - 1,),
     )
     connection.execute("drop table pg_temp.texts")

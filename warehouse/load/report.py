@@ -1,4 +1,4 @@
-"""What a load says: its progress, its warnings and the counts of each table."""
+"""What a load reports: its progress, its warnings and the counts of each table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class TableSummary:
 
     Every row that was read is in exactly one of the counts:
     read = new + changed + unchanged + rejected + superseded + duplicates.
-    `deleted` counts rows that the load did not find and marked (`--complete`).
+    `deleted` counts the rows that `--complete` marked because the source lacks them.
     """
 
     table: str
@@ -30,28 +30,28 @@ class TableSummary:
 
 
 class Reporter:
-    """Collects what is said; the command's reporter also shows it."""
+    """Collects notes and warnings; the reporter of the command also prints them."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.warnings: list[str] = []
 
     def note(self, message: str) -> None:
-        """Something good to know: nothing needs to be done."""
+        """Add a note: no action is needed."""
         self.notes.append(message)
 
     def warn(self, message: str) -> None:
-        """Something that may need a look: the load goes on."""
+        """Add a warning: it may need attention, but the load continues."""
         self.warnings.append(message)
 
     def start(self, table: str, total: int | None) -> None:
-        """A table begins; `total` is its size in bytes, null when unknown."""
+        """The load of a table starts; `total` is its size in bytes, None if unknown."""
 
     def advance(self, done: int, rows: int) -> None:
-        """`done` bytes of the table and `rows` of its rows are read so far."""
+        """So far, `done` bytes and `rows` rows of the table have been read."""
 
     def step(self, what: str) -> None:
-        """The table's rows are read and the next step is `what`."""
+        """The rows have been read; the next step is `what`."""
 
     def finish(self, summary: TableSummary) -> None:
-        """The table is loaded."""
+        """The table has been loaded."""

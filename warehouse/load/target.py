@@ -1,22 +1,25 @@
-"""The warehouse's side: the raw tables, the quarantine, and the rules that they keep."""
+"""The warehouse's side of a load: the session, the raw tables, the quarantine."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from warehouse.contract import DELETED_AT, LOADED_AT, Contract, Table
+from warehouse.database.connection import connect
 from warehouse.errors import WarehouseError
+from warehouse.load import stage
 from warehouse.load.report import Reporter
 
 QUARANTINE = sql.Identifier("quarantine", "rejected_rows")
 STATE = sql.Identifier("raw", "_load_state")
 
-# What may stand in an existing table for a type of the contract. Keys may be of any type that
-# staging can cast to text; everything else must hold the value exactly.
+# The types that an existing table may have for a type of the contract: for text, any type of a key
+# that staging can cast to text; for the others, types that store the value exactly.
 _COMPATIBLE = {
     "text": (
         "text", "character varying", "character", "citext", "uuid",
@@ -32,7 +35,7 @@ _COMPATIBLE = {
 
 @dataclass(frozen=True)
 class Target:
-    """A raw table as it stands in the warehouse: its contract and the types of its columns."""
+    """A raw table in the warehouse: its contract and the types of its columns."""
 
     table: Table
     schema: str
@@ -43,9 +46,9 @@ class Target:
         return sql.Identifier(self.schema, self.table.name)
 
 
-def prepare_session(connection: psycopg.Connection) -> None:
-    """Settings of the load's session: it reads times as UTC, dates as ISO and backslashes as
-    themselves, whatever the server's defaults are."""
+def _prepare(connection: psycopg.Connection) -> None:
+    """Set up the load's session, whatever the server's defaults are: times in UTC, dates in ISO,
+    literal backslashes, enough memory."""
     for name, value in (
         ("timezone", "UTC"),
         ("datestyle", "ISO, YMD"),
@@ -54,7 +57,7 @@ def prepare_session(connection: psycopg.Connection) -> None:
     ):
         connection.execute("select set_config(%s, %s, false)", (name, value))
     for name, least in (("work_mem", "64MB"), ("temp_buffers", "64MB")):
-        # A session that has used temporary tables already keeps its temp_buffers.
+        # A session that has used temporary tables cannot change temp_buffers.
         with suppress(psycopg.errors.InvalidParameterValue):
             connection.execute(
                 """
@@ -65,10 +68,36 @@ def prepare_session(connection: psycopg.Connection) -> None:
             )
 
 
+@contextmanager
+def session(connection: psycopg.Connection | None) -> Iterator[psycopg.Connection]:
+    """The load's connection, in autocommit; turns errors of PostgreSQL into WarehouseError.
+
+    Args:
+        connection: the connection to use, not in a transaction; None opens one, by the settings.
+    """
+    own = None
+    if connection is None:
+        own = connection = connect()
+    before = connection.autocommit
+    try:
+        connection.autocommit = True
+        _prepare(connection)
+        yield connection
+    except psycopg.Error as error:
+        shown = error.diag.message_primary or str(error).strip().splitlines()[0]
+        raise WarehouseError(f"PostgreSQL refused the load: {shown}") from error
+    finally:
+        if not connection.closed:
+            stage.drop(connection)
+            connection.autocommit = before
+        if own:
+            own.close()
+
+
 def create(connection: psycopg.Connection, contract: Contract) -> None:
-    """Create the schemas, the contract's tables and the quarantine where they are missing."""
+    """Create the schemas, the contract's tables and the quarantine if they are missing."""
     with connection.transaction():
-        # `if not exists` of two sessions at once can still collide.
+        # Two sessions that create the same table at once can fail, even with `if not exists`.
         connection.execute("select pg_advisory_xact_lock(hashtext('warehouse load: create'))")
         for schema in (contract.schema, "quarantine"):
             connection.execute(
@@ -93,7 +122,7 @@ def create(connection: psycopg.Connection, contract: Contract) -> None:
                 """
             ).format(QUARANTINE)
         )
-        # A hash, because a row can be longer than an index entry may be.
+        # Hashes, because a row can be longer than the limit of an index entry.
         connection.execute(
             sql.SQL(
                 """
@@ -132,9 +161,10 @@ def _create_table(connection: psycopg.Connection, schema: str, table: Table) -> 
 
 
 def check(connection: psycopg.Connection, contract: Contract, table: Table) -> Target:
-    """Check that the raw table fits the contract, and give it its indexes.
+    """Check that the raw table fits the contract, and create its indexes.
 
-    Raises WarehouseError that names the column and the statement that helps.
+    Raises:
+        WarehouseError: it does not; names the column and the statement that helps.
     """
     shown = f"{contract.schema}.{table.name}"
     kind = connection.execute(
@@ -146,7 +176,7 @@ def check(connection: psycopg.Connection, contract: Contract, table: Table) -> T
     ).fetchone()[0]
     if kind not in ("r", "p"):
         raise WarehouseError(
-            f"{shown} is not a table, so nothing can be loaded into it; rename or drop it."
+            f"{shown} is not a table; rename or drop it, and the load creates the table."
         )
     rows = connection.execute(
         """
@@ -166,12 +196,12 @@ def check(connection: psycopg.Connection, contract: Contract, table: Table) -> T
     for column, data_type in expected.items():
         if column not in plain:
             raise WarehouseError(
-                f"{shown} has no column {column}, which the contract names. Add it: "
+                f"{shown} has no column {column}, which is in the contract. Add it: "
                 f"alter table {shown} add column {column} {data_type};"
             )
         if plain[column] not in _COMPATIBLE[data_type]:
             raise WarehouseError(
-                f"{shown}.{column} is of type {full[column]}, but the contract says {data_type} "
+                f"{shown}.{column} has the type {full[column]}, but the contract says {data_type} "
                 f"(allowed: {', '.join(_COMPATIBLE[data_type])})."
             )
     _check_key(connection, contract.schema, table)
@@ -198,7 +228,7 @@ def _check_key(connection: psycopg.Connection, schema: str, table: Table) -> Non
     if not unique:
         shown = f"{schema}.{table.name}"
         raise WarehouseError(
-            f"{shown} has no primary key on {table.key}, by which rows are upserted. Add it: "
+            f"{shown} has no primary key on {table.key}, which the load needs. Add it: "
             f"alter table {shown} add primary key ({table.key});"
         )
 
@@ -231,9 +261,9 @@ def _create_indexes(connection: psycopg.Connection, schema: str, table: Table) -
 
 
 def lock(connection: psycopg.Connection, target: Target, report: Reporter) -> None:
-    """Wait until this transaction is the only load of the table; other sessions go on.
+    """Wait until no other load writes the table; other sessions are not blocked.
 
-    An advisory lock, because a lock of the table would also wait for autovacuum.
+    Takes an advisory lock, because a lock of the table would also wait for autovacuum.
     """
     arguments = (f"warehouse load: {target.schema}.{target.table.name}",)
     free = connection.execute(

@@ -9,7 +9,7 @@ TIMESTAMP = pa.timestamp("us", tz="UTC")
 MONEY = pa.decimal128(14, 2)
 
 _HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), "u1").reshape(256, 2)
-# where the 32 digits of a UUID stand between its hyphens
+# the places of the 32 digits of a UUID between its hyphens
 _UUID_PLACES = np.array(
     [i for i, c in enumerate("x" * 8 + ("-" + "x" * 4) * 3 + "-" + "x" * 12) if c == "x"]
 )
@@ -87,7 +87,7 @@ def times(moments: np.ndarray, *, missing: np.ndarray | None = None) -> pa.Array
 
 
 def pick(indices: np.ndarray, pool: pa.Array | list[str]) -> pa.DictionaryArray:
-    """Values of a small pool, by index; null where the index is below zero."""
+    """Values of a small pool, by index; null for an index below zero."""
     values = pool if isinstance(pool, pa.Array) else pa.array(pool, pa.string())
     places = np.asarray(indices, np.int32)
     return pa.DictionaryArray.from_arrays(pa.array(places, mask=places < 0), values)

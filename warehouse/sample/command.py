@@ -1,4 +1,4 @@
-"""`warehouse sample`: checks the arguments, shows the progress and what was written."""
+"""`warehouse sample`: check the arguments, generate the sample, and print what was written."""
 
 from __future__ import annotations
 
@@ -8,31 +8,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from warehouse import console
 from warehouse.errors import WarehouseError
+from warehouse.options import day, refuse_unused
 from warehouse.sample.files import FORMATS
 from warehouse.sample.generate import TABLES, generate
 from warehouse.sample.plan import Plan
 
-# A constant, so that the same command writes the same bytes on every day.
+# A constant, so that the same command writes the same bytes every day.
 DEFAULT_END = date(2026, 10, 31)
 DEFAULT_DIRTY = 0.002
-# Keys are written with so many digits; more would not fit.
+# The keys have no more digits.
 MOST_USERS = 10_000_000
 MOST_DAYS = 36_525
 MOST_EVENTS_PER_SESSION = 1000
-
-
-def _day(text: str | None, option: str) -> date | None:
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise WarehouseError(f"{option} must be a date such as 2026-10-31, got {text!r}.") from None
 
 
 def _check(condition: bool, message: str) -> None:
@@ -53,7 +43,7 @@ def make_plan(
     dirty: float = DEFAULT_DIRTY,
     events_per_session: float = 8.0,
 ) -> Plan:
-    """The plan of these arguments; raises a WarehouseError that names the wrong one."""
+    """The plan of these arguments; raises WarehouseError if one of them is wrong."""
     _check(1 <= users <= MOST_USERS, f"--users must be from 1 to {MOST_USERS}, got {users}.")
     _check(1 <= days <= MOST_DAYS, f"--days must be from 1 to {MOST_DAYS}, got {days}.")
     _check(seed >= 0, f"--seed must be 0 or more, got {seed}.")
@@ -71,9 +61,11 @@ def make_plan(
     )
     _check(
         start_date is None or end_date is None,
-        "Give --start-date or --end-date, not both: the other follows from --days.",
+        f"Pass --start-date or --end-date, not both ({start_date}, {end_date}): the other follows "
+        "from --days.",
     )
-    start, end = _day(start_date, "--start-date"), _day(end_date, "--end-date")
+    start = None if start_date is None else day(start_date, "--start-date")
+    end = None if end_date is None else day(end_date, "--end-date")
     try:
         end = start + timedelta(days=days - 1) if start else end or DEFAULT_END
         first = end - timedelta(days=days - 1)
@@ -81,7 +73,7 @@ def make_plan(
         raise WarehouseError(f"A history of {days} days does not fit these dates.") from None
     _check(
         first.year >= 1900 and end.year <= 2200,
-        f"The history must lie between 1900 and 2200, got {first} to {end}.",
+        f"The history must be between 1900 and 2200, got {first} to {end}.",
     )
     return Plan(
         users=users,
@@ -97,19 +89,20 @@ def make_plan(
 
 
 def _written_before(out: Path) -> list[Path]:
-    """What an earlier run may have left in the folder: nothing else is ever removed."""
+    """Files of an earlier run in the folder; nothing else is ever removed."""
     found = [out / "truth.json", out / "truth", *out.glob("load_*")]
     found += [out / f"{name}.{kind}" for name in TABLES for kind in FORMATS]
     return [path for path in found if path.exists()]
 
 
 def prepare(out: Path, *, overwrite: bool) -> None:
-    """Make the folder empty enough to write to; raises a WarehouseError where that is unsafe."""
+    """Create the folder, or remove an earlier sample from it; raises WarehouseError if it has other
+    files."""
     _check(not out.exists() or out.is_dir(), f"--out must be a folder, {out} is a file.")
     if out.exists() and any(out.iterdir()):
         _check(
             overwrite,
-            f"{out} is not empty. Name another --out, or add --overwrite to replace "
+            f"{out} is not empty. Choose another --out, or add --overwrite to replace "
             "the sample in it.",
         )
         for path in _written_before(out):
@@ -117,48 +110,54 @@ def prepare(out: Path, *, overwrite: bool) -> None:
         left = sorted(path.name for path in out.iterdir())
         _check(
             not left,
-            f"{out} holds files that no sample wrote ({', '.join(left[:3])}): "
-            "they stay, so name another --out.",
+            f"{out} has files that are not part of a sample ({', '.join(left[:3])}), and "
+            "--overwrite keeps them: choose another --out.",
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WarehouseError(f"Cannot make the folder {out}: {error.strerror}.") from None
+        raise WarehouseError(f"Cannot create the folder {out}: {error.strerror}.") from None
 
 
 def sample(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
-    users: Annotated[int, typer.Option(help="How many users sign up.")] = 2000,
-    days: Annotated[int, typer.Option(help="How many days the history has.")] = 180,
-    seed: Annotated[int, typer.Option(help="Another seed, another history.")] = 42,
+    users: Annotated[int, typer.Option(help="Number of users.")] = 2000,
+    days: Annotated[int, typer.Option(help="Days of the history.")] = 180,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 42,
     end_date: Annotated[
         str | None,
         typer.Option(help=f"Last day of the history ({DEFAULT_END}).", show_default=False),
     ] = None,
     start_date: Annotated[
         str | None,
-        typer.Option(help="First day of the history, instead of the last.", show_default=False),
+        typer.Option(help="First day of the history, instead of --end-date.", show_default=False),
     ] = None,
     kind: Annotated[str, typer.Option("--format", help=" | ".join(FORMATS))] = "parquet",
     loads: Annotated[
-        int, typer.Option(help="Replay the history in so many folders load_01, load_02, ...")
+        int, typer.Option(help="Split the history into N folders load_01, load_02, ...")
     ] = 1,
     dirty: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="Share of a table's rows that each kind of dirty rows gets (2 to 1000 rows)."
+            help="Dirty rows of each kind, as a share of the table's rows (2 to 1000 rows); "
+            f"default {DEFAULT_DIRTY:g}.",
         ),
-    ] = DEFAULT_DIRTY,
-    no_dirty: Annotated[bool, typer.Option("--no-dirty", help="Clean rows alone.")] = False,
-    events_per_session: Annotated[float, typer.Option(help="Events of a session, on average.")] = 8,
+    ] = None,
+    no_dirty: Annotated[bool, typer.Option("--no-dirty", help="Generate clean rows only.")] = False,
+    events_per_session: Annotated[
+        float, typer.Option(help="Mean number of events of a session.")
+    ] = 8,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the sample that is in the folder.")
+        bool, typer.Option("--overwrite", help="Replace the sample in the folder.")
     ] = False,
 ) -> None:
-    """Write a made-up shop's history with known truth: the same arguments, the same bytes.
+    """Generate the history of a fictional shop: the same arguments give the same bytes.
 
-    The folder is ready for `warehouse load`; truth.json says what was written, dirty rows included.
+    `warehouse load` reads the folder; truth.json describes its rows, dirty rows included.
     """
+    if no_dirty:
+        refuse_unused({"--dirty": dirty}, "without --no-dirty")
+        dirty = 0.0
     plan = make_plan(
         users=users,
         days=days,
@@ -168,20 +167,11 @@ def sample(
         end_date=end_date,
         kind=kind,
         loads=loads,
-        dirty=0.0 if no_dirty else dirty,
+        dirty=DEFAULT_DIRTY if dirty is None else dirty,
         events_per_session=events_per_session,
     )
     prepare(out, overwrite=overwrite)
-    console = Console(stderr=True)
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    ) as bar:
+    with console.progress(transient=True) as bar:
         task = bar.add_task("starting", total=None)
         try:
             truth = generate(
@@ -196,16 +186,14 @@ def sample(
 
 
 def _show(truth: dict, out: Path) -> None:
-    """Print the rows of each table and what the truth says."""
+    """Print the number of rows of each table, and where the truth is."""
     dirty: dict[str, int] = {}
     for kind in truth["dirty"].values():
         dirty[kind["table"]] = dirty.get(kind["table"], 0) + kind["rows"]
-    table = Table(title=f"Sample in {out}")
-    table.add_column("table")
-    table.add_column("rows", justify="right")
-    table.add_column("of them dirty", justify="right")
-    for name, rows in truth["rows"].items():
-        table.add_row(name, f"{rows:,}", f"{dirty.get(name, 0):,}")
-    console = Console()
-    console.print(table)
-    console.print(f"as of {truth['as_of']}; {out / 'truth.json'} holds the truth.", soft_wrap=True)
+    console.show_table(
+        ("table", "rows", "dirty"),
+        [(name, f"{rows:,}", f"{dirty.get(name, 0):,}") for name, rows in truth["rows"].items()],
+        heading=f"Sample in {out}",
+        numbers=("rows", "dirty"),
+    )
+    console.say(f"As of {truth['as_of']}; {out / 'truth.json'} describes the rows.")

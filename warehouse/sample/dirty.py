@@ -1,6 +1,6 @@
-"""Rows that should not be: drawn beside the clean rows, counted and named in the truth.
+"""Dirty rows: generated beside the clean rows, counted and listed in the truth.
 
-All but a few are rows of their own, so that the clean rows keep the truth of the models.
+Almost all of them are additional rows, so that the clean rows follow the models exactly.
 """
 
 from __future__ import annotations
@@ -45,29 +45,29 @@ class Kind:
 
 @dataclass
 class Dirt:
-    """All dirty rows: the kinds for the truth, and the rows that come on top, with the load of
-    each, in the order in which they are written."""
+    """All dirty rows: the kinds for the truth, and the additional rows with the load of each, in
+    the order in which they are written."""
 
     kinds: dict[str, Kind] = field(default_factory=dict)
     rows: dict[str, list[tuple[pa.Table, np.ndarray]]] = field(default_factory=dict)
 
     def note(self, name: str, table: str, meaning: str, keys: pa.Array) -> None:
-        """State a kind; a kind without a row is left out."""
+        """Add a kind to the truth, unless it has no row."""
         if len(keys):
             self.kinds[name] = Kind(table, meaning, keys.to_pylist())
 
     def add(self, name: str, table: str, meaning: str, rows: pa.Table, load: np.ndarray) -> None:
-        """State a kind and add its rows."""
+        """Add a kind to the truth, and its rows."""
         self.note(name, table, meaning, rows.column(0).combine_chunks())
         self.also(table, rows, load)
 
     def also(self, table: str, rows: pa.Table, load: np.ndarray) -> None:
-        """Add rows that are fine but belong to dirty ones."""
+        """Add clean rows that belong to dirty ones."""
         if len(rows):
             self.rows.setdefault(table, []).append((rows, load))
 
     def of(self, table: str, load: int) -> list[pa.Table]:
-        """The rows on top of a table in a load."""
+        """The additional rows of a table in a load."""
         return [
             rows.filter(pa.array(when == load))
             for rows, when in self.rows.get(table, [])
@@ -88,14 +88,14 @@ def _unknown_users(count: int) -> pa.Array:
 
 
 def _users(rng: np.random.Generator, users: Users, seen: np.ndarray) -> np.ndarray:
-    """Users who had signed up at these moments; the first where nobody had."""
+    """Users who had signed up at these moments; the first user if nobody had."""
     known = np.searchsorted(users.created_at, seen, side="right")
     return (rng.random(len(seen)) * known).astype(np.int64)
 
 
 def add_orders(plan: Plan, dirt: Dirt, users: Users, orders: Orders, products: Products) -> None:
-    """Orders of nobody, from the future, in no known status, without a date, without a key; each
-    but the last with one line."""
+    """Orders of unknown users, from the future, with an unknown status, without a date, without a
+    key; all but the last kind have one line."""
     rng, count = plan.rng("dirty.orders"), plan.dirty_rows(len(orders))
     number = len(orders)
     kinds = {
@@ -152,8 +152,8 @@ def add_orders(plan: Plan, dirt: Dirt, users: Users, orders: Orders, products: P
 def add_items(
     plan: Plan, dirt: Dirt, orders: Orders, items: Items, products: Products, *, unreadable: bool
 ) -> None:
-    """Lines of no order, lines that take back what was never returned, lines that cannot be read,
-    and the lines of products that do not exist."""
+    """Lines of unknown orders, lines that refund what was never returned, unreadable lines, and
+    lines of unknown products."""
     rng, count = plan.rng("dirty.order_items"), plan.dirty_rows(len(items))
     bought = np.flatnonzero(orders.is_purchase)
     chosen = rng.choice(bought, min(2 * count, len(bought)), replace=False)
@@ -162,7 +162,7 @@ def add_items(
         "items_of_unknown_products",
         "order_items",
         "product_id is no product's",
-        items.table(rows, orders, products)["order_item_id"].combine_chunks(),
+        items.table(rows, orders)["order_item_id"].combine_chunks(),
     )
 
     nowhere = len(orders) * 10 + 10_000_000 + np.arange(count)
@@ -220,7 +220,7 @@ def add_items(
 def add_payments(
     plan: Plan, dirt: Dirt, orders: Orders, payments: int, *, unreadable: bool
 ) -> None:
-    """Payments of no order, of a negative amount, and such as cannot be read."""
+    """Payments of unknown orders, with a negative amount, and unreadable ones."""
     rng, count = plan.rng("dirty.payments"), plan.dirty_rows(payments)
     bought = np.flatnonzero(orders.is_purchase)
     first = payments
@@ -258,7 +258,7 @@ def add_payments(
 
 
 def add_sessions(plan: Plan, dirt: Dirt, users: Users, sessions: Sessions) -> None:
-    """Sessions of nobody, and sessions that end before they start."""
+    """Sessions of unknown users, and sessions that end before they start."""
     rng, count = plan.rng("dirty.user_sessions"), plan.dirty_rows(len(sessions))
     number = len(sessions)
     for name, meaning in (
@@ -290,8 +290,8 @@ def add_sessions(plan: Plan, dirt: Dirt, users: Users, sessions: Sessions) -> No
 
 
 def add_events(plan: Plan, dirt: Dirt, users: Users, events: int, *, unreadable: bool) -> None:
-    """Events of nobody, from the future, without a time or a key, of an unknown type, and such as
-    cannot be read."""
+    """Events of unknown users, from the future, without a time or a key, with an unknown type, and
+    unreadable ones."""
     rng, count = plan.rng("dirty.events"), plan.dirty_rows(events)
     first = events
     for name, meaning in {
@@ -342,14 +342,14 @@ def add_events(plan: Plan, dirt: Dirt, users: Users, events: int, *, unreadable:
 
 @dataclass
 class Repeats:
-    """Which rows of a table come twice in one file: as they are, or after an outdated one."""
+    """The rows of a table that are twice in one file: as they are, or after an outdated one."""
 
     exact: np.ndarray
     outdated: np.ndarray
 
 
 def draw_repeats(plan: Plan, table: str, rows: int) -> Repeats:
-    """Choose the rows of a table that come twice, no row in both ways; sorted."""
+    """Choose the rows of a table that are repeated, each in one way only; sorted."""
     rng, count = plan.rng(f"dirty.repeats.{table}"), plan.dirty_rows(rows, rows // 2)
     chosen = rng.choice(rows, 2 * count, replace=False)
     return Repeats(np.sort(chosen[:count]), np.sort(chosen[count:]))
@@ -375,7 +375,7 @@ def outdated(name: str, rows: pa.Table) -> pa.Table:
 
 
 def repeated(name: str, rows: pa.Table, exact: np.ndarray, old: np.ndarray) -> pa.Table:
-    """The rows with their repetitions: an outdated row before the true one, a copy after it."""
+    """The rows with their repetitions: an outdated row before the current one, a copy after it."""
     if not len(exact) and not len(old):
         return rows
     parts = [outdated(name, rows.take(pa.array(old))), rows, rows.take(pa.array(exact))]

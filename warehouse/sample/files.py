@@ -1,4 +1,4 @@
-"""Writes tables as Parquet, CSV or JSON lines, the same bytes for the same rows."""
+"""Write tables as Parquet, CSV or JSON lines, the same bytes for the same rows."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 from warehouse.sample import columns
 
 FORMATS = ("parquet", "csv", "csv.gz", "jsonl")
-# So many rows at most become text, or a row group, at once: it bounds the memory.
+# The most rows to convert to text, or to a row group, at once: limits the memory.
 SLICE = 1 << 18
-# So many tables may wait for the writing thread.
+# The most tables that wait for the writing thread.
 WAITING = 2
 
 
@@ -35,7 +35,7 @@ class _Parquet:
             schema,
             compression="zstd",
             compression_level=1,
-            # Readers get plain columns, not the dictionaries that make the writing fast.
+            # Readers get plain columns; the dictionaries only make the writing fast.
             store_schema=False,
             use_dictionary=[name for name in schema.names if name not in distinct],
             dictionary_pagesize_limit=1 << 23,
@@ -53,7 +53,7 @@ class _Text:
 
     def __init__(self, path: Path, kind: str) -> None:
         self._file = path.open("wb")
-        # Neither the name nor the clock goes into the file.
+        # The file contains neither its name nor the time.
         self._stream: IO[bytes] = (
             gzip.GzipFile("", "wb", 5, self._file, mtime=0) if path.suffix == ".gz" else self._file
         )
@@ -99,7 +99,7 @@ def _json_lines(table: pa.Table) -> bytes:
 
 
 def buffer_of(lines: pa.Array | pa.ChunkedArray) -> Iterable[memoryview]:
-    """The characters of all strings, one after the other."""
+    """The bytes of all strings, concatenated."""
     for chunk in lines.chunks if isinstance(lines, pa.ChunkedArray) else [lines]:
         if len(chunk) == 0:
             continue
@@ -109,8 +109,8 @@ def buffer_of(lines: pa.Array | pa.ChunkedArray) -> Iterable[memoryview]:
 
 
 class Output:
-    """The files of all loads. Writing happens in a thread of its own, in the order of the calls,
-    so that the next rows are drawn meanwhile."""
+    """The files of all loads. A separate thread writes them in the order of the calls, while the
+    next rows are generated."""
 
     def __init__(self, folders: list[Path], kind: str) -> None:
         self.folders, self.kind = folders, kind
@@ -123,7 +123,7 @@ class Output:
 
     @property
     def is_text(self) -> bool:
-        """Whether a file can hold a value that its type does not allow."""
+        """Whether a file can contain a value that its type does not allow."""
         return self.kind != "parquet"
 
     def write(self, load: int, name: str, table: pa.Table) -> None:
@@ -139,7 +139,7 @@ class Output:
         self._do(self._files[load, name].write, table)
 
     def finish(self, load: int, name: str) -> None:
-        """Close a file: no more rows come."""
+        """Close a file."""
         if (load, name) in self._files:
             self._do(self._files.pop((load, name)).close)
 

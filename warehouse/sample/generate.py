@@ -1,4 +1,4 @@
-"""Draws the tables, writes them load by load, and states the truth."""
+"""Generate the tables, write them load by load, and write the truth."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def generate(plan: Plan, progress: Progress = lambda name, done, total: None) -> dict:
-    """Write the sample of the plan and return its truth, as it stands in `truth.json`."""
+    """Write the sample of the plan; returns its truth, the content of `truth.json`."""
     progress("drawing users and orders", 0, 0)
     users = people.make_users(plan)
     categories, shown_from, leaves = shop.make_categories(plan)
@@ -60,7 +60,7 @@ def generate(plan: Plan, progress: Progress = lambda name, done, total: None) ->
         dirty.add_payments(plan, dirt, orders, len(payments), unreadable=output.is_text)
         dirty.add_sessions(plan, dirt, users, sessions)
         dirty.add_events(plan, dirt, users, total, unreadable=output.is_text)
-        _note_changed_rows(dirt, users, orders, items, products, repeats)
+        _note_changed_rows(dirt, users, orders, items, repeats)
 
         tables = _Tables(plan, output, dirt)
         tables.fixed("categories", categories, shown_from)
@@ -69,7 +69,7 @@ def generate(plan: Plan, progress: Progress = lambda name, done, total: None) ->
         tables.products(products)
         tables.users(users, sessions, repeats["users"])
         tables.orders(orders, repeats["orders"])
-        tables.items(items, orders, products, repeats["order_items"])
+        tables.items(items, orders, repeats["order_items"])
         tables.payments(payments, orders)
         tables.sessions(sessions)
         tables.events(sessions, orders, products, lambda done: progress("events", done, total))
@@ -81,10 +81,9 @@ def _note_changed_rows(
     users: people.Users,
     orders: shop.Orders,
     items: shop.Items,
-    products: shop.Products,
     repeats: dict[str, dirty.Repeats],
 ) -> None:
-    """State the kinds that are clean rows in an unclean way: repeated, late, with a bad e-mail."""
+    """Add the kinds that are changed clean rows to the truth: repeated, late, with a bad e-mail."""
     bad = np.flatnonzero(users.bad_email >= 0)
     dirt.note(
         "users_with_bad_email",
@@ -102,9 +101,7 @@ def _note_changed_rows(
     keys = {
         "users": lambda rows: columns.integers(rows + people.FIRST_USER),
         "orders": orders.key,
-        "order_items": lambda rows: items.table(rows, orders, products)[
-            "order_item_id"
-        ].combine_chunks(),
+        "order_items": lambda rows: items.table(rows, orders)["order_item_id"].combine_chunks(),
     }
     for name, chosen in repeats.items():
         dirt.note(f"{name}_twice", name, "the same row twice in one file", keys[name](chosen.exact))
@@ -117,12 +114,12 @@ def _note_changed_rows(
 
 
 def _among(rows: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """The places in `rows` of those that are chosen."""
+    """The places in `rows` of the chosen rows."""
     return np.flatnonzero(np.isin(rows, chosen))
 
 
 class _Tables:
-    """Writes each table, load by load: what was not there, or not so, before the load."""
+    """Writes each table, load by load: the rows that are new or changed since the last load."""
 
     def __init__(self, plan: Plan, output: Output, dirt: dirty.Dirt) -> None:
         self.plan, self.output, self.dirt = plan, output, dirt
@@ -131,14 +128,14 @@ class _Tables:
         )
 
     def _finish(self, name: str, load: int, rows: pa.Table) -> None:
-        """Write a load's rows of a table, then the dirty rows on top."""
+        """Write a load's rows of a table, then its additional dirty rows."""
         self.output.write(load, name, rows)
         for more in self.dirt.of(name, load):
             self.output.write(load, name, more)
         self.output.finish(load, name)
 
     def fixed(self, name: str, table: pa.Table, moment: np.ndarray) -> None:
-        """A table whose rows never change, sorted by the moment in which they appear."""
+        """A table whose rows never change, sorted by the moment when they appear."""
         cuts = np.searchsorted(moment, [since for since, _ in self.windows] + [self.plan.end])
         for load in range(self.plan.loads):
             self._finish(name, load, table.slice(cuts[load], cuts[load + 1] - cuts[load]))
@@ -166,7 +163,7 @@ class _Tables:
         for load, (_, until) in enumerate(self.windows):
             version = users.version_at(until)
             changed = version != seen
-            # sessions are sorted by their start, and of a repeated index the last value stays
+            # sessions are sorted by their start; numpy keeps the last value of a repeated index
             login[who[done : cuts[load]]] = start[done : cuts[load]]
             changed[who[done : cuts[load]]] = True
             rows = np.flatnonzero(changed)
@@ -183,7 +180,7 @@ class _Tables:
         final: np.ndarray,
         load: int,
     ) -> pa.Table:
-        """The table with the repetitions that this load holds: each in the last load of its key."""
+        """The table with the repetitions of this load: each is in the last load of its key."""
         here = np.where(final[rows] == load, rows, -1)
         return dirty.repeated(
             name, table, _among(here, repeats.exact), _among(here, repeats.outdated)
@@ -207,7 +204,6 @@ class _Tables:
         self,
         items: shop.Items,
         orders: shop.Orders,
-        products: shop.Products,
         repeats: dirty.Repeats,
     ) -> None:
         late = (orders.visible_at > orders.ordered_at)[items.order]
@@ -215,7 +211,7 @@ class _Tables:
         for load in range(self.plan.loads):
             rows = np.flatnonzero(shows == load)
             rows = rows[np.argsort(late[rows], kind="stable")]
-            table = items.table(rows, orders, products)
+            table = items.table(rows, orders)
             self._finish(
                 "order_items",
                 load,
@@ -254,7 +250,7 @@ class _Tables:
         products: shop.Products,
         progress: Callable[[int], None],
     ) -> None:
-        """The events, streamed. What comes late, twice or corrected stands at the end of a file."""
+        """The events, streamed. Late, repeated and corrected rows are at the end of a file."""
         plan = self.plan
         chosen = _choose_events(plan, sessions)
         names = {"late": [], "twice": [], "outdated": []}
@@ -263,7 +259,7 @@ class _Tables:
         moved = 0
         done = closed = 0
         for part in traffic.make_events(plan, sessions, orders, products):
-            # Nothing to come is earlier than this part's first event.
+            # No later part has an event before the first one of this part.
             while closed < plan.loads and plan.bounds[closed] <= part.moment[0]:
                 self._end_events(closed, tails.pop(closed, []))
                 closed += 1
@@ -307,7 +303,7 @@ class _Tables:
             self.dirt.note(f"events_{name}", "events", meaning, pa.array(names[name], pa.string()))
 
     def _end_events(self, load: int, tail: list[pa.Table]) -> None:
-        """Write what stands at the end of a load's events; an empty file if there was nothing."""
+        """Write the end of a load's events; an empty file if there are none."""
         tail = tail + [
             columns.plain(rows)
             for rows in self.dirt.of("events", load)
@@ -323,7 +319,7 @@ class _Tables:
 
 
 def _choose_events(plan: Plan, sessions: traffic.Sessions) -> dict[str, np.ndarray]:
-    """The numbers of the events that come late, twice, or after an outdated payload."""
+    """The numbers of the events that are late, repeated, or preceded by an outdated payload."""
     rng, total = plan.rng("dirty.repeats.events"), sessions.total_events
     ends_early = plan.end - min(10, plan.days / 2) * DAY - 4 * 3600 * SECOND
     early = int(sessions.events[: np.searchsorted(sessions.start, ends_early)].sum())

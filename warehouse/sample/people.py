@@ -1,4 +1,4 @@
-"""Users with their versions, what they consented to, and who asked to be erased."""
+"""Users and their versions, their consents, and their erasure requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from warehouse.sample import columns
 from warehouse.sample.plan import DAY, MINUTE, Plan
 
 FIRST_USER = 10_001
-# Far above every user there is: nobody has these keys.
+# Above the keys of all users.
 FIRST_UNKNOWN_USER = 900_000_000
 
 FIRST_NAMES = str.split(
@@ -38,7 +38,7 @@ LAST_NAMES = str.split(
 COUNTRIES = ["US", "GB", "DE", "FR", "ES", "IT", "NL", "SE", "PL", "CA", "BR", "IN", "JP", "AU"]
 COUNTRY_WEIGHTS = np.array([28, 12, 14, 9, 6, 6, 5, 3, 4, 4, 3, 3, 2, 1], float)
 TIERS = ["free", "basic", "premium"]
-# RFC 2606 reserves these domains: no letter can ever reach a person.
+# RFC 2606 reserves these domains: no mail can reach a person.
 DOMAINS = ["example.com", "example.org", "example.net"]
 BAD_EMAILS = [
     "{name}.example.com",
@@ -54,14 +54,14 @@ MOST_CHANGES = 4
 
 
 def _plain(names: list[str]) -> list[str]:
-    """Names as they stand in an e-mail address: lower-case ASCII letters alone."""
+    """Names for an e-mail address: only lower-case ASCII letters."""
     ascii_names = (normalize("NFKD", name).encode("ascii", "ignore").decode() for name in names)
     return ["".join(filter(str.isalpha, name)).lower() for name in ascii_names]
 
 
 @dataclass
 class Users:
-    """All users: who they are, and the versions of what changes.
+    """All users: the columns that never change, and the versions of those that do.
 
     `day` is the sign-up in days since the start, before its move to the busy hours;
     `changed_at[:, n]` is the moment of version n (from 0, the sign-up) and the largest integer
@@ -128,7 +128,7 @@ class Users:
                 "country": columns.pick(self.country[who, version], COUNTRIES),
                 "subscription_tier": columns.pick(self.tier[who, version], TIERS),
                 "created_at": columns.times(self.created_at[who]),
-                # a login is a change of the row: last_login_at is one of its columns
+                # a login changes the row: last_login_at is a column
                 "updated_at": columns.times(np.maximum(self.changed_at[who, version], last_login)),
                 "last_login_at": columns.times(last_login),
             }
@@ -158,7 +158,7 @@ def make_users(plan: Plan) -> Users:
     domain[:, 0] = rng.integers(0, 3, count)
     steps = rng.integers(1, len(COUNTRIES), (count, MOST_CHANGES))
     for n in range(MOST_CHANGES):
-        # free -> basic -> premium, and from there back to free
+        # free -> basic -> premium, then back to free
         tier[:, n + 1] = (tier[:, n] + (what[:, n] == 0)) % 3
         country[:, n + 1] = (country[:, n] + (what[:, n] == 1) * steps[:, n]) % len(COUNTRIES)
         domain[:, n + 1] = (domain[:, n] + (what[:, n] == 2)) % 3
@@ -189,8 +189,8 @@ def make_users(plan: Plan) -> Users:
 
 
 def make_consents(plan: Plan, users: Users) -> tuple[pa.Table, np.ndarray]:
-    """The decisions of the users, one row each, and the moment of each: at the sign-up they are
-    asked for every purpose, some withdraw later, some of those consent again."""
+    """The decisions of the users, one row each, and their moments: users decide on every purpose at
+    the sign-up; some withdraw later, and some of those consent again."""
     rng, count = plan.rng("consents"), len(users)
     parts = []
     for number, granted_share in enumerate([0.85, 0.55, 0.7]):
@@ -224,7 +224,7 @@ def make_consents(plan: Plan, users: Users) -> tuple[pa.Table, np.ndarray]:
 
 
 def make_erasure_requests(plan: Plan, users: Users) -> tuple[pa.Table, np.ndarray]:
-    """A handful of requests to be erased, and the moment of each."""
+    """A few erasure requests, and their moments."""
     rng = plan.rng("erasure_requests")
     count = min(len(users), max(1, min(50, len(users) // 500)))
     who = rng.choice(len(users), count, replace=False)

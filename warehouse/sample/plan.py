@@ -1,4 +1,4 @@
-"""What is asked of the generator, and everything that follows from it alone."""
+"""The arguments of the generator, and everything that follows from them alone."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-# Raised whenever the same arguments give other files than before.
+# Increase it if the same arguments produce other files than before.
 GENERATOR_VERSION = "1"
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
-WEEK = 7 * DAY
 
 # How busy each hour of the day is: quiet nights, busy evenings.
 HOURS = np.array(
@@ -27,7 +26,7 @@ _HOURS_CUMULATED = np.concatenate([[0.0], np.cumsum(HOURS) / HOURS.sum()])
 
 @dataclass(frozen=True)
 class Models:
-    """Parameters of the models that the buyers follow; rates are per week, amounts in EUR."""
+    """Parameters of the models of the buyers; rates are per week, amounts in EUR."""
 
     buyer_share: float = 0.4
     weeks_to_first_purchase: float = 3.0
@@ -44,10 +43,19 @@ class Models:
 
 @dataclass(frozen=True)
 class Plan:
-    """The arguments of one run, checked.
+    """The checked arguments of one run.
 
-    `end_date` is the last day of the history; `dirty` the share of a table's rows that each kind of
-    dirty rows gets; `loads` how many folders replay the history (1: the last state alone).
+    Attributes:
+        users: the number of users.
+        days: the days of the history.
+        seed: the random seed.
+        out: the folder to write to.
+        end_date: the last day of the history.
+        format: the format of the files, one of `files.FORMATS`.
+        loads: the number of folders that the history is split into; 1: only the last state.
+        dirty: the rows of each kind of dirty rows, as a share of the table's rows.
+        events_per_session: the mean number of events of a session.
+        models: the parameters of the models.
     """
 
     users: int
@@ -76,12 +84,12 @@ class Plan:
 
     @property
     def bounds(self) -> np.ndarray:
-        """For each load the first moment that it no longer sees: midnights, the last is the end."""
+        """For each load, the first moment that it does not contain: midnights, and the end."""
         return self.start + (np.arange(1, self.loads + 1) * self.days // self.loads) * DAY
 
     @property
     def folders(self) -> list[Path]:
-        """One folder per load; with a single load the output folder itself."""
+        """One folder per load; for a single load, the output folder."""
         if self.loads == 1:
             return [self.out]
         width = max(2, len(str(self.loads)))
@@ -90,20 +98,20 @@ class Plan:
     def rng(self, stream: str, *part: int) -> np.random.Generator:
         """The random numbers of one stream (a table, or a part of it).
 
-        Each stream has its own generator, so that a change in one table shifts no other.
+        Each stream has its own generator, so that a change in one table changes no other.
         """
         seeds = np.random.SeedSequence(self.seed, spawn_key=(zlib.crc32(stream.encode()), *part))
         return np.random.Generator(np.random.PCG64(seeds))
 
     def load_of(self, moments: np.ndarray) -> np.ndarray:
-        """The load (from 0) that first sees what happened at these moments."""
+        """The first load (from 0) that contains these moments."""
         found = np.searchsorted(self.bounds, moments, side="right")
         return np.minimum(found, self.loads - 1)
 
     def moments(self, days: np.ndarray) -> np.ndarray:
-        """Moments from days since the start, moved within their day to the busy hours.
+        """Moments from days since the start, moved to the busy hours of their day.
 
-        The move keeps the order of moments, so what came first still comes first.
+        The order of the moments stays the same.
         """
         whole = np.floor(days)
         hour = np.interp(days - whole, _HOURS_CUMULATED, np.arange(25) / 24)
@@ -112,7 +120,7 @@ class Plan:
         return np.minimum(self.start + exact, self.end - 1000)
 
     def dirty_rows(self, rows: int, available: int | None = None) -> int:
-        """How many rows a kind of dirty rows gets in a table of so many rows: 2 to 1000."""
+        """The number of dirty rows of one kind in a table of `rows` rows: 2 to 1000."""
         if self.dirty <= 0 or rows == 0:
             return 0
         wanted = min(max(round(self.dirty * rows), 2), 1000)

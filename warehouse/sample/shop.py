@@ -1,4 +1,4 @@
-"""What the shop sells and what the users bought: BG/NBD buyers who spend by Gamma-Gamma."""
+"""The products and the orders: purchases by BG/NBD, amounts by Gamma-Gamma."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CURRENCY = "EUR"
 METHODS = ["card", "paypal", "bank_transfer", "gift_card"]
 PAYMENT_STATUSES = ["paid", "failed", "pending", "refunded"]
 PAID, FAILED, UNPAID, PAID_BACK = range(4)
-# Orders that end without revenue stand apart from the purchases of the BG/NBD model.
+# Orders that end without revenue are not purchases of the BG/NBD model.
 EXTRA_SHARE = 0.08
 EXTRA_FATES = {CANCELLED: 0.35, RETURNED: 0.25, REFUNDED: 0.15, PENDING: 0.25}
 
@@ -98,7 +98,7 @@ class Products:
         return len(self.cents)
 
     def table(self, rows: np.ndarray, moment: int) -> pa.Table:
-        """The rows of these products as they stand just before the moment."""
+        """The rows of these products just before the moment."""
         there = pa.array(rows)
         repriced = self.repriced_at[rows] < moment
         return pa.table(
@@ -122,7 +122,7 @@ class Products:
 
 
 def make_products(plan: Plan, leaves: list[str]) -> Products:
-    """Draw the products; all are there when the history begins."""
+    """Draw the products; all exist at the start of the history."""
     rng, count = plan.rng("products"), int(np.clip(plan.users // 20, 60, 3000))
     cents = np.sort(np.exp(rng.normal(np.log(3500), 0.8, count)).astype(np.int64) // 100 * 100 + 99)
     words = zip(
@@ -148,7 +148,7 @@ def make_products(plan: Plan, leaves: list[str]) -> Products:
 
 @dataclass
 class Buyers:
-    """The truth about each user as a buyer; NaN and zero for those who never bought."""
+    """The truth about each user as a buyer; NaN and zero for users who never bought."""
 
     first_purchase: np.ndarray
     rate: np.ndarray
@@ -161,7 +161,7 @@ class Buyers:
 @dataclass
 class Orders:
     """All orders by date. `changed_at` and `status` hold the versions as in `Users`;
-    `visible_at` is when the first of them shows, later than `ordered_at` for late rows."""
+    `visible_at` is when the first of them becomes visible: late rows after `ordered_at`."""
 
     user: np.ndarray
     ordered_at: np.ndarray
@@ -218,7 +218,7 @@ def make_purchases(plan: Plan, users: Users) -> tuple[Buyers, np.ndarray, np.nda
     after each repeat purchase the buyer leaves for good with the buyer's own probability.
     """
     rng, models, count = plan.rng("purchases"), plan.models, len(users)
-    # The model runs in plain time; `Plan.moments` moves its days to the busy hours afterwards.
+    # The model ignores the hours of a day; `Plan.moments` moves its days to the busy hours.
     first = users.day + 0.02 + rng.exponential(models.weeks_to_first_purchase * 7, count)
     bought = (rng.random(count) < models.buyer_share) & (first < plan.days)
     rate = rng.gamma(models.r, 1 / models.alpha, count)
@@ -249,7 +249,7 @@ def make_purchases(plan: Plan, users: Users) -> tuple[Buyers, np.ndarray, np.nda
 
 
 def make_orders(plan: Plan, users: Users) -> tuple[Orders, Buyers]:
-    """The orders: one per purchase, and some more that end without revenue."""
+    """The orders: one per purchase, and others that end without revenue."""
     buyers, user, day = make_purchases(plan, users)
     rng, models = plan.rng("orders"), plan.models
     ordered_at = plan.moments(day)
@@ -293,8 +293,8 @@ def make_orders(plan: Plan, users: Users) -> tuple[Orders, Buyers]:
 
     steps = np.cumsum(waits, axis=1)
     last = np.max(np.where(np.isfinite(steps), steps, 0), axis=1)
-    # An order without revenue reaches its end within the history, hurried if need be: what is
-    # revenue at the end is then exactly what the model drew.
+    # An order without revenue ends within the history, sooner if necessary, so that the revenue
+    # at the end is exactly that of the model.
     hurry = ~is_purchase & (ordered_at + last >= plan.end)
     steps[hurry] *= ((plan.end - MINUTE - ordered_at[hurry]) / last[hurry])[:, None]
     there = np.isfinite(steps)
@@ -324,7 +324,7 @@ def make_orders(plan: Plan, users: Users) -> tuple[Orders, Buyers]:
 
 
 def later_load(plan: Plan, happened: np.ndarray, delay: np.ndarray) -> np.ndarray:
-    """When late rows show: after the delay, and with several loads in a later one if there is."""
+    """When late rows become visible: after the delay, and in a later load if there is one."""
     own = plan.load_of(happened)
     next_load = np.where(own + 1 < plan.loads, plan.bounds[own], 0)
     return np.maximum(happened + delay, next_load)
@@ -332,7 +332,7 @@ def later_load(plan: Plan, happened: np.ndarray, delay: np.ndarray) -> np.ndarra
 
 @dataclass
 class Items:
-    """All order lines, in the order of their orders; `line` counts from 1 within the order."""
+    """All order lines, sorted by order; `line` counts from 1 within the order."""
 
     order: np.ndarray
     line: np.ndarray
@@ -344,7 +344,7 @@ class Items:
     def __len__(self) -> int:
         return len(self.order)
 
-    def table(self, rows: np.ndarray, orders: Orders, products: Products) -> pa.Table:
+    def table(self, rows: np.ndarray, orders: Orders) -> pa.Table:
         """The rows of these lines."""
         product = columns.numbered(
             "SKU-",
@@ -416,7 +416,7 @@ def make_items(plan: Plan, orders: Orders, products: Products) -> Items:
 
 @dataclass
 class Payments:
-    """All payments by time; some are paid back later, at `changed_at`."""
+    """All payments by time; some are refunded later, at `changed_at`."""
 
     order: np.ndarray
     number: np.ndarray
@@ -430,7 +430,7 @@ class Payments:
         return len(self.order)
 
     def table(self, rows: np.ndarray, orders: Orders, moment: int) -> pa.Table:
-        """The rows of these payments as they stand just before the moment."""
+        """The rows of these payments just before the moment."""
         changed = self.changed_at[rows] < moment
         status = np.where(changed, PAID_BACK, self.status[rows])
         unpaid = np.isin(self.status[rows], [FAILED, UNPAID])

@@ -1,4 +1,4 @@
-"""Sessions and what happens in them: a funnel from the landing page to the purchase."""
+"""Sessions and their events: a funnel from the landing page to the purchase."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ EVENT_TYPES = [
     LOGIN,
     LOGOUT,
 ) = range(14)
-# How often the first seven happen where nothing else is due.
+# The frequencies of the first seven event types, if no other is due.
 BROWSING = np.cumsum([0.38, 0.14, 0.36, 0.03, 0.01, 0.06])
 DEVICES = ["mobile", "desktop", "tablet"]
 SITE = "https://shop.example.com"
-# The first of the urls, and the payload by which an outdated event is told from the true one.
+# The first of the URLs, and the one that marks an outdated event.
 OUTDATED_URL = SITE + "/outdated"
 REFERRERS = [
     "https://search.example.org/",
@@ -72,7 +72,7 @@ QUERIES = [
     "camera bag",
     "running shoes",
 ]
-# About so many events are drawn at once and make a row group: it bounds the memory.
+# About how many events are drawn at once and form a row group: limits the memory.
 CHUNK = 1 << 19
 SESSION_SALT = 11
 EVENT_SALT = 13
@@ -80,7 +80,7 @@ EVENT_SALT = 13
 
 @dataclass
 class Sessions:
-    """All sessions by their start. `user` and `order` are -1 where there is none; a session that
+    """All sessions by their start. `user` and `order` are -1 if there is none; a session that
     is never closed has `open_for_ever`. `first_event` numbers the events through all sessions."""
 
     user: np.ndarray
@@ -109,7 +109,7 @@ class Sessions:
         return columns.integers(user + FIRST_USER, missing=user < 0)
 
     def table(self, rows: np.ndarray, moment: int) -> pa.Table:
-        """The rows of these sessions as they stand just before the moment."""
+        """The rows of these sessions just before the moment."""
         is_open = self.open_for_ever[rows] | (self.end[rows] >= moment)
         return session_rows(
             self.key(rows),
@@ -164,7 +164,7 @@ def make_sessions(plan: Plan, users: Users, orders: Orders, buyers: Buyers) -> S
     browser = np.repeat(np.arange(count), visits)
     browsed = created[browser] + 0.02 + rng.random(len(browser)) * stays[browser]
     browser, browsed = browser[browsed < plan.days], browsed[browsed < plan.days]
-    # The busy hours: the same order-keeping move as for sign-ups, never before the sign-up itself.
+    # Moved to the busy hours as the sign-ups are, and never before the user's sign-up.
     browsed_at = np.maximum(plan.moments(browsed), users.created_at[browser] + 5 * MINUTE)
     strangers = rng.poisson(0.18 * (len(browser) + count))
     strange_at = plan.moments(rng.random(strangers) * plan.days)
@@ -205,7 +205,7 @@ def make_sessions(plan: Plan, users: Users, orders: Orders, buyers: Buyers) -> S
 
 @dataclass
 class Events:
-    """A part of the events, sorted by time: `number` through all events, `moment`, and the rows."""
+    """A part of the events, sorted by time: `number` among all events, `moment`, and the rows."""
 
     number: np.ndarray
     moment: np.ndarray
@@ -250,7 +250,7 @@ class Shopfront:
 def make_events(
     plan: Plan, sessions: Sessions, orders: Orders, products: Products
 ) -> Iterator[Events]:
-    """The events, a row group at a time, in the order of their sessions' start."""
+    """The events, one row group at a time, ordered by the start of their sessions."""
     shop = Shopfront(products)
     cuts = np.searchsorted(sessions.first_event, np.arange(0, sessions.total_events, CHUNK))
     cuts = np.unique([*cuts, len(sessions)])
@@ -271,7 +271,7 @@ def _events(
     """The events of these sessions."""
     events, order = sessions.events[rows], sessions.order[rows]
     known, signs_up = sessions.user[rows] >= 0, sessions.is_sign_up[rows]
-    # How far a session gets: 1 a cart, 2 the checkout, 3 the purchase.
+    # How far a session gets: 1 cart, 2 checkout, 3 purchase.
     stage = np.searchsorted([0.78, 0.93], rng.random(len(rows)), side="right")
     stage = np.where(order >= 0, 3, np.where(events >= 5, stage, 0))
     logs_out = (stage == 0) & known & (events >= 4) & (rng.random(len(rows)) < 0.1)
@@ -292,12 +292,12 @@ def _events(
     ]
     gives_up = (stage[place] == 1) & (to_end == 4) & (rng.random(len(place)) < 0.2) & (step > 1)
     kind[gives_up] = REMOVE_FROM_CART
-    # what is removed was put into the cart just before
+    # the removed product is the one added just before
     before = np.flatnonzero(gives_up) - 1
     kind[before] = ADD_TO_CART
     kind[(to_end == 0) & logs_out[place]] = LOGOUT
 
-    # Few products draw most looks; what goes into the cart was looked at just before.
+    # Few products get most views; a product that is added to the cart was viewed just before.
     product = (rng.random(len(place)) ** 2 * products).astype(np.int64)
     bought = in_funnel & (order[place] >= 0)
     product[bought] = orders.first_product[order[place[bought]]]
@@ -357,7 +357,7 @@ def _events(
 
     by_time = np.argsort(moment, kind="stable")
     number, moment, place, kind = number[by_time], moment[by_time], place[by_time], kind[by_time]
-    # Each user once: a Parquet dictionary whose values repeat is not written the same way twice.
+    # Each user once: pyarrow does not write a dictionary with repeated values deterministically.
     users, numbers = np.unique(sessions.user[rows], return_inverse=True)
     user = np.where(known[place], numbers[place], -1)
     return Events(
@@ -402,7 +402,7 @@ def event_rows(
 
 
 def with_outdated_urls(rows: pa.Table, places: np.ndarray) -> pa.Table:
-    """The events with another page url at these places."""
+    """The events, with another page URL at these places."""
     if not len(places):
         return rows
     page = rows["page_url"].combine_chunks()

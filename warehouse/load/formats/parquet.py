@@ -1,4 +1,4 @@
-"""Reading Parquet: every value as the text that PostgreSQL then reads."""
+"""Read Parquet: every value as a text that PostgreSQL then parses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from warehouse.errors import WarehouseError
-from warehouse.load.incoming import Counted
+from warehouse.load.formats.opening import Counted
 
 _BATCH_ROWS = 8_192
 
@@ -26,11 +26,11 @@ def columns(path: Path) -> tuple[list[str], int]:
 
 def _broken(path: Path, error: Exception) -> WarehouseError:
     shown = " ".join(str(error).split())[:200]
-    return WarehouseError(f"{path} is no readable Parquet file: {shown}")
+    return WarehouseError(f"{path} is not a readable Parquet file: {shown}")
 
 
 def stage(path: Path, wanted: list[str], write: Callable, advance: Callable) -> int:
-    """Write the file's rows into `incoming`; returns their number. Arguments as in `read_csv`."""
+    """Write the file's rows into `incoming`; returns their number. Arguments as in `csv`."""
     counted = Counted(path)
     with write() as writer:
         try:
@@ -46,7 +46,7 @@ def stage(path: Path, wanted: list[str], write: Callable, advance: Callable) -> 
 
 
 class _Seekable:
-    """A file that counts its bytes and lets the Parquet reader jump."""
+    """A file that counts the bytes that were read and can seek."""
 
     def __init__(self, path: Path, counted: Counted) -> None:
         self._file = path.open("rb")
@@ -71,11 +71,11 @@ def as_text(column: pa.Array) -> pa.Array:
             [None if value is None else _json(value) for value in column.to_pylist()], pa.string()
         )
     if pa.types.is_timestamp(kind):
-        # Without its zone the value is UTC; asking for text with a zone would need a time zone
-        # database on this machine.
+        # Without its zone the value is UTC; text with a zone would need a time zone database on
+        # this machine.
         return column.cast(pa.timestamp(kind.unit)).cast(pa.string())
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        # Not checked for UTF-8 here: the writer does it row by row.
+        # The writer checks for UTF-8, row by row.
         return column.cast(pa.binary()).view(pa.string())
     return column.cast(pa.string())
 

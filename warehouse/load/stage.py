@@ -1,12 +1,12 @@
-"""Where a table's rows wait, as text, before they are applied: temporary tables of the session.
+"""Temporary tables that hold a table's rows, as text, before they are applied.
 
-`incoming` has a column `n`, which tells the file and the row in it, and one text column per column
-of the file that the contract knows. Being temporary, they are gone when a load is killed.
+`incoming` has a column `n`, which identifies the file and the row in it, and one text column per
+column of the file that is in the contract. `rejects` has the rejected rows. A killed load leaves
+nothing: the tables are temporary.
 """
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from psycopg import sql
 
-# The number of the file is in the upper bits of `n`, the number of the row in it in the lower.
+# The upper bits of `n` are the number of the file, the lower bits the number of the row in it.
 ROW_BITS = 40
 
 _ROWS = sql.Identifier("pg_temp", "incoming")
@@ -26,7 +26,7 @@ _FORMAT = pacsv.WriteOptions(include_header=False, quoting_style="all_valid")
 
 
 def create(connection: psycopg.Connection, columns: Iterable[str]) -> None:
-    """Make the temporary tables anew, for the given columns."""
+    """Drop and create the temporary tables, for the given columns."""
     drop(connection)
     connection.execute(
         sql.SQL(
@@ -45,7 +45,7 @@ def create(connection: psycopg.Connection, columns: Iterable[str]) -> None:
 
 
 def drop(connection: psycopg.Connection) -> None:
-    """Remove the temporary tables."""
+    """Drop the temporary tables."""
     connection.execute(
         "drop table if exists pg_temp.incoming, pg_temp.rejects, pg_temp.lines, "
         "pg_temp.texts, pg_temp.repeated, pg_temp.touched"
@@ -55,7 +55,7 @@ def drop(connection: psycopg.Connection) -> None:
 class Writer:
     """Writes the rows of one file into `incoming`, in batches; bounded memory.
 
-    Rows that PostgreSQL cannot hold at all (NUL characters, invalid UTF-8) go to `rejects`.
+    Rows that PostgreSQL cannot store (NUL characters, invalid UTF-8) go to `rejects`.
     """
 
     def __init__(self, copy: psycopg.Copy, file_number: int, columns: list[str]) -> None:
@@ -66,8 +66,12 @@ class Writer:
         self.rejects: list[tuple[int, str, str | None]] = []
 
     def write(self, columns: list[pa.Array], numbers: pa.Array | None = None) -> None:
-        """Write a batch of string columns. `numbers` are the rows' numbers in the file, from 1;
-        left out, they continue those of the batch before."""
+        """Write a batch of string columns.
+
+        Args:
+            columns: the columns, in the order of the writer's.
+            numbers: the rows' numbers in the file, from 1; default those after the last batch.
+        """
         count = len(columns[0])
         if numbers is None:
             start = self._first + self.rows + 1
@@ -127,7 +131,7 @@ def _is_text(data: bytes) -> bool:
 
 
 def unwritable(value: bytes) -> str | None:
-    """Why PostgreSQL cannot hold this text, or null when it can."""
+    """Why PostgreSQL cannot store this text; None if it can."""
     if b"\0" in value:
         return "a NUL character, which PostgreSQL's text cannot hold"
     try:
@@ -138,7 +142,7 @@ def unwritable(value: bytes) -> str | None:
 
 
 def printable(value: bytes) -> str:
-    """The text with what PostgreSQL cannot hold written as \\xNN."""
+    """The text, with the bytes that PostgreSQL cannot store written as \\xNN."""
     return value.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
@@ -146,7 +150,7 @@ def printable(value: bytes) -> str:
 def writer(
     connection: psycopg.Connection, file_number: int, columns: list[str]
 ) -> Iterator[Writer]:
-    """Open `incoming` for the rows of one file; on an error none of them stays."""
+    """Open `incoming` for the rows of one file; on an error it keeps none of them."""
     with connection.transaction():
         statement = sql.SQL("copy {} (n, {}) from stdin (format csv)").format(
             _ROWS, sql.SQL(", ").join(map(sql.Identifier, columns))
@@ -160,16 +164,19 @@ def writer(
 def reject_nested_too_deeply(
     connection: psycopg.Connection, table: str, column: str, key: str | None = None
 ) -> None:
-    """Take rows out of a waiting table whose JSON PostgreSQL cannot follow to its end.
+    """Reject rows of a temporary table whose JSON is nested too deeply for PostgreSQL.
 
-    It gives up with an error, instead of calling such a value invalid as it does with others.
+    PostgreSQL raises an error for such a value; it reports other invalid values as invalid.
 
-    Arguments: `table` and `column` hold the text of the JSON; `key` is the column of the key,
-    null for a table of whole lines.
+    Args:
+        connection: the load's connection.
+        table: the temporary table.
+        column: the column with the JSON.
+        key: the column of the key; None for a table of whole lines.
     """
     waiting = sql.Identifier("pg_temp", table)
     reason = "JSON that is nested too deeply for PostgreSQL"
-    # What is shorter or has fewer brackets is within any server's max_stack_depth but a tiny one.
+    # Shorter values, or those with fewer brackets, fit any reasonable max_stack_depth.
     connection.execute(
         sql.SQL(
             """
@@ -211,29 +218,9 @@ def reject_nested_too_deeply(
 def add_rejects(
     connection: psycopg.Connection, rejects: Iterable[tuple[int, str, str | None]]
 ) -> None:
-    """Note rows that cannot be read: `n`, the reason, and the row's text if it is known."""
+    """Store unreadable rows in `rejects`: `n`, the reason, and the row's text if it is known."""
     with connection.cursor().copy(
         sql.SQL("copy {} (n, kind, reason, row_text) from stdin").format(_REJECTS)
     ) as copy:
         for number, reason, text in rejects:
             copy.write_row((number, "unreadable", reason, text))
-
-
-class Counted(io.RawIOBase):
-    """A file that knows how far it has been read, for the progress bar."""
-
-    def __init__(self, path) -> None:
-        self._file = path.open("rb", buffering=0)
-        self.done = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer) -> int:
-        count = self._file.readinto(buffer)
-        self.done += count
-        return count
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

@@ -1,17 +1,14 @@
-"""Reading CSV: a fast way for files in order, a careful one that finds what is wrong in others.
+"""Read CSV: a fast parser for well-formed files, a careful one that finds the errors in others.
 
-Both number the records alike, so that a row that turns out to be wrong later can be looked up.
+Both number the records in the same way, so that a row that is rejected later can be looked up.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -19,27 +16,25 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from warehouse.errors import WarehouseError
-from warehouse.load.incoming import Counted, Writer, printable, unwritable
+from warehouse.load.formats.opening import BROKEN, Counted, broken, open_bytes
+from warehouse.load.stage import Writer, printable, unwritable
 
 _BLOCK = 4 << 20  # bytes that are parsed at once
 _BATCH_ROWS = 20_000
-_LONGEST = 64 << 20  # bytes: a quote that is open for longer was never closed
-BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
+_LONGEST = 64 << 20  # bytes; a longer quoted value counts as a quote that is never closed
 
 
 class Suspicious(Exception):
-    """The fast way cannot be sure to read this file right."""
+    """The fast parser may misread this file."""
 
 
 class BadHeader(Exception):
-    """The first record of a file cannot be read."""
+    """The header of a file cannot be read."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """A record of a CSV file: the line on which it begins, its text, its fields, or why it has
-    none."""
+    """A record of a CSV file: its first line, its text, its fields, or why it cannot be read."""
 
     line: int
     text: bytes
@@ -47,33 +42,10 @@ class Record:
     problem: str | None = None
 
 
-def is_gzip(path: Path) -> bool:
-    """Whether the file's name says that it is compressed."""
-    return path.name.lower().endswith(".gz")
-
-
-@contextmanager
-def open_bytes(path: Path, counted: Counted | None = None) -> Iterator[BinaryIO]:
-    """Open a plain or gzipped file for reading its bytes."""
-    with io.BufferedReader(counted or Counted(path), 1 << 20) as raw:
-        if not is_gzip(path):
-            yield raw
-            return
-        with gzip.GzipFile(fileobj=raw) as unpacked, io.BufferedReader(unpacked, 1 << 20) as stream:
-            yield stream
-
-
-def broken(path: Path, error: Exception) -> WarehouseError:
-    """The error for an archive that cannot be unpacked."""
-    return WarehouseError(
-        f"{path} is a broken gzip archive ({error}): nothing of it was loaded. Write it again."
-    )
-
-
 def records(stream: BinaryIO) -> Iterator[Record]:
-    """The records of a stream, blank lines left out.
+    """The records of a stream, without blank lines.
 
-    A quote that is never closed costs its own line only: reading goes on with the next.
+    A quote that is never closed spoils only its own line: reading continues with the next.
     """
     csv.field_size_limit(2**31 - 1)
     waiting: deque[bytes] = deque()
@@ -90,7 +62,7 @@ def records(stream: BinaryIO) -> Iterator[Record]:
             taken.append(next_line)
             size += len(next_line)
             yield next_line.decode("utf-8", "surrogateescape")
-        taken.append(b"")  # says that the record was ended by the file, not by itself
+        taken.append(b"")  # marks a record that ended with the file
 
     reader = csv.reader(lines())
     while True:
@@ -118,9 +90,9 @@ def records(stream: BinaryIO) -> Iterator[Record]:
 
 
 def header(stream: BinaryIO) -> list[str] | None:
-    """Read the header off a stream, which then stands at the first row; null: the file is empty.
+    """Read the header from a stream, up to the first row; returns None if the file is empty.
 
-    Raises BadHeader, or UnicodeDecodeError when it is no UTF-8.
+    Raises BadHeader, or UnicodeDecodeError if it is not UTF-8.
     """
     first = next(records(stream), None)
     if first is None:
@@ -141,8 +113,11 @@ def stage(
 ) -> int:
     """Write the file's rows into `incoming`; returns their number.
 
-    Arguments: the columns that are `wanted`; `write` opens the writer (a context manager), again
-    when the careful way has to begin anew; `advance` is told of the bytes and rows read.
+    Args:
+        path: the file.
+        wanted: the columns to write.
+        write: opens the writer (a context manager); called again if the careful parser must start.
+        advance: receives the bytes and the rows that were read.
     """
     try:
         return _stage_fast(path, wanted, write, advance)
@@ -151,7 +126,7 @@ def stage(
 
 
 class _Watched(io.RawIOBase):
-    """Passes a stream on and counts what the fast parser would take for something else."""
+    """Passes a stream on, and counts what the fast parser would misread."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -175,7 +150,7 @@ class _Watched(io.RawIOBase):
         return data
 
     def check(self) -> None:
-        """Raise Suspicious when a quote may be open at the end, or a line end is not one."""
+        """Raise Suspicious if a quote may be open at the end, or a carriage return is ambiguous."""
         if self._quotes % 2 or self._lone_returns:
             raise Suspicious
 
@@ -255,7 +230,7 @@ def _problem(record: Record, expected: int) -> str | None:
 
 
 def row_texts(path: Path, numbers: set[int]) -> Iterator[tuple[int, int, str]]:
-    """The rows with these numbers: number, the line on which it begins, its text."""
+    """The rows with these numbers: the number, the first line, the text."""
     left = len(numbers)
     with open_bytes(path) as stream:
         skipped = header_lines(stream)
@@ -268,6 +243,6 @@ def row_texts(path: Path, numbers: set[int]) -> Iterator[tuple[int, int, str]]:
 
 
 def header_lines(stream: BinaryIO) -> int:
-    """Read the header off a stream; returns how many lines it took, blank ones before it too."""
+    """Read the header from a stream; returns its number of lines, blank ones before it included."""
     first = next(records(stream))
     return first.line - 1 + first.text.count(b"\n") + 1

@@ -1,8 +1,8 @@
-"""The predictions against what came: fit to the past, predict a quarter, compare.
+"""Backtest: fit to the past, predict a quarter, compare with the actual purchases.
 
-The quarter is the last 90 days before `as_of`. The orders until its beginning are fitted, and
-scored by the same SQL as the mart. Only orders from after that day are left out: statuses, amounts
-and the set of living users are those of now. Two rules that need no model predict it too:
+The quarter is the last 90 days before `as_of`. The parameters are fitted to the orders before the
+quarter; the SQL of the mart scores them. Only later orders are left out: statuses, amounts and the
+set of users who are not deleted are current. Two rules without a model predict the quarter as well:
 
     same again   as many purchases as in the 90 days before
     own rate     repeat purchases per day since the first purchase, times 90
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from warehouse.clv_data import Fit, Queries, compile_node, fit_all, read_purchases
+from warehouse import dbt
+from warehouse.clv.data import Fit, Queries, fit_all, read_purchases
 from warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ inner join scores
 
 @dataclasses.dataclass(frozen=True)
 class Tenth:
-    """A tenth of the users by what the model predicts: the mean number of purchases of each."""
+    """A tenth of the users, by the model's prediction: the mean purchases of a user."""
 
     users: int
     came: float
@@ -68,9 +69,17 @@ class Tenth:
 
 @dataclasses.dataclass(frozen=True)
 class Backtest:
-    """What came out: errors by rule, and the means of each tenth, the best customers last.
+    """The result: errors by rule, and the means of each tenth, the best customers last.
 
-    `mean_absolute_error` is per user, `total` the purchases that each rule expects of all users.
+    Attributes:
+        fit: the fit that predicted.
+        begins_after, ends: the limits of the quarter.
+        users: the number of users.
+        came: the actual purchases of all users.
+        total: the purchases of all users that each rule predicts.
+        mean_absolute_error: per user, by rule.
+        calibration_error: the mean absolute difference of the tenths' means, by rule.
+        tenths: the tenths, ordered by the model's prediction.
     """
 
     fit: Fit
@@ -85,8 +94,8 @@ class Backtest:
 
 
 def compile_scores() -> str:
-    """The query that scores the temporary table clv_known by the parameters in clv_trial."""
-    return str(compile_node(["--inline", _SCORES], {}).compiled_code)
+    """The query that scores the temporary table clv_known with the parameters in clv_trial."""
+    return str(dbt.compile_node(["--inline", _SCORES], {}).compiled_code)
 
 
 def run(
@@ -95,21 +104,21 @@ def run(
     """Fit, predict and compare, in temporary tables of the session.
 
     Args:
-        session: a connection; its transaction is left open, to be rolled back.
+        session: a connection; the caller rolls its transaction back.
         queries: the project's SQL.
-        scores: what compile_scores gave.
+        scores: the query of compile_scores.
         model: bg-nbd or mbg-nbd.
         as_of: the end of the quarter.
 
     Raises:
-        WarehouseError: the fit to the time before the quarter is not to be trusted.
+        WarehouseError: the fit to the time before the quarter is refused.
     """
     begin = as_of - timedelta(days=DAYS)
     found = fit_all(*read_purchases(session, queries, begin), model, begin)
     if found.refused_because:
         raise WarehouseError(
             f"As of {begin:%Y-%m-%d}, {DAYS} days before the end, the fit is refused:"
-            f" {found.refused_because}. Nothing can be checked."
+            f" {found.refused_because}. There is nothing to compare."
         )
     session.execute(
         f"""
@@ -144,7 +153,7 @@ def run(
             predicted,
             repeat_purchases + 1 - coalesce(clv_before.purchases, 0),
             case when age_weeks > 0 then repeat_purchases / age_weeks * {DAYS} / 7.0 else 0 end,
-            -- An order that was returned since is gone from both.
+            -- An order that was returned since is missing in both.
             greatest(clv_after.purchases - (repeat_purchases + 1), 0)
         from ({scores}) as predictions
         inner join clv_known using (user_id)
@@ -157,12 +166,13 @@ def run(
 
 
 def compare(fit: Fit, ends: datetime, rows: np.ndarray) -> Backtest:
-    """The errors and the tenths.
+    """Compute the errors and the tenths.
 
     Args:
         fit: the fit that predicted, as of the beginning of the quarter.
         ends: the end of the quarter.
-        rows: per user what each of RULES predicts and what came, ordered by the model's prediction.
+        rows: per user, the prediction of each of RULES and the actual purchases, ordered by the
+            model's prediction.
     """
     came = rows[:, -1]
     by_rule = {rule: rows[:, position] for position, rule in enumerate(RULES)}
@@ -229,7 +239,7 @@ def _sentence(result: Backtest) -> str:
 
 
 def as_text(result: Backtest) -> str:
-    """The tables for a terminal."""
+    """The tables as text for a terminal."""
     parts = [_sentence(result)]
     for table in _rows(result):
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -246,7 +256,7 @@ def as_text(result: Backtest) -> str:
 
 
 def as_markdown(result: Backtest) -> str:
-    """The tables for a document."""
+    """The tables as Markdown."""
     parts = [_sentence(result)]
     for head, *lines in _rows(result):
         rule = ["---", *["---:"] * (len(head) - 1)]
@@ -255,10 +265,10 @@ def as_markdown(result: Backtest) -> str:
 
 
 def write_between_marks(document: Path, text: str, marks: tuple[str, str] = MARKS) -> None:
-    """Put the text between two marks of a document; what stood there goes.
+    """Replace the text between two marks of a document.
 
     Raises:
-        WarehouseError: the document is missing, or lacks the marks.
+        WarehouseError: the document or the marks are missing.
     """
     begin, end = marks
     held = document.read_text(encoding="utf-8") if document.is_file() else ""
@@ -268,68 +278,3 @@ def write_between_marks(document: Path, text: str, marks: tuple[str, str] = MARK
         )
     before, after = held.split(begin)[0], held.split(end)[1]
     document.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
-
-
-COLOURS = {"model": "#1f6fb2", "same again": "#c2571a", "own rate": "#6b8e23"}
-
-
-def as_svg(result: Backtest) -> str:
-    """The means of the tenths: what came as bars, each rule as a line."""
-    width, height, left, top, right, bottom = 720, 400, 56, 48, 16, 56
-    highest = max(max(t.came, *t.by_rule.values()) for t in result.tenths) * 1.05 or 1.0
-    step = (width - left - right) / len(result.tenths)
-
-    def across(position: int) -> float:
-        return left + (position + 0.5) * step
-
-    def up(value: float) -> float:
-        return height - bottom - value / highest * (height - top - bottom)
-
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
-        ' font-family="sans-serif" font-size="12" role="img">',
-        "<title>Purchases in 90 days by decile of the users: actual and predicted</title>",
-        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-    ]
-    for fifth in range(6):
-        value = highest * fifth / 5
-        lines.append(
-            f'<line x1="{left}" x2="{width - right}" y1="{up(value):.1f}" y2="{up(value):.1f}"'
-            ' stroke="#dddddd"/>'
-            f'<text x="{left - 6}" y="{up(value) + 4:.1f}" text-anchor="end">{value:.2f}</text>'
-        )
-    for position, tenth in enumerate(result.tenths):
-        lines.append(
-            f'<rect x="{across(position) - step * 0.3:.1f}" y="{up(tenth.came):.1f}"'
-            f' width="{step * 0.6:.1f}" height="{up(0) - up(tenth.came):.1f}" fill="#c9ced6"/>'
-            f'<text x="{across(position):.1f}" y="{height - bottom + 18}"'
-            f' text-anchor="middle">{position + 1}</text>'
-        )
-    for rule in RULES:
-        points = [(across(n), up(tenth.by_rule[rule])) for n, tenth in enumerate(result.tenths)]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        lines.append(
-            f'<polyline points="{path}" fill="none" stroke="{COLOURS[rule]}" stroke-width="2"/>'
-        )
-        lines += [
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{COLOURS[rule]}"/>' for x, y in points
-        ]
-    legend = [
-        ("actual", "#c9ced6"),
-        *((result.fit.model if rule == "model" else rule, COLOURS[rule]) for rule in RULES),
-    ]
-    for number, (name, colour) in enumerate(legend):
-        x = left + number * 120
-        lines.append(
-            f'<rect x="{x}" y="16" width="12" height="12" fill="{colour}"/>'
-            f'<text x="{x + 18}" y="26">{name}</text>'
-        )
-    lines.append(
-        f'<text x="{(left + width - right) / 2:.0f}" y="{height - 12}" text-anchor="middle">'
-        "decile of the users, by predicted purchases</text>"
-    )
-    lines.append(
-        f'<text transform="translate(14 {(top + height - bottom) / 2:.0f}) rotate(-90)"'
-        ' text-anchor="middle">mean purchases in 90 days</text>'
-    )
-    return "\n".join([*lines, "</svg>"]) + "\n"

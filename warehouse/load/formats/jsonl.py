@@ -1,4 +1,4 @@
-"""Reading JSONL: PostgreSQL itself reads the JSON, so that numbers keep every digit."""
+"""Read JSON lines: PostgreSQL parses the JSON, so that numbers keep every digit."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from warehouse.load.incoming import (
+from warehouse.load.formats.opening import BROKEN, Counted, broken, open_bytes
+from warehouse.load.stage import (
     ROW_BITS,
-    Counted,
     add_rejects,
     printable,
     reject_nested_too_deeply,
     unwritable,
 )
-from warehouse.load.read_csv import BROKEN, broken, open_bytes
 
-_SAMPLE = 1_000  # lines that are looked at before anything is loaded
-_FLUSH = 1 << 20  # bytes that are sent at once
+_SAMPLE = 1_000  # lines to read before the load
+_FLUSH = 1 << 20  # bytes to send at once
 _ESCAPES = {b"\\": b"\\\\", b"\t": b"\\t", b"\r": b"\\r"}
 
 
 def sample(path: Path) -> tuple[set[str], bool]:
-    """The names that the objects of the first lines have, and whether there is any row."""
+    """The names in the objects of the first lines, and whether there is any row."""
     names: set[str] = set()
     some = False
     try:
@@ -48,7 +47,7 @@ def _names(line: bytes) -> set[str]:
 
 
 def create_lines(connection: psycopg.Connection) -> None:
-    """Make the temporary table of the lines."""
+    """Create the temporary table of the lines."""
     connection.execute("drop table if exists pg_temp.lines")
     connection.execute("create temporary table lines (n bigint, line text)")
 
@@ -62,7 +61,7 @@ def stage(
 ) -> int:
     """Write the file's lines into the table of lines; returns the number of rows.
 
-    Columns that the file has are taken out of `unseen`.
+    Removes the columns of the file from `unseen`.
     """
     counted = Counted(path)
     first = file_number << ROW_BITS
@@ -107,10 +106,13 @@ def stage(
 
 
 def unfold(connection: psycopg.Connection, columns: dict[str, str]) -> None:
-    """Turn the lines into rows of `incoming`; lines that are no JSON object are rejected.
+    """Turn the lines into rows of `incoming`; reject lines that are not JSON objects.
 
-    Arguments: the `columns` of the file with their types. A value of a jsonb column that is a
-    string holding an object or an array is taken as what it holds.
+    In a jsonb column, a string that contains an object or an array is read as that value.
+
+    Args:
+        connection: the load's connection.
+        columns: the columns of the file with their types.
     """
     reject_nested_too_deeply(connection, "lines", "line")
     connection.execute(

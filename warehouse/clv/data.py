@@ -1,22 +1,19 @@
-"""What the lifetime value's parameters are fitted to, and where they are kept.
+"""Read the purchase histories, fit the parameters of lifetime value to them, and store the fit.
 
-The purchase histories are those of the model int_user_purchase_history: dbt compiles it, so that
-its SQL stands in one place, and the database aggregates it, so that few rows travel.
+The purchase histories come from the model int_user_purchase_history: dbt compiles it, so that its
+SQL exists once, and the database aggregates it, so that few rows are transferred.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from warehouse import project
-from warehouse.clv_fit import (
+from warehouse import dbt
+from warehouse.clv.fit import (
     FEWEST_REPEATERS,
     FEWEST_USERS,
     Estimate,
@@ -31,14 +28,18 @@ if TYPE_CHECKING:
     import psycopg
 
 MODEL = "int_user_purchase_history"
-# Compiled in the place of as_of, to be exchanged for each moment that is asked for.
+# Compiled as the value of as_of, then replaced by a parameter of the query.
 PLACEHOLDER = "1901-02-03 04:05:06.070809+00"
 
 
 @dataclasses.dataclass(frozen=True)
 class Queries:
-    """The project's SQL: `history` asks for the moment in the parameter `as_of`; `parameters` is
-    the schema and name of the table of parameters."""
+    """The project's SQL.
+
+    Attributes:
+        history: the query of the purchase histories, with the parameter `as_of`.
+        parameters: the schema and name of the table of parameters.
+    """
 
     history: str
     parameters: tuple[str, str]
@@ -46,7 +47,7 @@ class Queries:
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """What came out of one fit; `refused_because` is None when it is to be trusted."""
+    """The result of one fit; `refused_because` is None if the fit can be used."""
 
     model: str
     as_of: datetime
@@ -59,7 +60,7 @@ class Fit:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Those that were estimated, by name."""
+        """The estimated parameters, by name."""
         return {
             name: value
             for estimate in (self.purchases, self.spending)
@@ -69,7 +70,7 @@ class Fit:
 
     @property
     def standard_errors(self) -> dict[str, float]:
-        """Of the parameters that have one, by name."""
+        """The standard errors, by parameter; a parameter without one is missing."""
         return {
             name: value
             for estimate in (self.purchases, self.spending)
@@ -79,7 +80,7 @@ class Fit:
 
     @property
     def covariances(self) -> dict[str, float]:
-        """Of the logarithms, by the name of their column: cov_alpha_r."""
+        """The covariances of the logarithms, by the name of their column, such as cov_alpha_r."""
         found = {}
         for estimate in (self.purchases, self.spending):
             if estimate is None or estimate.covariance is None:
@@ -100,60 +101,21 @@ def compile_queries() -> Queries:
     Raises:
         WarehouseError: dbt could not compile the project.
     """
-    node = compile_node(["--select", MODEL], {"as_of": PLACEHOLDER})
+    node = dbt.compile_node(["--select", MODEL], {"as_of": PLACEHOLDER})
     history = node.compiled_code.replace("%", "%%")
     if f"'{PLACEHOLDER}'" not in history:
-        raise WarehouseError(f"The model {MODEL} does not ask for as_of any more.")
+        raise WarehouseError(f"The model {MODEL} no longer uses the variable as_of.")
     prefix = node.schema.removesuffix(node.config.schema or "")
     return Queries(
         history.replace(f"'{PLACEHOLDER}'", "%(as_of)s"), (f"{prefix}ml", "clv_parameters")
     )
 
 
-def compile_node(arguments: list[str], variables: dict[str, str]) -> Any:
-    """`dbt compile` of one node.
-
-    Args:
-        arguments: what to compile, as dbt's options.
-        variables: the project's variables.
-
-    Returns:
-        The node, with its compiled_code.
-
-    Raises:
-        WarehouseError: dbt could not compile it.
-    """
-    from dbt.cli.main import dbtRunner
-
-    folder = project.root()
-    os.chdir(folder)
-    os.environ["PWD"] = str(folder)
-    # dbt would print what it compiled otherwise, even with --quiet.
-    quietly = ("--log-level", "none", "--log-level-file", "debug")
-    answer = dbtRunner().invoke([*quietly, "compile", *arguments, "--vars", json.dumps(variables)])
-    if answer.exception is not None:
-        reason = " ".join(str(answer.exception).split())
-        raise WarehouseError(f"dbt stopped: {reason}", exit_code=2) from answer.exception
-    results = answer.result.results if answer.result else []
-    failed = [" ".join(str(result.message).split()) for result in results if result.message]
-    if not answer.success:
-        raise WarehouseError(f"dbt could not compile the project: {'; '.join(failed)}")
-    return compiled(results)
-
-
-def compiled(results: Sequence[Any]) -> Any:
-    """The one node among the results of `dbt compile` that is no test."""
-    (node,) = (
-        result.node for result in results if result.node.resource_type in ("model", "sql_operation")
-    )
-    return node
-
-
 # --- From the database ------------------------------------------------------------------------
 
 
 def check_tables(session: psycopg.Connection[Any], queries: Queries) -> None:
-    """Refuse a database that was not built yet, with a sentence."""
+    """Raise WarehouseError if the database has not been built yet."""
     relation = ".".join(f'"{part}"' for part in queries.parameters)
     if session.execute("select to_regclass(%s) is null", [relation]).fetchone() == (True,):
         name = ".".join(queries.parameters)
@@ -163,16 +125,16 @@ def check_tables(session: psycopg.Connection[Any], queries: Queries) -> None:
 def read_purchases(
     session: psycopg.Connection[Any], queries: Queries, as_of: datetime
 ) -> tuple[Purchases, Spending]:
-    """The purchase histories as of a moment, equal ones counted once.
+    """The purchase histories as of a moment, aggregated: one entry per distinct history.
 
     Args:
         session: a connection; its time zone becomes UTC.
         queries: the project's SQL.
-        as_of: no order from after it counts, and it ends the observation. Statuses, amounts and
-            who is a living user are those of now.
+        as_of: the end of the observation; later orders are left out. Statuses, amounts and the
+            set of users who are not deleted are current.
 
     Returns:
-        How often users bought, and what those who bought again spent.
+        How often users bought, and what repeat buyers spent.
     """
     session.execute("set timezone = 'UTC'")
     given = {"as_of": as_of}
@@ -206,7 +168,7 @@ def read_purchases(
 
 
 def write_version(session: psycopg.Connection[Any], queries: Queries, fit: Fit) -> int:
-    """Write a fit down as a new version, refused or not.
+    """Store a fit as a new version, refused or not.
 
     Returns:
         The number of the version.
@@ -241,16 +203,16 @@ def write_version(session: psycopg.Connection[Any], queries: Queries, fit: Fit) 
 
 
 def fit_all(purchases: Purchases, spending: Spending, model: str, as_of: datetime) -> Fit:
-    """Fit both models, and judge them.
+    """Fit both models, and check the fit.
 
     Args:
         purchases: how often users bought.
-        spending: what those who bought again spent.
+        spending: what repeat buyers spent.
         model: bg-nbd or mbg-nbd.
-        as_of: the end of the observation, for the record.
+        as_of: the end of the observation, to store with the fit.
 
     Returns:
-        The fit; where `refused_because` says why not to trust it, estimates may be missing.
+        The fit; estimates may be missing if `refused_because` is set.
     """
     counts = {"users": purchases.user_count, "repeaters": purchases.repeater_count}
     empty = Fit(model, as_of, **counts, purchases=None, spending=None, correlation=None,
@@ -284,9 +246,9 @@ def fit_all(purchases: Purchases, spending: Spending, model: str, as_of: datetim
 
 
 def correlation(spending: Spending) -> float | None:
-    """Between the number and the mean amount of repeat purchases; None where one is constant.
+    """The correlation of number and mean amount of repeat purchases; None if one is constant.
 
-    Gamma-Gamma takes them for independent: much more than 0 in size speaks against it.
+    Gamma-Gamma assumes that they are independent, so a value far from 0 speaks against it.
     """
     covariance = np.cov(spending.x, spending.m, aweights=spending.users, bias=True)
     scale = float(np.sqrt(covariance[0, 0] * covariance[1, 1]))

@@ -1,4 +1,4 @@
-"""Maximum likelihood for the models behind the predicted lifetime value.
+"""Maximum likelihood for the models of the predicted lifetime value.
 
 How often users buy, and when they stop:
 
@@ -23,22 +23,22 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import betaln, digamma, gammaln
 
-# What a model is called -> whether a user may leave right after the first purchase.
+# Name of a model -> whether a user may leave right after the first purchase.
 MODELS = {"bg-nbd": False, "mbg-nbd": True}
 
 FEWEST_USERS = 500
 FEWEST_REPEATERS = 100
 
-# The logarithms are kept within these bounds, and an estimate near one of them is no estimate.
+# The bounds of the logarithms; an estimate near a bound is rejected.
 LOWEST, HIGHEST = np.log(1e-6), np.log(1e6)
-# Within these bounds the series of the scoring is exact and short enough, and the table of the
-# parameters has them as well. 0.02 weeks are three hours and a half.
+# Within these bounds the series of the scoring is exact and short enough; the table of parameters
+# has the same bounds. 0.02 weeks are three and a half hours.
 SMALLEST_ALPHA = 0.02
 LARGEST_R = 10.0
 LARGEST_A = 100.0
-# Purchases in a week, r / alpha: a day counts once.
+# Purchases per week, r / alpha: a day counts once.
 LARGEST_RATE = 7.0
-# How flat the mean log-likelihood of a user must be at its maximum.
+# The largest gradient of the mean log-likelihood of a user that counts as a maximum.
 FLAT = 1e-6
 
 STARTS_OF_PURCHASES = tuple(itertools.product((0.3, 1.5), (0.5, 2.0), (0.5, 3.0)))
@@ -47,10 +47,13 @@ STARTS_OF_SPENDING = ((1.0, 2.0), (5.0, 4.0), (2.0, 10.0))
 
 @dataclasses.dataclass(frozen=True)
 class Purchases:
-    """The purchase histories, equal ones counted once.
+    """The purchase histories, one entry per distinct history.
 
-    `x` is the number of repeat purchases, `t_x` the weeks from the first to the last one, `age`
-    the weeks from the first purchase to the end of the observation, `users` how many have it so.
+    Attributes:
+        x: the number of repeat purchases.
+        t_x: weeks from the first to the last purchase.
+        age: weeks from the first purchase to the end of the observation.
+        users: how many users have this history.
     """
 
     x: np.ndarray
@@ -78,10 +81,10 @@ class Spending:
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """Parameters by name, the covariance of their logarithms, and whether to trust them.
+    """Parameters by name, the covariance of their logarithms, and whether they can be used.
 
-    `covariance` is None where the likelihood has no proper maximum. `problem` says in words what
-    is wrong, None when nothing is.
+    `covariance` is None if the likelihood has no proper maximum. `problem` says what is wrong; None
+    if nothing is.
     """
 
     parameters: dict[str, float]
@@ -209,7 +212,7 @@ def fit_purchases(data: Purchases, model: str) -> Estimate:
 
 
 def out_of_bounds(parameters: dict[str, float]) -> str | None:
-    """Why the scoring cannot use these parameters, in words; None when it can.
+    """Why the scoring cannot use these parameters, in words; None if it can.
 
     Args:
         parameters: r, alpha (weeks) and a.
@@ -239,7 +242,7 @@ def fit_spending(data: Spending) -> Estimate:
     """Fit Gamma-Gamma.
 
     Args:
-        data: what the users spent, of those who bought again.
+        data: what repeat buyers spent.
 
     Returns:
         p, q and v; q at or below 1 is a problem, because no mean value exists then.
@@ -261,7 +264,7 @@ def _maximize(
     starts: Sequence[np.ndarray],
     user_count: int,
 ) -> Estimate:
-    """The best maximum from all starts, made exact by Newton's method, with its curvature."""
+    """The best maximum from all starts, refined by Newton's method, with its curvature."""
 
     def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = likelihood(at)
@@ -292,7 +295,7 @@ def _maximize(
 def _judge(
     names: Sequence[str], at: np.ndarray, gradient: np.ndarray, information: np.ndarray
 ) -> tuple[str | None, np.ndarray | None]:
-    """What is wrong with a maximum (None: nothing), and the covariance that it gives."""
+    """What is wrong with a maximum (None: nothing), and its covariance."""
     margin = 0.01
     lost = [
         name

@@ -1,7 +1,6 @@
-"""One build of a target at a time: an advisory lock, held by a session of its own for as long as a
-build runs.
+"""One build of a target at a time: an advisory lock, held by a separate session during the build.
 
-PostgreSQL gives the lock back the moment its session ends, however the process ended.
+PostgreSQL releases the lock when that session ends, however the process ended.
 """
 
 from __future__ import annotations
@@ -14,7 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from warehouse import connection, project
+from warehouse import console, project
+from warehouse.database.connection import connect
+from warehouse.database.profile import Settings
 from warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
@@ -42,22 +43,26 @@ _HOLDER = """
 """
 
 
-def lock_name(where: connection.Settings) -> str:
-    """What the lock is on: targets that own the schemas' names write the same tables, and share
-    it; every other one writes schemas of its own."""
+def lock_name(where: Settings) -> str:
+    """The name of the target's lock: targets that use the exact schema names write the same tables
+    and share a lock; every other target has its own schemas and its own lock."""
     shared = project.variable("exact_schema_targets")
     return LOCK_NAME if where.target in shared else f"{LOCK_NAME} of {where.target}"
 
 
 @contextmanager
-def build_lock(where: connection.Settings, *, wait: bool) -> Iterator[None]:
-    """Hold the target's build lock; with `wait`, until another build is done.
+def build_lock(where: Settings, *, wait: bool) -> Iterator[None]:
+    """Hold the target's build lock.
 
-    Raises WarehouseError with exit code 75 that names the holder, when there is one and `wait` is
-    false.
+    Args:
+        where: the database and target.
+        wait: wait for the end of another build.
+
+    Raises:
+        WarehouseError: another build holds the lock and `wait` is false; exit code 75.
     """
-    with connection.connect(where, autocommit=True) as session:
-        # Shown to whoever finds the lock taken, and in pg_stat_activity; cut off after 63 bytes.
+    with connect(where, autocommit=True) as session:
+        # Shown to other builds, and in pg_stat_activity; PostgreSQL truncates it to 63 bytes.
         who = f"{LOCK_NAME} by {getpass.getuser()}@{platform.node()}, process {os.getpid()}"
         session.execute("select set_config('application_name', %s, false)", [who[:63]])
         announced, name = False, lock_name(where)
@@ -69,11 +74,7 @@ def build_lock(where: connection.Settings, *, wait: bool) -> Iterator[None]:
                     exit_code=BUSY,
                 )
             if not announced:
-                from rich.console import Console
-
-                Console(stderr=True, highlight=False).print(
-                    f"Waiting for another build: {holder}.", style="dim", markup=False
-                )
+                console.say(f"Waiting for another build: {holder}.", style="dim", stderr=True)
                 announced = True
             time.sleep(POLL_SECONDS)
         yield
@@ -87,6 +88,6 @@ def _try(session: psycopg.Connection[Any], name: str) -> bool:
 def _describe_holder(session: psycopg.Connection[Any], name: str) -> str:
     row = session.execute(_HOLDER, [name]).fetchone()
     if row is None:
-        return "it ended this moment"
+        return "it has just ended"
     holder, user, pid, since = row
     return f"{holder} (database user {user}, backend {pid}, since {since} UTC)"

@@ -1,0 +1,44 @@
+"""`warehouse build`: run dbt, then list the marts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from warehouse import dbt
+from warehouse.build.marts import show_marts
+from warehouse.database.build_lock import build_lock
+from warehouse.database.preflight import preflight
+from warehouse.database.profile import settings
+from warehouse.errors import WarehouseError
+from warehouse.options import follow_dbt
+
+
+def build(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Passed to dbt build unchanged: --select user_analytics+, --full-refresh."
+        ),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for a running build; without it, exit with 75.")
+    ] = False,
+) -> None:
+    """Run `dbt build` on the warehouse's database, then list the marts with their rows.
+
+    Only one build of a target runs at a time. Starts the embedded server if needed, and checks the
+    database first. The exit code is dbt's: 1 if a model or a test failed, 2 if dbt stopped before.
+    """
+    follow_dbt(arguments or [])
+    where = settings()
+    preflight(where)
+    with build_lock(where, wait=wait):
+        status = dbt.run(["build", *(arguments or [])])
+    if status:
+        raise WarehouseError(
+            "dbt build failed: the lines above name the model or test; details: logs/dbt.log.",
+            exit_code=status,
+        )
+    show_marts()

@@ -1,0 +1,134 @@
+"""dbt: the one place that runs it, and the manifest that it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from warehouse import project
+from warehouse.errors import WarehouseError
+
+# The dbt of this environment, whatever is on the PATH.
+COMMAND = (sys.executable, "-c", "from dbt.cli.main import cli; cli()")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run dbt in the project's folder.
+
+    It runs in this process, so that a killed build also ends the session that holds its lock.
+
+    Args:
+        arguments: dbt's command and options.
+
+    Returns:
+        0, or 1 if a node failed.
+
+    Raises:
+        WarehouseError: dbt stopped before it ran any node; exit code 2.
+    """
+    return 0 if _invoke(arguments).success else 1
+
+
+def run_apart(
+    arguments: Sequence[str], folder: Path, seconds: float
+) -> subprocess.CompletedProcess[str]:
+    """Run dbt in a process of its own.
+
+    Args:
+        arguments: dbt's command and options.
+        folder: the working directory.
+        seconds: how long to wait for it.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer; it was killed.
+    """
+    return subprocess.run(
+        [*COMMAND, "--no-use-colors", *arguments],
+        cwd=folder,
+        env=os.environ | {"DO_NOT_TRACK": "1"},
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def parse() -> dict[str, Any]:
+    """Parse the project; returns the new manifest.
+
+    Raises:
+        WarehouseError: dbt could not parse it.
+    """
+    if run(["--quiet", "parse"]):
+        raise WarehouseError("dbt could not parse the project: the lines above say why.")
+    return read_manifest()
+
+
+def compile_node(arguments: Sequence[str], variables: dict[str, str]) -> Any:
+    """Compile one node.
+
+    Args:
+        arguments: the node, as options of `dbt compile`.
+        variables: variables of the project.
+
+    Returns:
+        The node, with its compiled_code.
+
+    Raises:
+        WarehouseError: dbt could not compile it.
+    """
+    # dbt would print the compiled SQL otherwise, even with --quiet.
+    quietly = ("--log-level", "none", "--log-level-file", "debug")
+    answer = _invoke([*quietly, "compile", *arguments, "--vars", json.dumps(variables)])
+    results = answer.result.results if answer.result else []
+    if not answer.success:
+        failed = [" ".join(str(result.message).split()) for result in results if result.message]
+        raise WarehouseError(f"dbt could not compile the project: {'; '.join(failed)}")
+    return compiled(results)
+
+
+def compiled(results: Sequence[Any]) -> Any:
+    """The one node among the results of `dbt compile` that is not a test."""
+    (node,) = (
+        result.node for result in results if result.node.resource_type in ("model", "sql_operation")
+    )
+    return node
+
+
+def manifest_path() -> Path:
+    """Where dbt writes its manifest: `target/` of the project, or DBT_TARGET_PATH."""
+    folder = Path(os.environ.get("DBT_TARGET_PATH") or "target")
+    return (folder if folder.is_absolute() else project.root() / folder) / "manifest.json"
+
+
+def read_manifest(path: Path | None = None) -> dict[str, Any]:
+    """Read dbt's manifest.
+
+    Args:
+        path: the file; default `manifest_path()`.
+
+    Raises:
+        WarehouseError: dbt has not written it yet.
+    """
+    path = path or manifest_path()
+    if not path.is_file():
+        raise WarehouseError(f"There is no {path.name} of dbt yet: run `warehouse build` first.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _invoke(arguments: Sequence[str]) -> Any:
+    from dbt.cli.main import dbtRunner
+
+    folder = project.root()
+    os.chdir(folder)
+    os.environ["PWD"] = str(folder)
+    answer = dbtRunner().invoke([*arguments])
+    if answer.exception is not None:
+        reason = " ".join(str(answer.exception).split())
+        raise WarehouseError(f"dbt stopped: {reason}", exit_code=2) from answer.exception
+    return answer

@@ -1,0 +1,255 @@
+"""Checks of the rows in `incoming`: reject what the raw table cannot hold, and repeated keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import psycopg
+from psycopg import sql
+
+from warehouse.contract import LOADED_AT
+from warehouse.errors import WarehouseError
+from warehouse.load.options import Options
+from warehouse.load.report import TableSummary
+from warehouse.load.stage import ROW_BITS
+from warehouse.load.target import Target
+
+_LONGEST_KEY = 2_000  # bytes: an index entry of PostgreSQL holds no more than about 2,700
+
+
+def key_problems(target: Target) -> list[tuple[sql.Composable, sql.Composable]]:
+    """The errors of a key, as conditions, each with its reason."""
+    name = target.table.key
+    key = sql.Identifier("incoming", name)
+    return [
+        (
+            sql.SQL("{key} is null or btrim({key}, E' \\t\\r\\n\\u00a0') = ''").format(key=key),
+            sql.Literal(f"{name}: the key is empty"),
+        ),
+        (
+            sql.SQL("octet_length({}) > {}").format(key, _LONGEST_KEY),
+            sql.Literal(f"{name}: the key is longer than {_LONGEST_KEY} bytes"),
+        ),
+    ]
+
+
+def form_problems(
+    target: Target, columns: list[str]
+) -> list[tuple[sql.Composable, sql.Composable]]:
+    """Dates and times that are not ISO: PostgreSQL would accept 'now', and guess at 01/02/2024."""
+    problems = []
+    for name in columns:
+        if target.types[name] in ("date", "timestamp with time zone"):
+            column = sql.Identifier("incoming", name)
+            problems.append(
+                (
+                    sql.SQL(
+                        "{0} not like '____-__-__%' and {0} not in ('infinity', '-infinity')"
+                    ).format(column),
+                    sql.SQL("concat({}::text, '\"', left({}, 100), '\"')").format(
+                        sql.Literal(f"{name}: no ISO date or time: "), column
+                    ),
+                )
+            )
+    return problems
+
+
+def type_problems(
+    target: Target, columns: list[str]
+) -> list[tuple[sql.Composable, sql.Composable]]:
+    """Values that PostgreSQL cannot read, with its error messages as reasons."""
+    problems = []
+    for name in columns:
+        if target.types[name] != "text":
+            column = sql.Identifier("incoming", name)
+            data_type = sql.Literal(target.types[name])
+            problems.append(
+                (
+                    sql.SQL("not pg_input_is_valid({}, {})").format(column, data_type),
+                    sql.SQL(
+                        """
+                        (
+                            select concat(
+                                {}::text, left(message, 300), ' (' || left(detail, 300) || ')'
+                            )
+                            from pg_input_error_info({}, {})
+                        )
+                        """
+                    ).format(sql.Literal(f"{name}: "), column, data_type),
+                )
+            )
+    return problems
+
+
+def any_of(problems: list[tuple[sql.Composable, sql.Composable]]) -> sql.Composed:
+    """The condition that a row has one of the problems; never null."""
+    return sql.SQL("coalesce({}, false)").format(
+        sql.SQL(" or ").join(sql.SQL("({})").format(condition) for condition, _ in problems)
+    )
+
+
+def reject_unreadable(connection: psycopg.Connection, target: Target, columns: list[str]) -> None:
+    """Move the rows that do not fit the table's types from `incoming` to `rejects`."""
+    problems = [
+        *key_problems(target),
+        *form_problems(target, columns),
+        *type_problems(target, columns),
+    ]
+    connection.execute(
+        sql.SQL(
+            """
+            with unreadable as (
+                delete from pg_temp.incoming
+                where {problems}
+                returning *
+            )
+
+            insert into pg_temp.rejects (n, key, kind, reason, row_text)
+            select n, {key}, 'unreadable', case {reasons} end, to_jsonb(incoming) - 'n'
+            from unreadable as incoming
+            """
+        ).format(
+            problems=any_of(problems),
+            key=sql.Identifier(target.table.key),
+            reasons=sql.SQL(" ").join(
+                sql.SQL("when {} then {}").format(condition, reason)
+                for condition, reason in problems
+            ),
+        )
+    )
+
+
+def reject_superseded(connection: psycopg.Connection, target: Target, columns: list[str]) -> None:
+    """Keep the last row of each key, and move the others from `incoming` to `rejects`.
+
+    Rows that equal the last one count as duplicates, the others as superseded.
+    """
+    key = typed(target, target.table.key, "incoming")
+    repeated = connection.execute(
+        sql.SQL(
+            """
+            create temporary table repeated as
+            select {key} as key, max(n) as last_n
+            from pg_temp.incoming
+            group by 1
+            having count(*) > 1
+            """
+        ).format(key=key)
+    ).rowcount
+    if not repeated:
+        connection.execute("drop table pg_temp.repeated")
+        return
+    connection.execute(
+        sql.SQL(
+            """
+            with losers as (
+                select
+                    incoming.n,
+                    ({mine}) is not distinct from ({theirs}) as is_same
+                from pg_temp.incoming
+                inner join pg_temp.repeated on repeated.key = {key}
+                inner join pg_temp.incoming as last on last.n = repeated.last_n
+                where incoming.n <> repeated.last_n
+            ),
+
+            removed as (
+                delete from pg_temp.incoming
+                using losers
+                where incoming.n = losers.n
+                returning incoming.*, losers.is_same
+            )
+
+            insert into pg_temp.rejects (n, key, kind, reason, row_text)
+            select
+                n,
+                {name},
+                case when is_same then 'duplicate' else 'superseded' end,
+                'superseded in the same file',
+                to_jsonb(removed) - 'n' - 'is_same'
+            from removed
+            """
+        ).format(
+            key=key,
+            name=sql.Identifier(target.table.key),
+            mine=row_of("incoming", columns),
+            theirs=row_of("last", columns),
+        )
+    )
+    connection.execute("drop table pg_temp.repeated")
+
+
+def row_of(table: str, columns: list[str]) -> sql.Composed:
+    """The row of these columns, as an expression."""
+    return sql.SQL("row({})").format(
+        sql.SQL(", ").join(sql.Identifier(table, name) for name in columns)
+    )
+
+
+def typed(target: Target, column: str, table: str) -> sql.Composable:
+    """A text column of a temporary table, cast to the type of the raw table."""
+    name = sql.Identifier(table, column)
+    if target.types[column] == "text":
+        return name
+    return sql.SQL("{}::{}").format(name, sql.SQL(target.types[column]))
+
+
+def check_stamp(connection: psycopg.Connection, target: Target, stamp: datetime) -> None:
+    """Refuse a stamp before the newest row's, because builds find new rows by `_loaded_at`.
+
+    Raises:
+        WarehouseError: the stamp is too early; names both times.
+    """
+    newest = connection.execute(
+        sql.SQL("select max({}) from {}").format(sql.Identifier(LOADED_AT), target.name)
+    ).fetchone()[0]
+    if newest is not None and stamp < newest:
+        raise WarehouseError(
+            f"{target.table.name} has rows loaded at {newest}, but the stamp of this load is "
+            f"{stamp}: a build would miss its rows. Load history from the oldest to the newest."
+        )
+
+
+def count_rejects(connection: psycopg.Connection, summary: TableSummary) -> None:
+    """Count the rejected rows by kind, into the summary."""
+    counts = dict(
+        connection.execute("select kind, count(*) from pg_temp.rejects group by 1").fetchall()
+    )
+    summary.rejected = counts.get("unreadable", 0)
+    summary.superseded = counts.get("superseded", 0)
+    summary.duplicates = counts.get("duplicate", 0)
+
+
+def check_rejected(
+    connection: psycopg.Connection, summary: TableSummary, read: list[int], options: Options
+) -> None:
+    """Refuse a load if one of its files has more unreadable rows than allowed.
+
+    Args:
+        connection: the load's connection.
+        summary: the counts of the table.
+        read: the number of rows of each file.
+        options: the options of the load.
+
+    Raises:
+        WarehouseError: names the file and its first unreadable row.
+    """
+    rows = connection.execute(
+        """
+        select
+            (n >> %s)::int,
+            count(*),
+            (array_agg(concat('line ' || line || ': ', reason) order by n))[1]
+        from pg_temp.rejects
+        where kind = 'unreadable'
+        group by 1
+        """,
+        (ROW_BITS,),
+    ).fetchall()
+    for number, rejected, first in rows:
+        if rejected * 100 > options.max_rejected * read[number]:
+            raise WarehouseError(
+                f"{summary.files[number]}: {rejected:,} of {read[number]:,} rows cannot be read, "
+                f"more than the {options.max_rejected:g} % allowed; nothing of {summary.table} "
+                f"was loaded. The first, {first}. All are in quarantine.rejected_rows; "
+                "--max-rejected PERCENT allows more."
+            )
