@@ -51,10 +51,8 @@
 
 
 {% macro check_partition_fields(entry, number, names) -%}
-    {%- set partition_by = config.get('partition_by') -%}
-    {%- set fields = (partition_by.get('fields') if partition_by is mapping else none) or [] -%}
     {%- if entry.get('unique') -%}
-        {%- for field in ([fields] if fields is string else fields) if field not in names -%}
+        {%- for field in fields_of_partitions() if field not in names -%}
             {%- do raise_index_error(
                 number, 'columns', entry.get('expression') or names | join(', '),
                 field ~ ' among the columns of a unique index, because partition_by names it'
