@@ -24,6 +24,8 @@
             {%- for upstream in upstreams if upstream.kind != 'lookup' %}
             {{ 'union' if not loop.first }}
             {{ changed_keys_of_upstream(columns, upstream, previous[upstream.name]) }}
+            {%- else %}
+            select {{ columns | join(', ') }} from {{ this }} where false
             {%- endfor %}
             {%- if due %}
             union
