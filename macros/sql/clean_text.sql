@@ -7,9 +7,3 @@
     {#- A key is taken as it is, so that an index on it serves; a blank one refers to nothing. -#}
     case when {{ clean_text(column) }} is not null then {{ column }}::{{ text_type() }} end
 {%- endmacro %}
-
-
-{% macro whitespace() -%}
-    {#- Space, tab, line feed, vertical tab, form feed, carriage return, no-break space. -#}
-    E' \t\n\x0B\f\r\u00A0'
-{%- endmacro %}

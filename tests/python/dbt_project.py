@@ -160,6 +160,21 @@ def _parsed(environment_items: tuple, variables: str, project: Path) -> Any:
     return manifest
 
 
+def parsed(project: Path = ROOT) -> Any:
+    """The parsed project (dbt's Manifest), of no database in particular.
+
+    Args:
+        project: its folder.
+
+    Returns:
+        A copy of its own.
+
+    Raises:
+        DbtFailed: dbt cannot parse the project.
+    """
+    return _parsed_once((), "{}", project)
+
+
 def forget(project: Path) -> None:
     """Parse a project anew from now on, because its files have changed.
 

@@ -72,7 +72,7 @@ def write_project(
                 "profile": whole["profile"],
                 "macro-paths": [str(dbt_project.ROOT / "macros")],
                 "vars": {**whole["vars"], **(variables or {})},
-                "on-run-start": ["{{ create_partition_schema() }}"],
+                "on-run-start": whole["on-run-start"],
                 "models": {
                     "small": {
                         "+schema": "marts",

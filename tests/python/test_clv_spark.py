@@ -26,7 +26,7 @@ def rendered(query: str) -> str:
     files = [
         path
         for folder in FOLDERS
-        for path in sorted((dbt_project.ROOT / "macros" / folder).glob("*.sql"))
+        for path in sorted((dbt_project.ROOT / "macros" / folder).rglob("*.sql"))
     ]
     macros = "".join(path.read_text() for path in files)
     known = set(re.findall(r"macro (\w+)\(", macros))

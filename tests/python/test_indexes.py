@@ -55,7 +55,12 @@ select
     timestamptz '2026-03-01 00:00:00+00' as end_date
 {% if is_incremental() %} where false {% endif %}
 """
-TABLES = {"things": THINGS, "happenings": HAPPENINGS, "versions": VERSIONS}
+KEYED = """
+{{ config(materialized='incremental', incremental_strategy='changed_keys', unique_key='id') }}
+select n as id, n % 10 as kind, timestamptz '2026-01-01 00:00:00+00' + n * interval '1 hour' as at
+from generate_series(1, 100) as n
+"""
+TABLES = {"keyed": KEYED, "things": THINGS, "happenings": HAPPENINGS, "versions": VERSIONS}
 
 
 def make_project(folder: Path, models: Mapping[str, str]) -> Path:
@@ -80,7 +85,7 @@ def make_project(folder: Path, models: Mapping[str, str]) -> Path:
         "profile": own["profile"],
         "flags": own["flags"],
         "vars": own["vars"],
-        "on-run-start": own["on-run-start"] if "happenings" in models else [],
+        "on-run-start": own["on-run-start"],
         "models": {"small": {name: hooks[name] for name in ("+pre-hook", "+post-hook")}},
     }
     (folder / "dbt_project.yml").write_text(yaml.safe_dump(project))
@@ -715,7 +720,7 @@ CONFIGURED = {
     "twice": (
         "materialized='table',"
         " indexes=[{'columns': ['id']}, {'columns': ['id'], 'where': 'id > 1'}]",
-        "entry 2 of indexes name is 'twice_id_idx'; it takes a name that no other entry has",
+        "entry 2 of indexes name is 'twice_id_idx'; it takes a name that no other index has",
     ),
     "no_entries": (
         "materialized='table', indexes='id'",
@@ -730,6 +735,22 @@ CONFIGURED = {
         " partition_by={'fields': ['at'], 'method': 'range'},"
         " indexes=[{'columns': ['id', 'kind'], 'unique': true}]",
         "columns is 'id, kind'; it takes at among the columns of a unique index, because part",
+    ),
+    "no_key": (
+        "materialized='incremental', on_schema_change='fail',"
+        " incremental_strategy='changed_keys', unique_key=['id', 'nowhere']",
+        "unique_key is .* and there is no column 'nowhere'; the columns are id, email, kind, at",
+    ),
+    "no_choice": (
+        "materialized='incremental', on_schema_change='fail',"
+        " incremental_strategy='changed_keys', unique_key='id', unique_key_index='yes'",
+        "unique_key_index is 'yes'; it takes true",
+    ),
+    "taken": (
+        "materialized='incremental', on_schema_change='fail',"
+        " incremental_strategy='changed_keys', unique_key='id',"
+        " indexes=[{'columns': ['kind'], 'name': 'taken_id_key'}]",
+        "entry 1 of indexes name is 'taken_id_key'; it takes a name that no other index has",
     ),
     "no_dictionary": (
         "materialized='table', no_overlaps='id'",
@@ -811,6 +832,104 @@ def test_without_a_contract_the_table_says_which_columns_there_are(newest: Place
     newest.build("things")
     with pytest.raises(dbt_project.DbtFailed, match=message):
         newest.build("things", {"columns": ["nowhere"]})
+
+
+# --- The index of unique_key ------------------------------------------------------------------
+
+
+def configure_key(place: Place, **config: Any) -> None:
+    """Change the configuration of `keyed`."""
+    dbt_project.configure(place.database, "keyed", place.project, **config)
+
+
+def test_an_index_follows_from_unique_key(newest: Place) -> None:
+    by_id = {"keyed_id_key": "unique btree (id)"}
+    newest.build("keyed")
+    assert newest.indexes("analytics.keyed") == by_id
+    (comment,) = newest.ask("select obj_description('analytics.keyed_id_key'::regclass)")[0]
+    assert comment.endswith(" of analytics.keyed: the key, looked up by builds")
+
+    # Models declared it by hand before; the index that they have is the same one.
+    before = newest.identities()
+    newest.build("keyed", {"columns": ["id"], "unique": True, "why": comment.split(": ")[1]})
+    newest.build("keyed", full_refresh=False)
+    assert newest.identities() == before
+
+    configure_key(newest, unique_key=["id", "kind"])
+    newest.build("keyed", {"columns": ["kind"]})
+    by_both = {"keyed_id_kind_key": "unique btree (id, kind)"}
+    assert newest.indexes("analytics.keyed") == {"keyed_kind_idx": "btree (kind)", **by_both}
+    newest.build("keyed", full_refresh=True)
+    assert newest.indexes("analytics.keyed") == by_both
+
+
+def test_the_index_of_unique_key_gives_way(newest: Place) -> None:
+    """To an index of the model, to an option, and to a strategy whose key may repeat."""
+    configure_key(newest, unique_key=["id", "kind"])
+    newest.build("keyed", {"columns": ["KIND", "id"], "unique": True, "name": "own"})
+    assert newest.indexes("analytics.keyed") == {"own": "unique btree (kind, id)"}
+    newest.build("keyed", {"columns": ["id", "kind"], "name": "own"})
+    assert newest.indexes("analytics.keyed") == {
+        "own": "btree (id, kind)",
+        "keyed_id_kind_key": "unique btree (id, kind)",
+    }
+    configure_key(newest, unique_key_index=False)
+    newest.build("keyed")
+    assert newest.indexes("analytics.keyed") == {}
+    configure_key(newest, unique_key_index=True, incremental_strategy="delete+insert")
+    newest.build("keyed")
+    assert newest.indexes("analytics.keyed") == {}
+    configure_key(newest, incremental_strategy="changed_keys")
+    newest.build("keyed")
+    assert newest.indexes("analytics.keyed") == {"keyed_id_kind_key": "unique btree (id, kind)"}
+
+
+def test_a_partitioned_table_has_the_index_only_if_the_key_holds_the_partition(
+    newest: Place,
+) -> None:
+    configure_key(newest, partition_by={"fields": ["at"]})
+    newest.build("keyed")
+    assert newest.indexes("analytics.keyed") == {}
+    configure_key(newest, unique_key=["id", "at"])
+    newest.build("keyed")
+    assert newest.indexes("analytics.keyed") == {"keyed_id_at_key": "unique btree (id, at)"}
+
+
+def test_only_incremental_tables_without_such_a_constraint_have_the_index(
+    database: Any, tmp_path: Path
+) -> None:
+    given = "incremental_strategy='changed_keys', unique_key='id', on_schema_change='fail'"
+    kinds = {"stored": "table", "materialized": "materialized_view", "constrained": "incremental"}
+    project = make_project(
+        tmp_path / "project",
+        {
+            name: f"{{{{ config(materialized='{kind}', {given}) }}}} select 1 as id"
+            for name, kind in kinds.items()
+        },
+    )
+    contract = {
+        "models": [
+            {
+                "name": "constrained",
+                "config": {"contract": {"enforced": True}},
+                "columns": [
+                    {
+                        "name": "id",
+                        "data_type": "int",
+                        "constraints": [{"type": "primary_key"}],
+                    }
+                ],
+            }
+        ]
+    }
+    (project / "models" / "contract.yml").write_text(yaml.safe_dump(contract))
+    dbt_project.run(database, "run", project=project)
+    place = Place(database, project)
+    assert {name: list(place.indexes(f"analytics.{name}")) for name in kinds} == {
+        "stored": [],
+        "materialized": [],
+        "constrained": ["constrained_pkey"],
+    }
 
 
 # --- Versions do not overlap ------------------------------------------------------------------

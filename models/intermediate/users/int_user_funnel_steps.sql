@@ -1,10 +1,6 @@
 {{ config(
     unique_key=['user_id', 'funnel_month', 'funnel_step'],
     indexes=[
-        {
-            'columns': ['user_id', 'funnel_month', 'funnel_step'], 'unique': true,
-            'why': 'the key, looked up by builds',
-        },
         {'columns': ['funnel_month'], 'why': 'the months that changed, for event_funnel'},
     ],
     meta={'tracked_keys': ['funnel_month']},

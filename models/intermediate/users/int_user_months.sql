@@ -1,10 +1,6 @@
 {{ config(
     unique_key=['user_id', 'activity_month'],
     indexes=[
-        {
-            'columns': ['user_id', 'activity_month'], 'unique': true,
-            'why': 'the key, looked up by builds',
-        },
         {'columns': ['next_change_at'], 'why': 'users who are due by the clock'},
     ],
 ) }}

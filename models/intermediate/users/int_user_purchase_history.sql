@@ -1,8 +1,5 @@
 {{ config(
     unique_key='user_id',
-    indexes=[
-        {'columns': ['user_id'], 'unique': true, 'why': 'the key, looked up by builds'},
-    ],
     meta={'tracked_keys': ['user_id']},
 ) }}
 

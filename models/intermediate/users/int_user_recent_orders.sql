@@ -1,7 +1,6 @@
 {{ config(
     unique_key='user_id',
     indexes=[
-        {'columns': ['user_id'], 'unique': true, 'why': 'the key, looked up by builds'},
         {'columns': ['next_change_at'], 'why': 'users who are due by the clock'},
     ],
     meta={'tracked_keys': ['user_id']},

@@ -1,11 +1,5 @@
 {{ config(
     unique_key=['category_key', 'ancestor_category_key'],
-    indexes=[
-        {
-            'columns': ['category_key', 'ancestor_category_key'], 'unique': true,
-            'why': 'the key, looked up by builds',
-        },
-    ],
 ) }}
 
 with recursive

@@ -1,8 +1,5 @@
 {{ config(
     unique_key='category_key',
-    indexes=[
-        {'columns': ['category_key'], 'unique': true, 'why': 'the key, looked up by builds'},
-    ],
     meta={'tracked_keys': ['category_id']},
 ) }}
 

@@ -1,7 +1,6 @@
 {{ config(
     unique_key='date_key',
     indexes=[
-        {'columns': ['date_key'], 'unique': true, 'why': 'the key, looked up by builds'},
         {'columns': ['date_day'], 'unique': true, 'why': 'a day by its date'},
     ],
 ) }}

@@ -1,8 +1,5 @@
 {{ config(
     unique_key='event_type_key',
-    indexes=[
-        {'columns': ['event_type_key'], 'unique': true, 'why': 'the key, looked up by builds'},
-    ],
     meta={'tracked_keys': ['event_type']},
 ) }}
 

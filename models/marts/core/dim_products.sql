@@ -1,7 +1,6 @@
 {{ config(
     unique_key='product_key',
     indexes=[
-        {'columns': ['product_key'], 'unique': true, 'why': 'the key, looked up by builds'},
         {
             'columns': ['product_id', 'effective_date'], 'unique': true,
             'why': 'the version of a product at a moment',

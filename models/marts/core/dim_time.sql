@@ -1,8 +1,5 @@
 {{ config(
     unique_key='time_key',
-    indexes=[
-        {'columns': ['time_key'], 'unique': true, 'why': 'the key, looked up by builds'},
-    ],
 ) }}
 
 with

@@ -1,7 +1,6 @@
 {{ config(
     unique_key='user_key',
     indexes=[
-        {'columns': ['user_key'], 'unique': true, 'why': 'the key, looked up by builds'},
         {
             'columns': ['user_id', 'effective_date'], 'unique': true,
             'why': 'the version of a user at a moment',

@@ -1,7 +1,6 @@
 {{ config(
     unique_key='order_item_id',
     indexes=[
-        {'columns': ['order_item_id'], 'unique': true, 'why': 'the key, looked up by builds'},
         {'columns': ['order_id'], 'why': 'lines of an order'},
         {'columns': ['user_id'], 'why': 'lines of users with a new version'},
         {'columns': ['product_id'], 'why': 'lines of products with a new version'},

@@ -1,7 +1,6 @@
 {{ config(
     unique_key='order_id',
     indexes=[
-        {'columns': ['order_id'], 'unique': true, 'why': 'the key, looked up by builds'},
         {'columns': ['user_id', 'date_key'], 'why': 'orders of the users and days that changed'},
         {'columns': ['user_key', 'ordered_at desc'], 'why': 'orders of a user, the latest first'},
         {'columns': ['date_key'], 'why': 'orders of some days'},

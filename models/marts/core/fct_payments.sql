@@ -1,7 +1,6 @@
 {{ config(
     unique_key='payment_id',
     indexes=[
-        {'columns': ['payment_id'], 'unique': true, 'why': 'the key, looked up by builds'},
         {'columns': ['order_id'], 'why': 'payments of an order'},
     ],
     meta={'tracked_keys': ['order_id']},

@@ -1,7 +1,6 @@
 {{ config(
     unique_key='session_id',
     indexes=[
-        {'columns': ['session_id'], 'unique': true, 'why': 'the key, looked up by builds'},
         {'columns': ['user_id', 'date_key'], 'why': 'sessions of the users and days that changed'},
     ],
     meta={'tracked_keys': ['user_id', 'date_key']},

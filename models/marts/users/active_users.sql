@@ -10,9 +10,6 @@
 
 {{ config(
     unique_key='metric_date',
-    indexes=[
-        {'columns': ['metric_date'], 'unique': true, 'why': 'the key, looked up by builds'},
-    ],
 ) }}
 
 -- A day that changes counts in its own row and in those of the 29 days after it.

@@ -1,11 +1,5 @@
 {{ config(
     unique_key=['cohort_month', 'months_since'],
-    indexes=[
-        {
-            'columns': ['cohort_month', 'months_since'], 'unique': true,
-            'why': 'the key, looked up by builds',
-        },
-    ],
 ) }}
 
 -- Without changed_keys: somebody of nearly every cohort comes on any day, and each month begins a row of every cohort.

@@ -1,11 +1,5 @@
 {{ config(
     unique_key=['funnel_month', 'funnel_step'],
-    indexes=[
-        {
-            'columns': ['funnel_month', 'funnel_step'], 'unique': true,
-            'why': 'the key, looked up by builds',
-        },
-    ],
 ) }}
 
 {%- set changed_months = changed_keys('funnel_month', [

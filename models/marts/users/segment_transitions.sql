@@ -1,12 +1,5 @@
 {{ config(
     unique_key=['transition_month', 'segmentation', 'from_segment', 'to_segment'],
-    indexes=[
-        {
-            'columns': ['transition_month', 'segmentation', 'from_segment', 'to_segment'],
-            'unique': true,
-            'why': 'the key, looked up by builds',
-        },
-    ],
 ) }}
 
 -- Without changed_keys: the snapshot that it reads is itself compared whole, and an as_of that goes back takes months away.

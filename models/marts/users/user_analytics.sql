@@ -1,7 +1,6 @@
 {{ config(
     unique_key='user_id',
     indexes=[
-        {'columns': ['user_id'], 'unique': true, 'why': 'the key, looked up by builds'},
         {
             'name': 'user_analytics_active',
             'columns': ['last_activity_at desc'],

@@ -1,8 +1,5 @@
 {{ config(
     unique_key='user_id',
-    indexes=[
-        {'columns': ['user_id'], 'unique': true, 'why': 'the key, looked up by builds'},
-    ],
 ) }}
 
 {#- No tracked_keys: each day moves every prediction, so a model that followed this one would compute everybody anew. -#}

@@ -1,7 +1,6 @@
 {{ config(
     unique_key=['user_id', 'date_key'],
     indexes=[
-        {'columns': ['user_id', 'date_key'], 'unique': true, 'why': 'the key, looked up by builds'},
         {'columns': ['metric_date'], 'why': 'all users of some days'},
     ],
     meta={'tracked_keys': ['user_id', 'date_key']},

@@ -1,7 +1,6 @@
 {{ config(
     unique_key='user_id',
     indexes=[
-        {'columns': ['user_id'], 'unique': true, 'why': 'the key, looked up by builds'},
         {'columns': ['rfm_segment'], 'why': 'the users of a segment'},
     ],
     meta={'tracked_keys': ['user_id']},

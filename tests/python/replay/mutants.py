@@ -9,12 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+INTERNAL = "macros/incremental/internal/"
 KEYS = "macros/incremental/changed_keys.sql"
-LOADS = "macros/incremental/is_unseen_load.sql"
-STRATEGY = "macros/incremental/get_incremental_changed_keys_sql.sql"
+UPSTREAM = INTERNAL + "changed_keys_of_upstream.sql"
+THROUGH = INTERNAL + "led_through.sql"
+BACKFILL = INTERNAL + "keys_of_backfill.sql"
+REASON = INTERNAL + "reason_for_all_keys.sql"
+LOADS = INTERNAL + "is_unseen_load.sql"
+STRATEGY = INTERNAL + "get_incremental_changed_keys_sql.sql"
 VERSIONS = "macros/incremental/has_user_key_at.sql"
-STATE = "macros/incremental/state.sql"
-MARKS = "macros/incremental/watermarks.sql"
+PRUNE = INTERNAL + "prune_changed_keys.sql"
+MARKS = INTERNAL + "watermarks.sql"
 CORE = "models/marts/core/"
 USERS = "models/marts/users/"
 RECENT_ORDERS = "models/intermediate/users/int_user_recent_orders.sql"
@@ -193,7 +198,7 @@ MUTANTS = (
     ),
     Mutant(
         "a snapshot's row is known by the transaction of its source",
-        KEYS,
+        UPSTREAM,
         "row_xid() if upstream.is_snapshot else '_row_xid'",
         "'_row_xid'",
         seed=5193,
@@ -225,20 +230,20 @@ MUTANTS = (
     ),
     Mutant(
         "the log is pruned before all have read it",
-        STATE,
+        PRUNE,
         "and not pg_visible_in_snapshot(key_changes.written_by",
         "and false and not pg_visible_in_snapshot(key_changes.written_by",
     ),
     Mutant(
         "nobody hears of an upstream that was rebuilt",
-        KEYS,
+        REASON,
         "upstream.kind == 'tracked' and was_rebuilt(upstream, watermark)",
         "false",
         seed=120,
     ),
     Mutant(
         "keys are not looked up through another relation",
-        KEYS,
+        THROUGH,
         "{%- if upstream.through -%}",
         "{%- if false -%}",
     ),
@@ -276,7 +281,7 @@ MUTANTS = (
     ),
     Mutant(
         "a backfill forgets rows that its upstreams have lost",
-        KEYS,
+        BACKFILL,
         "from {{ this }} where {{ is_in_backfill(dated_by) }}",
         "from {{ this }} where false",
         seed=5193,
@@ -327,21 +332,21 @@ MUTANTS = (
     ),
     Mutant(
         "as_of never goes back",
-        KEYS,
+        REASON,
         "{%- elif due and watermark['is_ahead'] -%}",
         "{%- elif false -%}",
         seed=5193,
     ),
     Mutant(
         "seeds never change",
-        KEYS,
+        REASON,
         "fingerprint_of(upstream.relation) != watermark['fingerprint']",
         "false",
         seed=5193,
     ),
     Mutant(
         "variables never change",
-        KEYS,
+        REASON,
         "definition['fingerprint'] != definition_fingerprint()",
         "false",
         seed=893,

@@ -1,0 +1,4 @@
+{% macro after_build() -%}
+    {%- do reconcile_indexes() -%}
+    {%- do analyze_changed() -%}
+{%- endmacro %}

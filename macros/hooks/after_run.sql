@@ -1,0 +1,3 @@
+{% macro after_run() -%}
+    {{ prune_changed_keys() }}
+{%- endmacro %}

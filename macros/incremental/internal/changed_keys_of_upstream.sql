@@ -1,0 +1,16 @@
+{% macro changed_keys_of_upstream(columns, upstream, watermark) -%}
+    {%- set found -%}
+        {%- if upstream.kind == 'tracked' -%}
+            select distinct {{ upstream.columns | join(', ') }}
+            from {{ state_relation('key_changes') }},
+                jsonb_populate_record(null::{{ upstream.relation }}, changed_keys) as keys
+            where model_name = '{{ upstream.name }}'
+                and {{ is_unseen_xid('written_by', watermark) }}
+        {%- else -%}
+            select distinct {{ upstream.columns | join(', ') }}
+            from {{ upstream.relation }}
+            where {{ is_unseen_load(watermark, row_xid() if upstream.is_snapshot else '_row_xid') }}
+        {%- endif -%}
+    {%- endset -%}
+    {{ led_through(columns, upstream, found) }}
+{%- endmacro %}

@@ -1,0 +1,39 @@
+{% macro create_incremental_state() -%}
+    {%- set watermarks = state_relation('watermarks') -%}
+    {%- set key_changes = state_relation('key_changes') -%}
+
+    {#- Two first runs at once would both try to create; the lock ends with the transaction. -#}
+    select pg_advisory_xact_lock(hashtext('{{ watermarks }}'));
+
+    create schema if not exists {{ adapter.quote(watermarks.schema) }};
+
+    create table if not exists {{ watermarks }} (
+        model_name text not null,
+        upstream_name text not null,
+        system_identifier text not null,
+        run_snapshot pg_snapshot not null,
+        loaded_through timestamptz,
+        fingerprint text,
+        as_of timestamptz not null,
+        advanced_at timestamptz not null,
+        primary key (model_name, upstream_name)
+    );
+    comment on table {{ watermarks }} is
+        'How far each incremental model has read each of its upstreams; written in the transaction of the model''s own write.';
+
+    create table if not exists {{ key_changes }} (
+        model_name text not null,
+        written_by xid8 not null,
+        changed_keys jsonb
+    );
+    {#- Not "if not exists", which waits for every model that another build is writing before it looks. -#}
+    do $$
+    begin
+        if to_regclass('{{ key_changes.include(identifier=false) }}.key_changes_by_model') is null then
+            create index key_changes_by_model on {{ key_changes }} (model_name, written_by);
+        end if;
+    end
+    $$;
+    comment on table {{ key_changes }} is
+        'The keys under which an incremental model lost or gained rows, by the writing transaction; null keys stand for all of them.';
+{%- endmacro %}

@@ -1,0 +1,155 @@
+{% macro get_incremental_changed_keys_sql(arguments) -%}
+    {#- The incremental strategy changed_keys: for the keys of this run the target becomes what the model says, and nothing else is touched. -#}
+    {%- set target_relation = arguments['target_relation'] -%}
+    {%- set temp_relation = arguments['temp_relation'] -%}
+    {%- set unique_key = arguments['unique_key'] -%}
+    {%- set unique_key = [unique_key] if unique_key is string else unique_key -%}
+    {%- set tracked = config.get('meta', {}).get('tracked_keys', []) -%}
+    {%- set columns = arguments['dest_columns'] | map(attribute='quoted') | list -%}
+    {%- if not unique_key -%}
+        {{ exceptions.raise_compiler_error(
+            this.identifier ~ ': the incremental strategy changed_keys needs a unique_key, the column or columns of the grain.'
+        ) }}
+    {%- endif -%}
+
+    {%- if flags.EMPTY -%}
+        {#- Without rows there is nothing to compare with; what stands there stays. -#}
+        {{ return('create temporary table applied_changes () on commit drop') }}
+    {%- endif -%}
+
+    {%- set key_columns = key_columns_of_this_run() -%}
+    {%- set old_rows = old_rows_of_this_run(target_relation, key_columns, temp_relation, unique_key) -%}
+    {%- call statement('same_rows') -%}
+        analyze {{ temp_relation }} ({{ unique_key | join(', ') }});
+
+        create temporary table same_rows on commit drop as
+        select {{ prefixed('new_row', unique_key) }}
+        from {{ temp_relation }} as new_row
+        inner join {{ old_rows }} as old_row on {{ have_same_key(unique_key) }}
+        where ({{ prefixed('new_row', columns) }}) is not distinct from ({{ prefixed('old_row', columns) }});
+
+        analyze same_rows;
+        {%- if key_columns %}
+
+        delete from {{ old_rows }} as old_row
+        using same_rows as new_row
+        where {{ have_same_key(unique_key) }};
+        {%- endif %}
+    {%- endcall -%}
+
+    create temporary table applied_changes () on commit drop;
+
+    with gone as (
+        delete from {{ target_relation }} as old_row
+        {%- if key_columns %}
+        where ({{ prefixed('old_row', unique_key) }}) in (select {{ unique_key | join(', ') }} from {{ old_rows }})
+            and {{ prune_to_rows('old_row', target_relation, old_rows) }}
+        {%- else %}
+        where not exists (select 1 from same_rows as new_row where {{ have_same_key(unique_key) }})
+        {%- endif %}
+        returning {{ tracked_keys_of('old_row', tracked) }} as keys
+    )
+    {{ write_down_keys('gone', tracked) }};
+
+    with come as (
+        insert into {{ target_relation }} as new_row ({{ columns | join(', ') }})
+        select {{ columns | join(', ') }}
+        from {{ temp_relation }} as new_row
+        where not exists (select 1 from same_rows as old_row where {{ have_same_key(unique_key) }})
+        returning {{ tracked_keys_of('new_row', tracked) }} as keys
+    )
+    {{ write_down_keys('come', tracked) }}
+    {%- if tracked and is_backfill() and has_asked_for_keys() %};
+
+    {#- A backfill doubts what stands further down as well: all its keys go on, changed or not. -#}
+    with filled as (
+        select {{ tracked_keys_of('new_row', tracked) }} as keys
+        from {{ temp_relation }} as new_row
+    )
+    {{ write_down_keys('filled', tracked) }}
+    {%- endif %}
+{%- endmacro %}
+
+
+{% macro old_rows_of_this_run(relation, key_columns, new_rows, unique_key) -%}
+    {#- A copy of the rows that stand under the keys of this run; of all keys, the table itself. -#}
+    {%- if not key_columns -%}
+        {{ return(relation) }}
+    {%- endif -%}
+    {%- set keys = key_columns | join(', ') -%}
+    {%- call statement('old_rows') -%}
+        create temporary table old_rows on commit drop as
+        select * from {{ relation }}
+        {%- if key_columns | length == 1 and are_keys_fewer_than_rows(relation) %}
+        {#- The planner thinks it cheaper to read all partitions than to ask their indexes. They answer a sorted list in one go. #}
+        where {{ keys }} = any(array(select {{ keys }} from changed_keys order by {{ keys }}))
+        {%- else %}
+        where ({{ keys }}) in (select {{ keys }} from changed_keys)
+        {%- endif %}
+        {%- if key_columns != unique_key %}
+        {#- A row whose key is null, such as the unknown member of a dimension, is under no key of a run. #}
+        union all
+        select * from {{ relation }}
+        where ({{ unique_key | join(', ') }}) in (
+            select {{ unique_key | join(', ') }} from {{ new_rows }}
+            where (({{ keys }}) in (select {{ keys }} from changed_keys)) is not true
+        )
+        {%- endif %};
+
+        analyze old_rows;
+    {%- endcall -%}
+    {{ return(api.Relation.create(identifier='old_rows')) }}
+{%- endmacro %}
+
+
+{% macro are_keys_fewer_than_rows(relation) -%}
+    {#- Asking one partition for one key costs about as much as reading two of its rows. -#}
+    {%- set query -%}
+        select (select count(*) from changed_keys) * count(*) * 2 < coalesce(sum(pg_class.reltuples), 0)
+        from pg_inherits
+        inner join pg_class on pg_inherits.inhrelid = pg_class.oid
+        where pg_inherits.inhparent = '{{ relation }}'::regclass
+    {%- endset -%}
+    {{ return(config.get('partition_by') and run_query(query)[0][0]) }}
+{%- endmacro %}
+
+
+{% macro key_columns_of_this_run() -%}
+    {#- None when the run concerns all keys, and no table of them was made. -#}
+    {{ return(run_query(
+        "select attname from pg_attribute where attrelid = to_regclass('pg_temp.changed_keys') and attnum > 0 order by attnum"
+    ) | map(attribute='attname') | list) }}
+{%- endmacro %}
+
+
+{% macro has_asked_for_keys() -%}
+    {#- False for a model that is compared whole each time, whose rows no backfill concerns. -#}
+    {{ return(run_query("select to_regclass('pg_temp.this_run') is not null")[0][0]) }}
+{%- endmacro %}
+
+
+{% macro have_same_key(unique_key) -%}
+    {%- for column in unique_key -%}
+        {{ ' and ' if not loop.first }}new_row.{{ column }} = old_row.{{ column }}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro tracked_keys_of(alias, tracked) -%}
+    {%- if tracked -%}
+        jsonb_build_object({% for column in tracked %}'{{ column }}', {{ alias }}.{{ column }}{{ ', ' if not loop.last }}{% endfor %})
+    {%- else -%}
+        1
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro write_down_keys(changes, tracked) -%}
+    {%- if tracked -%}
+        insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
+        select distinct '{{ model.name }}', pg_current_xact_id(), keys
+        from {{ changes }}
+    {%- else -%}
+        select count(*) from {{ changes }}
+    {%- endif -%}
+{%- endmacro %}

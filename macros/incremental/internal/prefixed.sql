@@ -1,0 +1,5 @@
+{% macro prefixed(alias, columns) -%}
+    {%- for column in columns -%}
+        {{ alias }}.{{ column }}{{ ', ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}

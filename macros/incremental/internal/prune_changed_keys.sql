@@ -1,0 +1,29 @@
+{% macro prune_changed_keys() -%}
+    {%- if execute and flags.WHICH in ['build', 'run'] and not flags.EMPTY -%}
+    {%- set watermarks = state_relation('watermarks') -%}
+    {%- set models = [] -%}
+    {%- for unique_id in graph.nodes if unique_id.startswith('model.') -%}
+        {%- do models.append(unique_id.split('.')[2]) -%}
+    {%- endfor -%}
+    {#- A model that has left the project reads no more; what every reader has seen is read by nobody. -#}
+    delete from {{ watermarks }} where model_name not in ('{{ models | join("', '") }}');
+
+    {#-
+        Only while no model is written: one that is built for the first time beside this run has read a state of its
+        upstreams, and nobody sees yet which. The next run prunes as well.
+    -#}
+    do $prune$
+    begin
+        if pg_try_advisory_xact_lock(hashtext('{{ state_relation("key_changes") }}')) then
+            delete from {{ state_relation('key_changes') }} as key_changes
+            where not exists (
+                select 1
+                from {{ watermarks }} as watermarks
+                where watermarks.upstream_name = key_changes.model_name
+                    and not pg_visible_in_snapshot(key_changes.written_by, watermarks.run_snapshot)
+            );
+        end if;
+    end
+    $prune$
+    {%- endif -%}
+{%- endmacro %}

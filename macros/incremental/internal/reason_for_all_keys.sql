@@ -1,0 +1,28 @@
+{% macro reason_for_all_keys(upstreams, previous, due) -%}
+    {#- None, or the words why this run concerns every key. -#}
+    {%- if not is_incremental() -%}
+        {{ return('the table is built whole') }}
+    {%- endif -%}
+    {%- set definition = previous.get('(definition)') -%}
+    {%- if not definition or definition['fingerprint'] != definition_fingerprint() -%}
+        {{ return('its SQL or a variable changed') }}
+    {%- endif -%}
+    {%- if previous.values() | selectattr('is_of_another_server') | list -%}
+        {{ return('the database was restored from another server') }}
+    {%- endif -%}
+    {%- for upstream in upstreams -%}
+        {%- set watermark = previous.get(upstream.name) -%}
+        {%- if upstream.is_elsewhere -%}
+            {{ return(upstream.name ~ ' is read from another target') }}
+        {%- elif not watermark -%}
+            {{ return(upstream.name ~ ' was never read') }}
+        {%- elif due and watermark['is_ahead'] -%}
+            {{ return('as_of lies before the one of the last run') }}
+        {%- elif upstream.kind == 'lookup' and fingerprint_of(upstream.relation) != watermark['fingerprint'] -%}
+            {{ return(upstream.name ~ ' changed') }}
+        {%- elif upstream.kind == 'tracked' and was_rebuilt(upstream, watermark) -%}
+            {{ return(upstream.name ~ ' was rebuilt') }}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(none) }}
+{%- endmacro %}

@@ -1,0 +1,138 @@
+{% macro remember_watermarks(upstreams) -%}
+    {#-
+        Taken before anything is read: what is committed in between is read now and again by the next run,
+        which is harmless; taken afterwards it would be lost.
+    -#}
+    {%- set query -%}
+        create temporary table this_run as
+        select
+            upstream_name,
+            {{ system_identifier() }} as system_identifier,
+            pg_current_snapshot() as run_snapshot,
+            loaded_through,
+            fingerprint
+        from (
+            select
+                '(definition)' as upstream_name,
+                null::timestamptz as loaded_through,
+                '{{ definition_fingerprint() }}' as fingerprint
+            {%- for upstream in upstreams if not upstream.is_elsewhere %}
+            union all
+            select
+                '{{ upstream.name }}' as upstream_name,
+                {% if upstream.kind == 'loaded' -%}
+                    {#- A row stamped in the future must not hide those that come before it; least() skips a null. -#}
+                    (
+                        select case when max(_loaded_at) is not null then least(max(_loaded_at), clock_timestamp()) end
+                        from {{ upstream.relation }}
+                    )
+                {%- else -%}
+                    null::timestamptz
+                {%- endif %} as loaded_through,
+                {% if upstream.kind == 'lookup' -%}
+                    '{{ fingerprint_of(upstream.relation) }}'
+                {%- else -%}
+                    null::text
+                {%- endif %} as fingerprint
+            {%- endfor %}
+        ) as upstreams
+    {%- endset -%}
+    {%- do run_query(query) -%}
+{%- endmacro %}
+
+
+{% macro advance_watermarks() -%}
+    {#-
+        A post-hook inside the model's transaction: the watermarks and the table move together or not at all.
+        A table that was made anew is marked for its readers; made on empty inputs, it has read nothing itself.
+    -#}
+    {%- if execute -%}
+        {%- set found = run_query(
+            "select to_regclass('pg_temp.this_run') is not null, to_regclass('pg_temp.applied_changes') is null"
+        )[0] -%}
+        {%- set has_watermarks, is_new_table = found[0], found[1] -%}
+        {%- if is_new_table %}
+        insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
+        values ('{{ model.name }}', pg_current_xact_id(), null);
+        {%- endif %}
+        {%- if is_new_table and flags.EMPTY %}
+        delete from {{ state_relation('watermarks') }} where model_name = '{{ model.name }}'
+        {%- elif has_watermarks %}
+        insert into {{ state_relation('watermarks') }} (
+            model_name,
+            upstream_name,
+            system_identifier,
+            run_snapshot,
+            loaded_through,
+            fingerprint,
+            as_of,
+            advanced_at
+        )
+        select
+            '{{ model.name }}',
+            upstream_name,
+            system_identifier,
+            run_snapshot,
+            loaded_through,
+            fingerprint,
+            {{ as_of() }},
+            clock_timestamp()
+        from pg_temp.this_run
+        on conflict (model_name, upstream_name) do update
+        set
+            system_identifier = excluded.system_identifier,
+            run_snapshot = excluded.run_snapshot,
+            loaded_through = excluded.loaded_through,
+            fingerprint = excluded.fingerprint,
+            as_of = excluded.as_of,
+            advanced_at = excluded.advanced_at
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro read_watermarks(upstreams) -%}
+    {%- set previous = {} -%}
+    {%- if is_incremental() -%}
+        {%- set query -%}
+            select
+                upstream_name,
+                run_snapshot::text as run_snapshot,
+                loaded_through::text as loaded_through,
+                fingerprint,
+                as_of > {{ as_of() }} as is_ahead,
+                system_identifier != {{ system_identifier() }} as is_of_another_server
+            from {{ state_relation('watermarks') }}
+            where model_name = '{{ model.name }}'
+        {%- endset -%}
+        {%- for row in run_query(query) -%}
+            {%- do previous.update({row['upstream_name']: row}) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(previous) }}
+{%- endmacro %}
+
+
+{% macro was_rebuilt(upstream, watermark) -%}
+    {%- set query -%}
+        select 1
+        from {{ state_relation('key_changes') }}
+        where model_name = '{{ upstream.name }}'
+            and changed_keys is null
+            and {{ is_unseen_xid('written_by', watermark) }}
+        limit 1
+    {%- endset -%}
+    {{ return(run_query(query) | length > 0) }}
+{%- endmacro %}
+
+
+{% macro is_unseen_xid(column, watermark) -%}
+    {{ column }} >= pg_snapshot_xmin('{{ watermark["run_snapshot"] }}')
+    and not pg_visible_in_snapshot({{ column }}, '{{ watermark["run_snapshot"] }}')
+{%- endmacro %}
+
+
+{% macro system_identifier() -%}
+    {#- Transaction numbers mean something in the cluster that gave them, and a dump is restored into another. -#}
+    (select system_identifier::text from pg_control_system())
+{%- endmacro %}

@@ -1,0 +1,25 @@
+{% macro is_retained(column, model_name=none) -%}
+    {#- What `warehouse retain` took away comes back by no late row and by no full refresh. -#}
+    {%- set name = model_name or model.name -%}
+    {%- set gone = {} -%}
+    {%- if execute and model.resource_type != 'unit_test' -%}
+        {%- if node_of_name('model', name).config.get('retain') and load_relation(state_relation('expired_partitions')) -%}
+            {%- set gone = run_query(
+                "select (max(upper_bound) at time zone 'UTC')::text || '+00' as upper_bound, bool_or(lower_bound = '-infinity') as has_no_beginning from "
+                ~ state_relation('expired_partitions') ~ " where model_name = '" ~ name ~ "'"
+            )[0] -%}
+        {%- endif -%}
+    {%- endif -%}
+    {%- if not gone['upper_bound'] -%}
+        true
+    {%- else -%}
+        {#- Rows without a moment, or with one before all others, are in the default partition, which does not expire. -#}
+        (
+            {{ column }} >= '{{ gone['upper_bound'] }}'
+            or {{ column }} is null
+            {%- if not gone['has_no_beginning'] %}
+            or {{ column }} = '-infinity'
+            {%- endif %}
+        )
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,3 @@
+{% macro regclass_of(relation) -%}
+    to_regclass('{{ (relation | string).replace("'", "''") }}')
+{%- endmacro %}

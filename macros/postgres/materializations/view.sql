@@ -1,0 +1,77 @@
+{% materialization view, adapter='postgres' %}
+    {#-
+        dbt's own drops the view that was there, and everything that stands on it. Here a view that says the same
+        stays untouched, and another one takes its place under the same identity, so readers never miss it.
+    -#}
+    {%- set target_relation = this.incorporate(type='view') -%}
+    {%- set new_relation = make_intermediate_relation(target_relation) -%}
+    {%- set old_relation = make_backup_relation(target_relation, 'view') -%}
+
+    {#- What an earlier run could not drop, or did not come to. -#}
+    {{ drop_relation_if_exists(load_cached_relation(new_relation)) }}
+    {{ drop_relation_if_exists(load_cached_relation(old_relation)) }}
+    {%- do begin_model(sql) -%}
+    {%- set existing_relation = relation_in_catalog(this) -%}
+    {%- set fit = fit_of_view(existing_relation, sql) -%}
+    {%- if fit == 'same' -%}
+        {%- do store_raw_result(name='main', message='UNCHANGED', code='UNCHANGED', rows_affected='-1') -%}
+    {%- else -%}
+        {%- set create_view -%}
+            create or replace view {{ new_relation if fit == 'other columns' else target_relation }} as
+            {{ sql }}
+        {%- endset -%}
+        {%- call statement('main') -%}
+            {{ config.get('sql_header') or '' }}
+            {{ try_patiently(create_view, 'the view ' ~ this ~ ' could not be replaced') if fit == 'same columns' else create_view }}
+        {%- endcall -%}
+        {%- do store_raw_result(name='main', message='CREATE VIEW', code='CREATE VIEW', rows_affected='-1') -%}
+    {%- endif -%}
+    {%- if fit != 'other columns' -%}
+        {{ return(commit_model(target_relation, should_revoke=fit != 'new')) }}
+    {%- endif -%}
+
+    {%- if relation_in_catalog(old_relation) -%}
+        {{ exceptions.raise_compiler_error(
+            this ~ ' has other columns and cannot be replaced, because ' ~ old_relation ~ ' of an earlier run is still there; the warning says'
+            ~ ' what keeps it.'
+        ) }}
+    {%- endif -%}
+    {%- set old_relation = old_relation.incorporate(type=existing_relation.type) -%}
+    {%- do adapter.rename_relation(existing_relation, old_relation) -%}
+    {%- do adapter.rename_relation(new_relation, target_relation) -%}
+    {{ return(commit_model(target_relation, should_revoke=true, backup=old_relation)) }}
+{% endmaterialization %}
+
+
+{% macro fit_of_view(existing_relation, sql) -%}
+    {%- if existing_relation is none -%}
+        {{ return('new') }}
+    {%- elif not existing_relation.is_view -%}
+        {{ return('other columns') }}
+    {%- endif -%}
+    {#- PostgreSQL replaces a view by one that has its columns, by name and type, and perhaps more behind them. -#}
+    {%- set query -%}
+        create temporary view view_to_come as
+        {{ sql }}
+        ;
+
+        select
+            case
+                when exists (
+                    select attnum, attname, atttypid, atttypmod, attcollation
+                    from pg_attribute
+                    where attrelid = to_regclass('{{ existing_relation }}') and attnum > 0
+                    except
+                    select attnum, attname, atttypid, atttypmod, attcollation
+                    from pg_attribute
+                    where attrelid = 'pg_temp.view_to_come'::regclass and attnum > 0
+                ) then 'other columns'
+                when pg_get_viewdef(to_regclass('{{ existing_relation }}')) = pg_get_viewdef('pg_temp.view_to_come'::regclass)
+                    then 'same'
+                else 'same columns'
+            end as fit
+    {%- endset -%}
+    {%- set fit = run_query((config.get('sql_header') or '') ~ query)[0][0] -%}
+    {%- do run_query('drop view pg_temp.view_to_come') -%}
+    {{ return(fit) }}
+{%- endmacro %}

@@ -1,0 +1,7 @@
+{% macro postgres__create_indexes(relation) -%}
+    {#- Not dbt's loop over the configuration, which does not know the index of unique_key. -#}
+    {%- for index in declared_indexes(columns_to_index(relation)) -%}
+        {%- do run_query(create_index(relation, index)) -%}
+    {%- endfor -%}
+    {%- do exclude_overlaps(relation) -%}
+{%- endmacro %}

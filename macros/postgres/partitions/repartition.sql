@@ -1,0 +1,57 @@
+{% macro repartition(relation) -%}
+    {%- do log(this.identifier ~ ': its partitions are not those of the model; it is written anew with its rows.', info=true) -%}
+    {%- set new_relation = make_intermediate_relation(relation.incorporate(type='table')) -%}
+    {%- set old_relation = make_backup_relation(relation, 'table') -%}
+    {%- set partition_by = read_partition_by() -%}
+
+    {%- call statement('repartition') -%}
+        {{ lock_model() }};
+        drop table if exists {{ new_relation }};
+        lock table {{ relation }} in share row exclusive mode;
+
+        create table {{ new_relation }}
+        {%- if config.get('contract').enforced %}
+            {{ get_table_columns_and_constraints() }}
+        {%- else %}
+            (like {{ relation }} including defaults including constraints including generated)
+        {%- endif %}
+        {%- if partition_by %} partition by {{ partition_by.method }} ({{ partition_by.quoted_fields | join(', ') }}){% endif %}
+    {%- endcall -%}
+    {%- set changes = check_for_schema_changes(new_relation, relation) -%}
+    {%- if changes.schema_changed -%}
+        {{ exceptions.raise_compiler_error(
+            this.identifier ~ ': its partitions and its columns change in one build. Change the one, build, and change the other; or build it'
+            ~ ' with --full-refresh. New columns: ' ~ (changes.source_not_in_target | map(attribute='name') | join(', ') or 'none')
+            ~ '; columns that go: ' ~ (changes.target_not_in_source | map(attribute='name') | join(', ') or 'none')
+            ~ '; other types: ' ~ (changes.new_target_types | map(attribute='column_name') | join(', ') or 'none') ~ '.'
+        ) }}
+    {%- endif -%}
+    {%- if partition_by -%}
+        {%- do create_missing_partitions(new_relation, relation) -%}
+    {%- endif -%}
+    {%- call statement('copy') -%}
+        {%- set columns = changes.target_columns | map(attribute='quoted') | join(', ') %}
+        insert into {{ new_relation }} ({{ columns }}) select {{ columns }} from {{ relation }}
+    {%- endcall -%}
+    {%- do create_indexes(new_relation) -%}
+    {%- do run_query('analyze ' ~ new_relation) -%}
+    {%- do run_query(create_copy_grants_and_comments()) -%}
+    {%- do run_query(
+        'select pg_temp.copy_grants_and_comments(' ~ regclass_of(relation) ~ ', ' ~ regclass_of(new_relation) ~ ')'
+    ) -%}
+
+    {#-
+        The swap is committed at once, because its lock keeps readers out, and the rows of the build may take long. The
+        session keeps the locks of the model, so that no other build comes in between.
+    -#}
+    {%- do run_query(lock_patiently(relation, 'the partitions of ' ~ relation ~ ' could not be changed')) -%}
+    {%- do run_query(lock_model('pg_advisory_lock')) -%}
+    {%- do adapter.rename_relation(relation, old_relation) -%}
+    {%- do adapter.rename_relation(new_relation, relation) -%}
+    {%- do adapter.drop_relation(old_relation) -%}
+    {%- do run_query('commit') -%}
+    {%- do run_query('begin') -%}
+    {%- do run_query(lock_model()) -%}
+    {%- do run_query(use_utc()) -%}
+    {%- do run_query(lock_model('pg_advisory_unlock')) -%}
+{%- endmacro %}

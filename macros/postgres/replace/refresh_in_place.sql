@@ -1,0 +1,22 @@
+{% macro refresh_in_place(relation) -%}
+    {%- set is_populated = run_query('select relispopulated from pg_class where oid = ' ~ regclass_of(relation))[0][0] -%}
+    {%- if not is_populated -%}
+        {#- Nobody can read it yet, and PostgreSQL fills it in no other way. -#}
+        {%- call statement('main') -%}
+            refresh materialized view {{ relation }}
+        {%- endcall -%}
+        {{ return('') }}
+    {%- endif -%}
+
+    {%- do run_query(create_functions_that_replace()) -%}
+    {%- set trouble = run_query(
+        "select trouble from pg_temp.try_for_locks('select pg_temp.refresh_concurrently("
+        ~ regclass_of(relation).replace("'", "''") ~ ")', array[" ~ regclass_of(relation) ~ "], '{AccessShareLock}', " ~ lock_patience() ~ ')'
+    )[0][0] -%}
+    {%- if trouble -%}
+        {{ exceptions.raise_compiler_error(relation ~ ' could not be refreshed, and is as it was: ' ~ trouble ~ '.') }}
+    {%- endif -%}
+    {%- call noop_statement('main', 'REFRESH CONCURRENTLY', 'REFRESH', '-1') -%}
+        refresh materialized view concurrently {{ relation }}
+    {%- endcall -%}
+{%- endmacro %}

@@ -1,0 +1,72 @@
+{% macro create_swap_relations() -%}
+    {#-
+        Leads views from the old relations to the new ones, drops the old ones, and gives their names to the new ones, from
+        the first one that has none of its own. Returns what was dropped with them, or null. Locks are taken as readers take
+        them, a view before what it reads.
+    -#}
+    create or replace function pg_temp.swap_relations(olds oid[], news oid[], first_to_rename integer)
+    returns text
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+    as $function$
+    declare
+        views oid[] := array(select oid from pg_temp.find_readers(olds, '{}') where relkind = 'v' order by oid);
+        queries text[] := pg_temp.read_queries(views, olds, news);
+        {#- Filled from a new relation and from a view that still reads an old one, they are neither. -#}
+        mixed oid[] := array(
+            select oid from pg_temp.find_readers(olds, '{v,m}') inner join pg_class using (oid)
+            where oid = any(news) and relispopulated
+            order by array_position(news, oid)
+        );
+        reasons text[] := '{}';
+        lost text[] := '{}';
+        renames text[];
+        statement text;
+    begin
+        for number in 1 .. cardinality(views) loop
+            begin
+                execute format(
+                    'create or replace view %s %s as %s',
+                    views[number]::regclass,
+                    (select format('with (%s)', array_to_string(reloptions, ', ')) from pg_class where oid = views[number] and reloptions is not null),
+                    queries[number]
+                );
+            exception
+                when lock_not_available or deadlock_detected then
+                    raise;
+                when others then
+                    {#- Another of the relations that it reads may have been replaced meanwhile. #}
+                    if queries[number] != (pg_temp.read_queries(views[number:number], olds, news))[1] then
+                        raise exception using errcode = 'lock_not_available', message = sqlerrm;
+                    end if;
+                    reasons := reasons || format('%s: %s', views[number]::regclass, sqlerrm);
+            end;
+        end loop;
+        for number in 1 .. cardinality(mixed) loop
+            execute format('refresh materialized view %s', mixed[number]::regclass);
+        end loop;
+
+        {#- The highest first. One that fell with what is below it is not there any more. -#}
+        for number in reverse cardinality(olds) .. 1 loop
+            renames := array(
+                select format('alter materialized view %s rename to %I', news[number]::regclass, relname)
+                from pg_class
+                where oid = olds[number] and number >= first_to_rename
+                union all
+                select format('alter index %s rename to %I', new_index.oid::regclass, old_index.relname)
+                from pg_index
+                inner join pg_class as old_index on pg_index.indexrelid = old_index.oid
+                inner join pg_class as new_index
+                    on old_index.relnamespace = new_index.relnamespace and '__new_' || old_index.oid = new_index.relname
+                where indrelid = olds[number]
+            );
+            lost := lost || pg_temp.drop_with_readers(olds[number]);
+            foreach statement in array renames loop
+                execute statement;
+            end loop;
+        end loop;
+        return nullif(array_to_string(lost, '; '), '')
+            || case when reasons = '{}' then '' else format(' (%s)', array_to_string(reasons, '; ')) end;
+    end
+    $function$;
+{%- endmacro %}
