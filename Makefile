@@ -104,7 +104,7 @@ $(METRICS_INSTALLED): requirements/metrics.txt $(INSTALLED)
 
 .PHONY: metrics
 metrics: setup $(METRICS_INSTALLED)  ## Check the metrics, and compare what mf answers with SQL on the marts
-	@$(BIN)/pytest tests/python/test_metrics.py
+	@$(BIN)/pytest tests/marts/test_metrics.py
 
 .PHONY: test
 test: lint $(METRICS_INSTALLED)  ## Lint, unit tests, and the whole test suite
@@ -118,11 +118,11 @@ test-dbt-1.11: setup  ## The laws of the dbt project under dbt-core 1.11, in an 
 	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --require-hashes --no-deps -r requirements/warehouse.txt
 	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --require-hashes --no-deps -r requirements/dbt-1.11.txt
 	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --no-deps --editable .
-	@$(OTHER_VENV)/bin/pytest tests/python/test_project.py
+	@$(OTHER_VENV)/bin/pytest tests/project/test_project.py
 
 .PHONY: test-clv
 test-clv: setup  ## Customer lifetime value alone: the fit, the scores, the mart
-	@$(BIN)/pytest tests/python/test_clv_fit.py tests/python/test_clv_scores.py tests/python/test_clv.py
+	@$(BIN)/pytest tests/clv/test_clv_fit.py tests/clv/test_clv_scores.py tests/clv/test_clv.py
 
 SPARK_VENV := .venv-spark
 SPARK_INSTALLED := $(SPARK_VENV)/.installed
@@ -136,25 +136,25 @@ $(SPARK_INSTALLED): requirements/spark.txt $(INSTALLED)
 
 .PHONY: test-spark
 test-spark: setup $(SPARK_INSTALLED)  ## The scores of lifetime value in Spark 4, in an environment of its own; needs Java 17
-	@$(SPARK_VENV)/bin/pytest tests/python/test_clv_spark.py
+	@$(SPARK_VENV)/bin/pytest tests/clv/test_clv_spark.py
 
 N ?= 100
 SEED ?=
 
 .PHONY: replay
 replay: setup  ## Random histories, built load by load against a full rebuild: make replay N=500 SEED=7
-	@PYTHONPATH=tests/python $(BIN)/python -m replay histories $(N) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.replay histories $(N) $(if $(SEED),--seed $(SEED))
 
 ONLY ?=
 
 .PHONY: mutants
 mutants: setup  ## Break each incremental mechanism, and see that the replay notices: make mutants ONLY="part of a name, another"
-	@PYTHONPATH=tests/python $(BIN)/python -m replay mutants $(if $(ONLY),--only "$(ONLY)")
+	@$(BIN)/python -m tests.replay mutants $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: parity
 parity: setup  ## Compare the stand-ins with the genuine packages: make parity PACKAGES=FOLDER
 	@if [ -z "$(PACKAGES)" ]; then echo "Name the folder of the genuine packages: make parity PACKAGES=FOLDER"; exit 2; fi
-	@$(BIN)/python -m warehouse.parity --packages "$(PACKAGES)"
+	@$(BIN)/python -m tests.parity.compare --packages "$(PACKAGES)"
 
 SCALE ?= full
 RUNS ?=
@@ -171,23 +171,23 @@ $(VENV)-bench-%/.installed: requirements/bench-%.txt $(INSTALLED)
 
 .PHONY: bench
 bench: setup $(BENCH_PEERS:%=$(VENV)-bench-%/.installed)  ## Measure builds against stock dbt and others: make bench SCALE=small ONLY=daily
-	@$(BIN)/python benchmarks/run.py --scale $(SCALE) --only "$(ONLY)" $(if $(RUNS),--runs $(RUNS))
+	@$(BIN)/python -m benchmarks.run --scale $(SCALE) --only "$(ONLY)" $(if $(RUNS),--runs $(RUNS))
 
 .PHONY: bench-clv
 bench-clv: setup  ## Measure the predictions of a million users, and write the numbers into docs/clv.md
-	@$(BIN)/python benchmarks/clv.py --write
+	@$(BIN)/python -m benchmarks.clv --write
 
 .PHONY: clv-docs
 clv-docs: setup  ## Make the tables and the picture of docs/clv.md anew, from a sample of their own
-	@$(BIN)/python benchmarks/clv_docs.py
+	@$(BIN)/python -m benchmarks.clv_docs
 
 .PHONY: bench-load
 bench-load: setup  ## Measure loading against a bare copy: benchmarks/README.md
-	@$(BIN)/python benchmarks/load.py
+	@$(BIN)/python -m benchmarks.load
 
 .PHONY: bench-readme
 bench-readme: setup  ## Write the numbers of the last whole `make bench` into benchmarks/README.md
-	@$(BIN)/python benchmarks/report.py --write
+	@$(BIN)/python -m benchmarks.report --write
 
 .PHONY: clean
 clean: down  ## Remove everything that was made: environment, data, sample, dbt's files

@@ -1,6 +1,6 @@
 """What the predicted lifetime value of a million users costs.
 
-    python benchmarks/clv.py [--users 1000000] [--days 730] [--write]
+    python -m benchmarks.clv [--users 1000000] [--days 730] [--write]
 
 It starts an embedded server of its own in a temporary folder, with the settings of `warehouse up`
 and no more than two processes per query, fills the tables that user_clv reads with users who follow

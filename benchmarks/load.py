@@ -1,6 +1,6 @@
 """How long loading takes, as ratios to a bare `\\copy` of the same file.
 
-    python benchmarks/load.py [--rows 1000000] [--repeat 3]
+    python -m benchmarks.load [--rows 1000000] [--repeat 3]
 
 It starts an embedded server of its own in a temporary folder, with the settings of `warehouse up`,
 writes a CSV file of events, and times, as medians:

@@ -1,6 +1,6 @@
 """The tables of a run of benchmarks/run.py, from its JSON.
 
-    python benchmarks/report.py [benchmarks/results/full.json] [--write]
+    python -m benchmarks.report [benchmarks/results/full.json] [--write]
 
 It prints them; with `--write` it puts them into benchmarks/README.md, between the two marks.
 """

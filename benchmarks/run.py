@@ -1,6 +1,6 @@
 """What a daily build costs, against stock dbt, hand-written SQL and two peers.
 
-    python benchmarks/run.py [--scale full|small] [--only daily,questions] [--runs 3]
+    python -m benchmarks.run [--scale full|small] [--only daily,questions] [--runs 3]
 
 It starts an embedded server of its own in a temporary folder, with the settings of `warehouse up`,
 makes a history in it, and measures the sections that README.md describes:
@@ -37,19 +37,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
+from benchmarks import history, questions, report
+from tests.support import dbt_project
+from warehouse.server import Server, core_count, memory_bytes
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-# Running dbt in one process with the parse reused is what the tests do too.
-sys.path.insert(0, str(ROOT / "tests/python"))
-
-import dbt_project  # noqa: E402
-import duckdb  # noqa: E402
-import history  # noqa: E402
-import questions  # noqa: E402
-import report  # noqa: E402
-
-from warehouse.server import Server, core_count, memory_bytes  # noqa: E402
-
 SECTIONS = ("full", "daily", "keys", "tests", "questions", "sqlmesh", "dbt-duckdb")
 # Sizes from small to large, with the same day for all, and how often each thing is measured.
 SCALES = {
