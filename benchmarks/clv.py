@@ -23,7 +23,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from datetime import date, timedelta
 from pathlib import Path
@@ -33,6 +32,7 @@ import psutil
 import psycopg
 from dbt.cli.main import dbtRunner
 
+from tests.support.server import DURABLE, temporary_server
 from warehouse import clv_data, contract
 from warehouse.load import target
 from warehouse.server import Server
@@ -220,14 +220,8 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=730)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    # A short path, because the server's socket is in it.
-    with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:
-        server = Server(Path(temporary, ".warehouse"))
-        server.up()
-        try:
-            found = measure(server, arguments.users, arguments.days)
-        finally:
-            server.down()
+    with temporary_server(settings=DURABLE) as server:
+        found = measure(server, arguments.users, arguments.days)
     print(as_markdown(found))
     if arguments.write:
         from warehouse.clv_backtest import write_between_marks

@@ -1,37 +1,24 @@
-"""What all Python tests share: a real PostgreSQL, and a fresh database in it."""
+"""The fixtures of all tests: PostgreSQL servers, databases in them, and a built sample."""
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psycopg
 import pytest
 
+from tests.support.database import Database, new_database
+from tests.support.server import short_folder, temporary_server
 from warehouse.server import Server
 
-# Variables of the person who runs the tests must not lead a test to that person's own database.
+# The variables of whoever runs the tests must not lead a test to their own database.
 _OUTSIDE = ("PG", "DBT_", "WAREHOUSE_")
 _KEPT = {"WAREHOUSE_POSTGRES"}
 
-# Throw-away data: what makes a server durable only makes a test slow.
-FAST = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "shared_buffers": "128MB",
-    "max_wal_size": "1GB",
-}
-
-# A file is the unit that `make test` gives to a process. A long one that starts last keeps the
-# others waiting; so these come first, the longest first, and the short ones fill the gaps.
+# `make test` gives whole files to its processes. A long file that starts last makes the other
+# processes wait, so the longest files come first, and the short ones fill the gaps.
 LONGEST_FIRST = (
     *("test_faults", "test_indexes", "test_real_data", "test_partitions", "test_cost"),
     *("test_time_zones", "test_retain", "test_clv", "test_replaced_relations", "test_project"),
@@ -42,10 +29,10 @@ LONGEST_FIRST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files of `LONGEST_FIRST` first; each file keeps the order of its tests."""
-    names = [path.stem for path in Path(__file__).parent.rglob("test_*.py")]
+    names = {path.stem for path in Path(__file__).parent.rglob("test_*.py")}
     if unknown := [name for name in LONGEST_FIRST if name not in names]:
         raise pytest.UsageError(
-            f"LONGEST_FIRST in {__file__} names {', '.join(unknown)}; it takes test files below it"
+            f"LONGEST_FIRST in {__file__} names {', '.join(unknown)}: no such file in tests/"
         )
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
@@ -63,98 +50,38 @@ def _clean_environment() -> Iterator[None]:
 
 @pytest.fixture
 def short_path() -> Iterator[Path]:
-    """A temporary folder with a path short enough for a socket (tmp_path's is often too long)."""
-    folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    """A temporary folder whose path is short enough for a socket; that of tmp_path often is not."""
+    with short_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """A running embedded server in a temporary folder, shared by the session; not durable, but
-    fast.
+    """A running embedded server, shared by the session; not durable, but fast.
 
     It is PostgreSQL 18; `WAREHOUSE_POSTGRES=16 pytest` runs the same tests on 16.
     """
-    folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))
-    running = Server(folder / ".warehouse", settings=FAST)
-    try:
-        running.up()
+    with temporary_server() as running:
         yield running
-    finally:
-        running.down()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def server_16() -> Iterator[Server]:
-    """A second server like `server`, of the oldest version that is supported."""
-    folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))
-    running = Server(folder / ".warehouse", version=16, settings=FAST)
-    try:
-        running.up()
+    """A second server like `server`, with PostgreSQL 16, the oldest supported version."""
+    with temporary_server(version=16) as running:
         yield running
-    finally:
-        running.down()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@dataclasses.dataclass(frozen=True)
-class Database:
-    """A database for one test: `environment` leads psql, dbt and `warehouse` to it."""
-
-    name: str
-    environment: dict[str, str]
-
-    @classmethod
-    def of(cls, server: Server, name: str) -> Database:
-        """The database of this name in a server, whether it is there yet or not."""
-        parameters = server.parameters(name)
-        return cls(
-            name,
-            {
-                "PGHOST": parameters["host"],
-                "PGPORT": parameters["port"],
-                "PGUSER": parameters["user"],
-                "PGDATABASE": name,
-            },
-        )
-
-    def connect(self) -> psycopg.Connection:
-        """A new connection, not in autocommit mode."""
-        return psycopg.connect(
-            host=self.environment["PGHOST"],
-            port=self.environment["PGPORT"],
-            user=self.environment["PGUSER"],
-            dbname=self.name,
-        )
-
-
-_numbers = itertools.count(1)
-
-
-@contextmanager
-def new_database(server: Server, template: str = "template0") -> Iterator[Database]:
-    """A new database, dropped afterwards."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    with server.connect("postgres") as connection:
-        # Files are copied as they are; the other strategy writes them to the log as well.
-        connection.execute(f"create database {name} template {template} strategy file_copy")
-    yield Database.of(server, name)
-    with server.connect("postgres") as connection:
-        connection.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture
 def database(server: Server) -> Iterator[Database]:
-    """A fresh, empty database in the shared server, dropped after the test."""
+    """A new, empty database in the shared server, dropped after the test."""
     with new_database(server) as made:
         yield made
 
 
 @pytest.fixture
 def database_16(server_16: Server) -> Iterator[Database]:
-    """A fresh, empty database of PostgreSQL 16."""
+    """A new, empty database of PostgreSQL 16, dropped after the test."""
     with new_database(server_16) as made:
         yield made
 
@@ -173,8 +100,10 @@ def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sample_warehouse(server: Server, sample_folder: Path) -> Iterator[Database]:
-    """The small sample, loaded and built once. It is shared: read it only. That all tests of the
-    project pass on it is shown by test_plain_dbt_finds_the_database_and_passes_twice."""
+    """The small sample, loaded and built once without tests. It is shared: only read it.
+
+    test_plain_dbt_finds_the_database_and_passes_twice runs all tests of the project on it.
+    """
     from tests.support import dbt_project
     from warehouse.load import load_folder
 
@@ -187,6 +116,6 @@ def sample_warehouse(server: Server, sample_folder: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def built(server: Server, sample_warehouse: Database) -> Iterator[Database]:
-    """A copy of the built sample for one test, to do with as it likes."""
+    """A copy of the built sample, which the test may change."""
     with new_database(server, template=sample_warehouse.name) as made:
         yield made

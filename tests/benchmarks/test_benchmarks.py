@@ -57,7 +57,6 @@ def measured(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     }
 
 
-@pytest.mark.dbt
 def test_every_section_is_measured(measured: dict[str, Any]) -> None:
     (size,) = measured["sizes"]
     assert len(size["full"]) == len(size["fact"]["by_hand"]) == len(size["fact"]["ours"]) == 1
@@ -71,7 +70,6 @@ def test_every_section_is_measured(measured: dict[str, Any]) -> None:
         assert len(question["marts"]) == len(question["raw"]) == 1
 
 
-@pytest.mark.dbt
 def test_a_day_is_what_it_is_said_to_be(measured: dict[str, Any]) -> None:
     (size,) = measured["sizes"]
     (day,) = size["daily"]
@@ -84,7 +82,6 @@ def test_a_day_is_what_it_is_said_to_be(measured: dict[str, Any]) -> None:
     assert size["rows_that_differ"]["stock"] >= counts["deleted events"]
 
 
-@pytest.mark.dbt
 def test_keys_that_grow_are_measured_on_the_fact_alone(measured: dict[str, Any]) -> None:
     (size,) = measured["sizes"]
     (day,) = size["keys"]["daily"]
@@ -109,7 +106,6 @@ def test_keys_grow_with_the_time_when_they_are_asked_to(server: Server) -> None:
             assert (found == sorted(found)) is grow
 
 
-@pytest.mark.dbt
 def test_the_tables_show_what_was_measured(measured: dict[str, Any]) -> None:
     text = report.tables(measured)
     for name in measured["sizes"][0]["daily"][0]["build"]["nodes"]:

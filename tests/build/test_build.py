@@ -12,24 +12,15 @@ from typing import Any
 import pytest
 
 from tests.support import dbt_project
+from tests.support.command import warehouse
 from warehouse import build, connection, lock
 from warehouse.errors import WarehouseError
 
-pytestmark = pytest.mark.dbt
-
 
 def call(database: Any, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the `warehouse` command against a test's database, with dbt's files in `folder`."""
-    variables = {**os.environ, **database.environment}
-    variables |= {"DBT_TARGET_PATH": str(folder / "target"), "DBT_LOG_PATH": str(folder / "logs")}
-    return subprocess.run(
-        [sys.executable, "-m", "warehouse.cli", *arguments],
-        cwd=dbt_project.ROOT,
-        env=variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Run `warehouse` against a test's database, with dbt's files in `folder`."""
+    variables = {"DBT_TARGET_PATH": str(folder / "target"), "DBT_LOG_PATH": str(folder / "logs")}
+    return warehouse(database, *arguments, **variables)
 
 
 def test_build_passes_its_arguments_on_and_lists_the_marts(built: Any, tmp_path: Path) -> None:

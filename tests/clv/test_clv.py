@@ -6,9 +6,7 @@ import dataclasses
 import datetime as dt
 import json
 import math
-import os
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,17 +18,17 @@ import pytest
 from psycopg.rows import dict_row
 from scipy.special import hyp2f1
 
-from tests.clv.test_clv_fit import data_of
-from tests.conftest import Database, new_database
-from tests.project.test_project import NO_TESTS, contents, row_versions
+from tests.clv.data import data_of
 from tests.support import compare, dbt_project, oracle
+from tests.support.command import warehouse as run_warehouse
+from tests.support.database import Database, new_database
+from tests.support.dbt_project import NO_TESTS
+from tests.support.relations import contents, row_versions
 from warehouse import clv_backtest, clv_data, clv_fit
 from warehouse.errors import WarehouseError
 from warehouse.load import load_folder
 from warehouse.sample.command import make_plan
 from warehouse.sample.generate import generate
-
-pytestmark = pytest.mark.dbt
 
 DAY = dt.date(2026, 10, 31)
 MOMENT = oracle.end_of_day(DAY)
@@ -120,14 +118,7 @@ def versions(database: Any) -> list[dict[str, Any]]:
 
 def command(database: Database, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`warehouse clv ...` in the project's folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "warehouse.cli", "clv", *arguments],
-        cwd=dbt_project.ROOT,
-        env={**os.environ, **database.environment, "COLUMNS": "200", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_warehouse(database, "clv", *arguments)
 
 
 def ask(database: Any, query: str) -> Any:

@@ -21,17 +21,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support import dbt_project, oracle
+from tests.clv.data import data_of
+from tests.support import oracle
+from tests.support.real_data import SHARED, needs_real_data
 from warehouse import clv_data, clv_fit
 from warehouse.clv_fit import Purchases, Spending
-
-SHARED = dbt_project.ROOT.parent / "shared" / "data"
-real = [
-    pytest.mark.real,
-    pytest.mark.skipif(
-        not SHARED.is_dir(), reason="the real data sets (../shared/data) are not beside the project"
-    ),
-]
 
 ENDS = {"cdnow_sample": dt.date(1997, 9, 30), "online_retail": dt.date(2011, 12, 9)}
 MOMENT = dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
@@ -59,28 +53,11 @@ def histories_of(name: str, *, with_credits: bool = True) -> list[oracle.Row]:
     return oracle.purchase_history(tables, ENDS[name])
 
 
-def data_of(histories: list[oracle.Row], end: dt.date) -> tuple[Purchases, Spending]:
-    """What the fit takes, counted here and not by the database."""
-    bought = Counter(
-        (row["repeat_purchases"], row["recency_weeks"], (end - row["first_purchase_date"]).days / 7)
-        for row in histories
-    )
-    spent = Counter(
-        (row["repeat_purchases"], float(row["mean_repeat_amount"]))
-        for row in histories
-        if row["mean_repeat_amount"]
-    )
-    return (
-        Purchases(*np.array([(*key, users) for key, users in bought.items()], float).T),
-        Spending(*np.array([(*key, users) for key, users in spent.items()], float).T),
-    )
-
-
 # --- The literature and another program -------------------------------------------------------
 
 
 class TestRealSets:
-    pytestmark = real
+    pytestmark = needs_real_data
 
     def test_cdnow_has_the_published_parameters(self) -> None:
         purchases, spending = data_of(histories_of("cdnow_sample"), ENDS["cdnow_sample"])

@@ -11,13 +11,11 @@ import mpmath
 import numpy as np
 import pytest
 
-from tests.clv.test_clv_fit import SHARED, real
-from tests.conftest import new_database
 from tests.support import dbt_project, oracle
+from tests.support.database import new_database
+from tests.support.real_data import SHARED, needs_real_data
 from warehouse import clv_data, clv_fit
 from warehouse.clv_fit import Purchases
-
-pytestmark = pytest.mark.dbt
 
 CDNOW = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
 CDNOW_MODIFIED = {"r": 0.525, "alpha": 6.183, "a": 0.891, "b": 1.614}
@@ -214,7 +212,7 @@ def test_order_values_of_the_literature(score: Scorer) -> None:
 
 
 class TestRealSets:
-    pytestmark = real
+    pytestmark = needs_real_data
 
     @pytest.fixture
     def histories(self) -> list[tuple[int, float, float]]:

@@ -11,17 +11,14 @@ import psycopg
 from psycopg import sql
 
 from tests.faults.builder import context
+from tests.support.relations import DATED_BY_THE_BUILD
 
 # What an analyst reads, and what must always be there.
 SCHEMAS = ("marts", "intermediate", "reporting", "quarantine", "snapshots")
 # Columns that follow the clock of the query, and one that names the transaction of a raw row.
 LEFT_OUT = ("days_since_signup", "days_since_last_activity", "recency_days", "_row_xid")
-# This snapshot is dated by the clock of the build; as of when a state is, another column says.
-DATED_BY_THE_BUILD = {
-    "snapshots.snp_user_segments": (
-        *("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to"),
-    )
-}
+
+
 # A view of several marts is between two builds for as long as one of them is; no row of it may be
 # missing or twice, by this key.
 OF_SEVERAL = {"reporting.user_analytics": "user_id"}

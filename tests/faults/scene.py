@@ -16,11 +16,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from tests.conftest import Database
 from tests.faults.builder import DATABASE, Build, Kill
 from tests.faults.reader import Question, Reader, Seen, State, look, questions
 from tests.replay.workshop import Contents, Workshop, compare_contents, show
 from tests.support import dbt_project
+from tests.support.database import Database
 from warehouse.load import load_folder
 from warehouse.sample.command import make_plan
 from warehouse.sample.generate import generate

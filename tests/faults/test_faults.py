@@ -13,11 +13,9 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,9 +25,7 @@ import pytest
 from tests.faults.builder import AFTER, BEFORE, WITHOUT_TESTS, Kill, Outcome
 from tests.faults.scene import HISTORY, ORPHAN_SECONDS, Scene, kill_points
 from tests.support import dbt_project
-from warehouse.server import Server
-
-pytestmark = pytest.mark.dbt
+from tests.support.server import temporary_server
 
 POINTS = int(os.environ.get("FAULT_POINTS", "20"))
 SEED = os.environ.get("FAULT_SEED", "1")
@@ -43,14 +39,8 @@ def scene() -> Iterator[Scene]:
 
     That it is on the disk as well matters to nobody but who pulls the plug.
     """
-    folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))
-    server = Server(folder / ".warehouse", settings=KILLABLE)
-    try:
-        server.up()
-        yield Scene(server, folder)
-    finally:
-        server.down()
-        shutil.rmtree(folder, ignore_errors=True)
+    with temporary_server(settings=KILLABLE) as server:
+        yield Scene(server, server.home.parent)
 
 
 def assert_killed(outcome: Outcome) -> None:

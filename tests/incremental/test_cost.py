@@ -16,15 +16,13 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import new_database
 from tests.support import dbt_project
+from tests.support.database import new_database
 from warehouse import contract
 from warehouse.load import load_folder
 from warehouse.sample.command import make_plan
 from warehouse.sample.generate import generate
 from warehouse.server import Server
-
-pytestmark = pytest.mark.dbt
 
 USERS, DAYS, COPIES = 5_000, 730, 3
 END = dt.date(2025, 6, 30)

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.project.test_project import NO_TESTS, contents
 from tests.support import dbt_project
-
-pytestmark = pytest.mark.dbt
+from tests.support.dbt_project import NO_TESTS
+from tests.support.relations import contents
 
 # The user kept two states before the one that was loaded, and the audit table holds that one too.
 HISTORY = """

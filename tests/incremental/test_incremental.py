@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import FAST, Database
-from tests.project.test_project import NO_TESTS, contents
 from tests.support import dbt_project, small_project
+from tests.support.database import Database
+from tests.support.dbt_project import NO_TESTS
+from tests.support.relations import contents
+from tests.support.server import temporary_server
 from warehouse.server import Server
-
-pytestmark = pytest.mark.dbt
 
 ORDER = "insert into raw.orders (order_id, order_status, order_date, _loaded_at) values"
 
@@ -162,11 +160,8 @@ def test_rows_without_a_key_make_no_version(built: Any) -> None:
 
 def test_a_restored_warehouse_goes_on(built: Any, server: Server) -> None:
     """Another server gives other numbers to transactions and to tables."""
-    folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))
-    other = Server(folder / ".warehouse", settings=FAST)
-    try:
-        other.up()
-        dump = folder / "dump"
+    with temporary_server() as other:
+        dump = other.home.parent / "dump"
         with other.connect("postgres") as connection:
             connection.execute("create database restored template template0")
         subprocess.run(
@@ -202,9 +197,6 @@ def test_a_restored_warehouse_goes_on(built: Any, server: Server) -> None:
             ).fetchone()
         assert after == (row[1] + 1,)
         assert events == (1,)
-    finally:
-        other.down()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_build_may_defer_to_another_target(built: Any, tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ import pytest
 import yaml
 
 from tests.support import dbt_project
-
-pytestmark = pytest.mark.dbt
+from tests.support.database import fetch
 
 AS_OF = "2025-06-03"
 STAGING = dbt_project.ROOT / "models" / "staging" / "app"
@@ -158,12 +157,6 @@ SECOND = [
     (*BO, "plus", 1, 1500, 1500, 0, 0, 0, None, 1, "2025-06-01 12:00", "High Value", 1800),
     (*CY, 0, 0, 0, 0, 0, 0, None, 0, "2025-02-01 00:00", "At Risk", 0),
 ]
-
-
-def fetch(database: Any, query: str) -> list[tuple[Any, ...]]:
-    """The rows of a query."""
-    with database.connect() as session:
-        return session.execute(query).fetchall()
 
 
 def row_versions(database: Any, table: str, key: str) -> dict[str, str]:

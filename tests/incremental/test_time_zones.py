@@ -14,14 +14,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.conftest import Database, new_database
-from tests.faults.reader import DATED_BY_THE_BUILD
-from tests.real.test_real_data import check_history, check_marts
 from tests.support import dbt_project, oracle
+from tests.support.database import Database, new_database
+from tests.support.marts import check_history, check_marts
+from tests.support.relations import DATED_BY_THE_BUILD
 from warehouse.load import load_folder
 from warehouse.server import Server
-
-pytestmark = pytest.mark.dbt
 
 NO_TESTS = dbt_project.NO_TESTS
 # The tests of macros bring their own rows, some with local times, and say nothing about a build.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,12 +11,11 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from tests.conftest import FAST
+from tests.support.command import warehouse
+from tests.support.server import temporary_server
 from warehouse.errors import WarehouseError
 from warehouse.load import Reporter, load_database, load_folder
 from warehouse.load.database import _hidden, _parameters
-from warehouse.project import root
-from warehouse.server import Server
 
 SHOP = """
     create table users (
@@ -37,14 +34,6 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 def day(number: float) -> datetime:
     return NOW - timedelta(days=number)
-
-
-@pytest.fixture
-def connection(database) -> Iterator[psycopg.Connection]:
-    with database.connect() as connected:
-        connected.autocommit = True
-        connected.execute("set timezone = 'UTC'")
-        yield connected
 
 
 @pytest.fixture
@@ -267,13 +256,9 @@ def test_the_schema_can_be_chosen(source, connection) -> None:
 # --- The password -------------------------------------------------------------------------------
 
 
-def test_a_second_server_with_a_password_which_is_never_shown(
-    database, connection, short_path: Path
-) -> None:
+def test_a_second_server_with_a_password_which_is_never_shown(database, connection) -> None:
     """The command, as a person would run it, against another server that asks for a password."""
-    other = Server(short_path / ".warehouse", settings=FAST)
-    other.up()
-    try:
+    with temporary_server() as other:
         where = other.parameters("postgres")
         host, port = where["host"], where["port"]
         with other.connect("postgres") as administrator:
@@ -306,18 +291,10 @@ def test_a_second_server_with_a_password_which_is_never_shown(
         for text in said:
             assert "geheim" not in text
             assert "Traceback" not in text
-    finally:
-        other.down()
 
 
 def command(database, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "warehouse.cli", "load", *arguments],
-        env={**os.environ, **database.environment, "COLUMNS": "200"},
-        cwd=root(),
-        capture_output=True,
-        text=True,
-    )
+    return warehouse(database, "load", *arguments)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -25,21 +24,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.command import warehouse
+from tests.support.real_data import SHARED, needs_real_data
 from warehouse.errors import WarehouseError
 from warehouse.load import Reporter, TableSummary, load_folder, read_csv
 from warehouse.project import root
 
-SHARED = Path(os.environ.get("WAREHOUSE_SHARED", root().parent / "shared"))
 THEN = datetime(2024, 1, 1, tzinfo=UTC)
 LATER = datetime(2024, 2, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def connection(database) -> Iterator[psycopg.Connection]:
-    with database.connect() as connected:
-        connected.autocommit = True
-        connected.execute("set timezone = 'UTC'")
-        yield connected
 
 
 def fetch(connection: psycopg.Connection, query: str) -> list[tuple]:
@@ -999,14 +991,8 @@ def test_many_rows_in_little_memory(database, connection, tmp_path) -> None:
 # --- The command --------------------------------------------------------------------------------
 
 
-def command(database, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "warehouse.cli", "load", *arguments],
-        env={**os.environ, **database.environment, "COLUMNS": "200", **environment},
-        cwd=root(),
-        capture_output=True,
-        text=True,
-    )
+def command(database, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+    return warehouse(database, "load", *arguments, **variables)
 
 
 def test_the_command_prints_the_counts(database, connection, tmp_path) -> None:
@@ -1051,19 +1037,15 @@ REAL = {
 }
 
 
-@pytest.mark.real
-@pytest.mark.skipif(
-    not (SHARED / "data").is_dir(),
-    reason="the real data sets are not beside the project (WAREHOUSE_SHARED)",
-)
+@needs_real_data
 @pytest.mark.parametrize("name", REAL)
 def test_real_data_loads_whole(connection, name: str) -> None:
-    summaries = load_folder(SHARED / "data" / name, connection=connection)
+    summaries = load_folder(SHARED / name, connection=connection)
     found = {summary.table: counts(summary) for summary in summaries}
     for table, rows in REAL[name].items():
         assert found[table] == {"read": rows, "new": rows}
     assert all(summary.read == summary.new for summary in summaries)
-    for summary in load_folder(SHARED / "data" / name, connection=connection):
+    for summary in load_folder(SHARED / name, connection=connection):
         assert summary.unchanged == summary.read
     assert fetch(connection, "select count(*) from quarantine.rejected_rows") == [(0,)]
 

@@ -16,11 +16,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.project.test_project import contents
 from tests.support import dbt_project
+from tests.support.database import fetch
+from tests.support.relations import contents
 from warehouse.load import load_folder
-
-pytestmark = pytest.mark.dbt
 
 NO_TESTS = dbt_project.NO_TESTS
 WITH_TESTS = dbt_project.NO_UNIT_TESTS
@@ -172,11 +171,6 @@ def json_line(row: dict[str, Any]) -> str:
         for name, cell in row.items()
     ]
     return "{" + ", ".join(cells) + "}"
-
-
-def fetch(database: Any, query: str, *values: Any) -> list[tuple]:
-    with database.connect() as session:
-        return session.execute(query, values or None).fetchall()
 
 
 def check(database: Any, kind: str) -> None:

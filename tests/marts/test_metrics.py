@@ -17,15 +17,14 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from tests.conftest import new_database
 from tests.replay.histories import CLV_ESTIMATE
 from tests.support import dbt_project
+from tests.support.database import new_database
 
 ROOT = dbt_project.ROOT
 MF = ROOT / ".venv-mf" / "bin" / "mf"
 
 pytestmark = [
-    pytest.mark.dbt,
     pytest.mark.skipif(not MF.exists(), reason="MetricFlow is not installed: run make metrics"),
 ]
 

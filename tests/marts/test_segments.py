@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.project.test_docs import blocks, is_question
-from tests.project.test_project import NO_TESTS, contents
 from tests.support import compare, dbt_project, oracle
+from tests.support.dbt_project import NO_TESTS
+from tests.support.documents import blocks, is_question
+from tests.support.relations import contents
 from warehouse.load import load_folder
-
-pytestmark = pytest.mark.dbt
 
 MOVES = ["transition_month", "segmentation", "from_segment", "to_segment", "users", "value"]
 SEGMENTS = ("+user_segments", "snp_user_segments", "segment_transitions")

@@ -20,6 +20,7 @@ import pytest
 from dbt.cli.main import dbtRunner
 
 from tests.parity import compare as parity
+from tests.support.database import environment_of
 from tests.support.dbt_project import environment
 from warehouse import packages
 from warehouse.errors import WarehouseError
@@ -38,14 +39,13 @@ def outcomes(server) -> Iterator[dict[str, parity.Outcome]]:
     name = f"stand_ins_{os.getpid()}"
     with server.connect("postgres") as connection:
         connection.execute(f"create database {name} template template0")
-    variables = parity.environment(server, name)
+    variables = environment_of(server, name)
     built = parity.build(ROOT / parity.SMALL_PROJECT, STAND_INS, variables, whole_rows=True)
     yield {outcome.name: outcome for outcome in built.values()}
     with server.connect("postgres") as connection:
         connection.execute(f"drop database {name} with (force)")
 
 
-@pytest.mark.dbt
 def test_every_test_of_the_stand_ins_finds_what_it_has_to(outcomes):
     """`meta: {failures: n}` in tests/parity is what the genuine packages find."""
     tests = [outcome for outcome in outcomes.values() if outcome.kind == "test"]
@@ -81,7 +81,6 @@ def test_the_stand_ins_are_what_the_project_calls():
     assert calls(ROOT / "dbt_project.yml", *(ROOT / name for name in folders)) == stand_ins()
 
 
-@pytest.mark.dbt
 def test_the_status_follows_severity_and_threshold(outcomes):
     assert outcomes["expression_as_warning"].status == "warn"
     assert outcomes["expression_with_threshold"].status == "pass"
@@ -89,7 +88,6 @@ def test_the_status_follows_severity_and_threshold(outcomes):
     assert outcomes["range_with_where"].status == "pass"
 
 
-@pytest.mark.dbt
 def test_failing_rows_are_stored_with_their_columns(outcomes):
     rows = [json.loads(row) for row in outcomes["range_inclusive"].rows]
     assert sorted(row["id"] for row in rows) == [3, 4, 7, 11]
@@ -106,7 +104,6 @@ def test_failing_rows_are_stored_with_their_columns(outcomes):
     }
 
 
-@pytest.mark.dbt
 def test_a_surrogate_key_is_the_md5_of_the_texts(outcomes):
     """The documented recipe: texts joined by '-', nulls as a placeholder, md5 in hexadecimal."""
     rows = [json.loads(row) for row in outcomes["surrogate_keys"].rows]
@@ -131,7 +128,6 @@ def test_a_surrogate_key_is_the_md5_of_the_texts(outcomes):
     assert by_id[4]["key_of_one"] == by_id[6]["key_of_one"]
 
 
-@pytest.mark.dbt
 @pytest.mark.parametrize(
     ("spine", "column", "days"),
     [
@@ -158,7 +154,6 @@ def small_project(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.dbt
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -186,7 +181,7 @@ def small_project(tmp_path_factory) -> Path:
 def test_a_bad_argument_is_named(small_project, server, call, said):
     messages = []
     runner = dbtRunner(callbacks=[lambda event: messages.append(event.info.msg)])
-    with environment(parity.environment(server, "postgres")):
+    with environment(environment_of(server, "postgres")):
         answer = runner.invoke(
             [
                 *("--log-level", "none", "--no-use-colors", "--no-send-anonymous-usage-stats"),
@@ -198,14 +193,13 @@ def test_a_bad_argument_is_named(small_project, server, call, said):
     assert said in " ".join(" ".join(messages).split())
 
 
-@pytest.mark.dbt
 def test_dbt_has_nothing_to_complain_about(small_project, server):
     """No deprecation, no argument missing in the documentation or unknown, no `dbt deps` needed."""
     done = subprocess.run(
         [*packages.DBT, "--no-use-colors", "--no-partial-parse", *PARSE],
         cwd=small_project,
         env=os.environ
-        | parity.environment(server, "postgres")
+        | environment_of(server, "postgres")
         | {"DO_NOT_TRACK": "1", "DBT_VALIDATE_MACRO_ARGS": "true"},
         capture_output=True,
         text=True,

@@ -22,8 +22,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,8 @@ from psycopg import sql
 from rich.console import Console
 from rich.table import Table
 
+from tests.support.database import environment_of
+from tests.support.server import temporary_server
 from warehouse import project
 from warehouse.errors import WarehouseError
 from warehouse.packages import DBT
@@ -49,8 +50,6 @@ COPIED = (
 # The warehouse's sample: small, and always the same.
 SAMPLE_OPTIONS = ("--users", "200", "--days", "90", "--seed", "7")
 SAMPLE_END = "2026-10-31"
-# Throw-away data: what makes a server durable only makes a comparison slow.
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 STEPS = (
@@ -74,30 +73,6 @@ class Outcome:
     def judgement(self) -> tuple[Any, ...]:
         """The part that has to be the same with both packages."""
         return (self.status, self.failures, self.rows)
-
-
-@contextmanager
-def temporary_server() -> Iterator[Server]:
-    """A running embedded server with nothing in it, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="wh-"))
-    server = Server(folder / ".warehouse", settings=FAST)
-    try:
-        server.up()
-        yield server
-    finally:
-        server.down()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def environment(server: Server, database: str) -> dict[str, str]:
-    """The PG* variables that lead dbt to a database of the server."""
-    parameters = server.parameters(database)
-    return {
-        "PGHOST": parameters["host"],
-        "PGPORT": parameters["port"],
-        "PGUSER": parameters["user"],
-        "PGDATABASE": database,
-    }
 
 
 def build(
@@ -282,12 +257,12 @@ def both(
         connection.execute("drop database if exists loaded")
         connection.execute("create database loaded template template0")
         if load:
-            load(environment(server, "loaded"))
+            load(environment_of(server, "loaded"))
         for number, folder in enumerate((packages, stand_ins)):
             name = f"parity_{number}"
             connection.execute(f"drop database if exists {name}")
             connection.execute(f"create database {name} template loaded")
-            variables = environment(server, name)
+            variables = environment_of(server, name)
             outcomes.append(
                 build(source, folder, variables, whole_rows=load is None, options=options)
             )

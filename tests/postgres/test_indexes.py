@@ -18,12 +18,10 @@ import psycopg
 import pytest
 import yaml
 
-from tests.conftest import FAST, new_database
 from tests.support import dbt_project
+from tests.support.database import new_database
+from tests.support.server import FAST, temporary_server
 from tests.support.small_project import polled
-from warehouse.server import Server
-
-pytestmark = pytest.mark.dbt
 
 # A table, and one like it in months. A run that is not the first adds no row.
 THINGS = """
@@ -1068,23 +1066,18 @@ def test_a_page_of_events_begins_behind_the_last_one(sample_warehouse: Any) -> N
 
 
 def test_slow_statements_are_told_where_the_server_counts_them(
-    sample_warehouse: Any, short_path: Path
+    sample_warehouse: Any,
 ) -> None:
     (hint,) = analysed(sample_warehouse, "slow_statements")
     assert "shared_preload_libraries" in hint["statement"] and hint["calls"] is None
 
     counting = {**FAST, "shared_preload_libraries": "pg_stat_statements"}
-    server = Server(short_path / ".warehouse", settings=counting)
-    try:
-        server.up()
-        with new_database(server) as database:
-            with database.connect() as session:
-                session.execute("create extension pg_stat_statements")
-                session.commit()
-                for _ in range(3):
-                    session.execute("select 'of this test' as answer")
-            seen = {row["statement"]: row for row in analysed(database, "slow_statements")}
-            assert seen["select $1 as answer"]["calls"] == 3
-            assert seen["select $1 as answer"]["returned_rows"] == 3
-    finally:
-        server.down()
+    with temporary_server(settings=counting) as server, new_database(server) as database:
+        with database.connect() as session:
+            session.execute("create extension pg_stat_statements")
+            session.commit()
+            for _ in range(3):
+                session.execute("select 'of this test' as answer")
+        seen = {row["statement"]: row for row in analysed(database, "slow_statements")}
+        assert seen["select $1 as answer"]["calls"] == 3
+        assert seen["select $1 as answer"]["returned_rows"] == 3

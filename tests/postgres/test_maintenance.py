@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.small_project import WARNINGS, ask, do, polled, run, warned, write_project
-
-pytestmark = pytest.mark.dbt
+from tests.support.database import ask, do
+from tests.support.small_project import WARNINGS, polled, run, warned, write_project
 
 # Shorter than deadlock_timeout, as by default, and few.
 PATIENCE = {"replace_lock_timeout": "800ms", "replace_lock_attempts": 2}

@@ -13,20 +13,16 @@ import psycopg
 import pytest
 import yaml
 
-from tests.conftest import new_database
 from tests.support import dbt_project
+from tests.support.database import ask, do, new_database
 from tests.support.small_project import (
     WARNINGS,
-    ask,
-    do,
     polled,
     run,
     warned,
     write_model,
     write_project,
 )
-
-pytestmark = pytest.mark.dbt
 
 ROWS = """
 create table public.given as

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from tests.support import dbt_project
-from tests.support.small_project import WARNINGS, ask, do, polled, run, warned, write_project
-
-pytestmark = pytest.mark.dbt
+from tests.support.database import ask, do
+from tests.support.small_project import WARNINGS, polled, run, warned, write_project
 
 NO_TESTS = dbt_project.NO_TESTS
 LONG = "a_name_so_long_that_dbt_has_to_cut_it_before_it_adds_its_suffix"

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from tests.support import dbt_project
-from tests.support.small_project import ask, do, polled, run, write_project
-
-pytestmark = pytest.mark.dbt
+from tests.support.database import ask, do
+from tests.support.small_project import polled, run, write_project
 
 VIEW, ON_TOP = "staging.stg_app__consents", "quarantine.excluded_rows"
 

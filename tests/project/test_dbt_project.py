@@ -11,9 +11,8 @@ import dbt_common.tests
 import pytest
 
 from tests.support import dbt_project
-from tests.support.small_project import ask, run, write_project
-
-pytestmark = pytest.mark.dbt
+from tests.support.database import ask
+from tests.support.small_project import run, write_project
 
 FILES = {
     "dbt_project.yml": "{name: tiny, version: 0.1.0, profile: tiny, vars: {as_of: null}}",

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.support import dbt_project
+from tests.support.documents import blocks, is_question
 
 ROOT = dbt_project.ROOT
 README = ROOT / "README.md"
@@ -34,16 +35,6 @@ def documents() -> list[Path]:
     ]
     assert len(found) > 20
     return found
-
-
-def blocks(path: Path, language: str = "sql") -> list[str]:
-    """The code blocks of a document that are marked with the language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def is_question(block: str) -> bool:
-    """Whether a block of SQL only reads."""
-    return block.lstrip().startswith(("select", "with"))
 
 
 # --- dbt's own documentation ------------------------------------------------------------------
@@ -94,14 +85,12 @@ def relations(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return [node for node in own(manifest, "nodes", "sources") if node["resource_type"] in kinds]
 
 
-@pytest.mark.dbt
 def test_dbt_has_nothing_to_complain_about(generated: Generated) -> None:
     assert "Catalog written" in generated.said
     assert "WARNING" not in generated.said, generated.said[-3000:]
     assert "Deprecat" not in generated.said, generated.said[-3000:]
 
 
-@pytest.mark.dbt
 def test_everything_has_a_description(generated: Generated) -> None:
     manifest = generated.manifest
     described = [
@@ -118,7 +107,6 @@ def test_everything_has_a_description(generated: Generated) -> None:
     assert all(sources.values())
 
 
-@pytest.mark.dbt
 def test_every_column_has_a_description(generated: Generated) -> None:
     """All columns of what was built, not only those that the YAML names, and no others."""
     manifest, catalogue = generated.manifest, generated.catalogue
@@ -141,7 +129,6 @@ def test_every_column_has_a_description(generated: Generated) -> None:
     assert wrong == []
 
 
-@pytest.mark.dbt
 def test_every_shared_meaning_is_used(generated: Generated) -> None:
     """models/_docs/columns.md has no block that is empty, unused, or says what another one says."""
     manifest = generated.manifest
@@ -162,7 +149,6 @@ def test_every_shared_meaning_is_used(generated: Generated) -> None:
     assert [meaning for meaning, times in meanings.items() if times > 1 or not meaning] == []
 
 
-@pytest.mark.dbt
 def test_no_meaning_is_written_twice(generated: Generated) -> None:
     """Columns that say the same, but for capitals and punctuation, share a block of columns.md."""
     said: dict[tuple[str, ...], list[tuple[str, bool]]] = defaultdict(list)
@@ -187,7 +173,6 @@ def signature(macro_sql: str) -> list[str]:
     return [part.split("=")[0].strip() for part in match[1].split(",") if part.strip()]
 
 
-@pytest.mark.dbt
 def test_every_argument_of_a_macro_is_described(generated: Generated) -> None:
     manifest = generated.manifest
     wrong = []
@@ -205,7 +190,6 @@ def test_every_argument_of_a_macro_is_described(generated: Generated) -> None:
     assert wrong == []
 
 
-@pytest.mark.dbt
 def test_exposures_name_an_owner_and_marts(generated: Generated) -> None:
     manifest = generated.manifest
     for exposure in own(manifest, "exposures"):
@@ -214,7 +198,6 @@ def test_exposures_name_an_owner_and_marts(generated: Generated) -> None:
         assert schemas and schemas <= {"marts", "reporting"}, exposure["name"]
 
 
-@pytest.mark.dbt
 def test_the_first_page_lists_every_mart_with_its_question(generated: Generated) -> None:
     manifest = generated.manifest
     asked = {
@@ -300,7 +283,6 @@ def test_the_guide_names_every_variable() -> None:
 # --- SQL in the guides ------------------------------------------------------------------------
 
 
-@pytest.mark.dbt
 @pytest.mark.parametrize("path", [README, GUIDE], ids=lambda path: path.name)
 def test_questions_have_answers(sample_warehouse: Any, path: Path) -> None:
     questions = [block for block in blocks(path) if is_question(block)]
@@ -330,7 +312,6 @@ insert into public.purchases values
 """
 
 
-@pytest.mark.dbt
 def test_the_guide_leads_to_a_warehouse_on_own_tables(database: Any) -> None:
     """Its statements in their order, a build, a change and a deletion, and a build."""
     statements = [block for block in blocks(GUIDE) if not is_question(block)]

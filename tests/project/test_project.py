@@ -16,64 +16,12 @@ import pytest
 import yaml
 
 from tests.support import dbt_project
+from tests.support.relations import contents, row_versions
 from warehouse.clv_data import compiled
 
-pytestmark = pytest.mark.dbt
-
-# Schemas whose tables a build may write to; raw is only read.
-WRITTEN = ("snapshots", "intermediate", "marts")
 NO_UNIT_TESTS = dbt_project.NO_UNIT_TESTS
 NO_TESTS = dbt_project.NO_TESTS
 WAITS = "select 1 from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
-
-
-def relations(database: Any) -> list[str]:
-    """The tables and materialized views that hold what was built, partitions left out."""
-    with database.connect() as session:
-        return [
-            row[0]
-            for row in session.execute(
-                """
-                select format('%%I.%%I', nspname, relname)
-                from pg_class
-                inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
-                where nspname = any(%s) and relkind in ('r', 'p', 'm') and not relispartition
-                order by 1
-                """,
-                [list(WRITTEN)],
-            )
-        ]
-
-
-def contents(database: Any, schemas: tuple[str, ...] = WRITTEN) -> dict[str, tuple[int, str]]:
-    """For each relation how many rows it has, and a fingerprint of them in any order."""
-    found = {}
-    with database.connect() as session:
-        for relation in relations(database):
-            if not relation.startswith(schemas):
-                continue
-            row = session.execute(
-                f"select count(*), coalesce(sum(hashtextextended(held::text, 0)), 0)"
-                f" from {relation} as held"
-            ).fetchone()
-            assert row is not None
-            found[relation] = (row[0], str(row[1]))
-    return found
-
-
-def row_versions(database: Any) -> dict[str, str]:
-    """For each table a fingerprint of its row versions: it moves when a row is rewritten."""
-    found = {}
-    with database.connect() as session:
-        for relation in relations(database):
-            row = session.execute(
-                "select coalesce(sum(hashtextextended("
-                "format('%s %s %s', tableoid, ctid, xmin), 0)), 0)"
-                f" from {relation}"
-            ).fetchone()
-            assert row is not None
-            found[relation] = str(row[0])
-    return found
 
 
 def test_a_second_build_rewrites_no_row(built: Any) -> None:

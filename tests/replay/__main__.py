@@ -7,13 +7,10 @@ import itertools
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
-from tests.conftest import FAST
 from tests.replay.histories import Generator, History, Plan, script
 from tests.replay.mutants import MUTANTS, Mutant
 from tests.replay.shrink import shrink
@@ -21,12 +18,12 @@ from tests.replay.workshop import (
     Complaints,
     Contents,
     Workshop,
-    copy_project,
     load_of,
     replay,
     show,
 )
-from warehouse.server import Server
+from tests.support.dbt_project import copy_project
+from tests.support.server import temporary_server
 
 PER_BATCH = 25
 LOADS = 8
@@ -43,14 +40,8 @@ MUTANT_HISTORIES = 40
 @contextmanager
 def workshop(version: int) -> Iterator[Workshop]:
     """A server of this version in a temporary folder, and a workshop in it."""
-    folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))
-    running = Server(folder / ".warehouse", version=version, settings=FAST)
-    try:
-        running.up()
-        yield Workshop(running, copy_project(folder / "project"))
-    finally:
-        running.down()
-        shutil.rmtree(folder, ignore_errors=True)
+    with temporary_server(version=version) as running:
+        yield Workshop(running, copy_project(running.home.parent / "project"))
 
 
 # --- Histories --------------------------------------------------------------------------------

@@ -27,13 +27,12 @@ from tests.replay.shrink import shrink
 from tests.replay.workshop import (
     Workshop,
     compare_contents,
-    copy_project,
     load_of,
     replay,
     show,
     whose,
 )
-from tests.support.dbt_project import DbtFailed
+from tests.support.dbt_project import DbtFailed, copy_project
 from warehouse.server import Server
 
 
@@ -62,12 +61,10 @@ def assert_incremental_equals_full(server: Server, project: Path, seed: int, siz
     assert not complaints, "\n".join([*told[:2], hint])
 
 
-@pytest.mark.dbt
 def test_incremental_equals_full(server: Server, project: Path) -> None:
     assert_incremental_equals_full(server, project, seed=1, size=(25, 8))
 
 
-@pytest.mark.dbt
 def test_incremental_equals_full_on_postgresql_16(server_16: Server, project: Path) -> None:
     assert_incremental_equals_full(server_16, project, seed=4, size=(25, 4))
 

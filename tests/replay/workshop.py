@@ -9,8 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import shutil
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,18 +21,14 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from tests.conftest import Database
 from tests.replay import histories
 from tests.replay.histories import AFTER, BEFORE, DURING, History, Load, Operation, Plan
 from tests.support import compare, dbt_project, oracle
+from tests.support.database import Database
 from warehouse import contract
 from warehouse.load import target
 from warehouse.server import Server
 
-PROJECT_FILES = (
-    *("dbt_project.yml", "profiles.yml", "packages.yml", "dbt_packages"),
-    *("macros", "models", "seeds", "snapshots", "tests/integrity", "tests/generic"),
-)
 WITHOUT_TESTS = dbt_project.NO_TESTS
 
 # Not compared row by row, because they are large and read nothing: a fingerprint will do.
@@ -72,25 +66,6 @@ FAULTS = (
 Contents = dict[str, Counter[str]]
 # Complaints by the prefix of the history that they concern; "" when a row does not say.
 Complaints = dict[str, list[str]]
-
-
-def copy_project(folder: Path) -> Path:
-    """Copy what dbt reads into a folder, where seeds and macros may be changed.
-
-    Args:
-        folder: an empty folder, or none yet.
-
-    Returns:
-        The folder.
-    """
-    for name in PROJECT_FILES:
-        source = dbt_project.ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name)
-        elif source.exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, folder / name)
-    return folder
 
 
 class Workshop:
@@ -744,11 +719,6 @@ def _check(
         rebuilds[number] = workshop.full_contents(load, is_last)
         complaints = merge(complaints, compare_contents(built, rebuilds[number]))
     return complaints
-
-
-def temporary_project() -> Path:
-    """A copy of the project in a new temporary folder."""
-    return copy_project(Path(tempfile.mkdtemp(prefix="replay-")))
 
 
 def show(lines: Sequence[str], limit: int = 12) -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,13 +15,12 @@ import psycopg
 import pytest
 import yaml
 
-from tests.project.test_project import NO_TESTS, contents
-from tests.replay.workshop import copy_project
 from tests.support import dbt_project
+from tests.support.command import warehouse
+from tests.support.dbt_project import NO_TESTS, copy_project
+from tests.support.relations import contents
 from warehouse import retain
 from warehouse.errors import WarehouseError
-
-pytestmark = pytest.mark.dbt
 
 PARTITIONS = """
     select
@@ -51,14 +48,7 @@ def keeping(tmp_path: Path) -> Iterator[Path]:
 
 def call(database: Any, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`warehouse retain` in a project's folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "warehouse.cli", "retain", *arguments],
-        cwd=folder,
-        env={**os.environ, **database.environment, "PYTHONPATH": str(dbt_project.ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return warehouse(database, "retain", *arguments, folder=folder)
 
 
 def test_what_has_expired_goes_and_does_not_come_back(

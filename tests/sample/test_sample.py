@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.conftest import Database
+from tests.support.database import Database
 from warehouse import project
 from warehouse.errors import WarehouseError
 from warehouse.load.files import load_folder

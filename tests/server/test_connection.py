@@ -8,14 +8,15 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-from tests.conftest import FAST
+from tests.support.command import warehouse
+from tests.support.server import FAST, temporary_server
 from warehouse import connection
 from warehouse.errors import WarehouseError
 from warehouse.server import Server
@@ -25,18 +26,8 @@ DBT = Path(sys.executable).with_name("dbt")
 SECRET = "s3cret-of-the-owner"  # noqa: S105 - a throw-away role's
 
 
-def run(
-    *arguments: str, cwd: Path = CHECKOUT, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "warehouse.cli", *arguments],
-        cwd=cwd,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def run(*arguments: str, cwd: Path = CHECKOUT, **variables: str) -> CompletedProcess[str]:
+    return warehouse(None, *arguments, folder=cwd, **variables)
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +40,8 @@ def tcp() -> Iterator[dict[str, str]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))
-    running = Server(
-        folder / ".warehouse",
-        settings={**FAST, "listen_addresses": "127.0.0.1", "port": port},
-    )
-    try:
-        running.up()
+    settings = {**FAST, "listen_addresses": "127.0.0.1", "port": port}
+    with temporary_server(settings=settings) as running:
         hba = running.data / "pg_hba.conf"
         hba.write_text(
             "local all all trust\n"
@@ -76,9 +62,6 @@ def tcp() -> Iterator[dict[str, str]]:
             "PGDATABASE": "shop",
             "PGPASSWORD": SECRET,
         }
-    finally:
-        running.down()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -294,7 +277,6 @@ def dbt_credentials(folder: Path) -> dict[str, str]:
 OWN = {"PGHOST": "db.example.com", "PGUSER": "ana", "PGDATABASE": "shop"}
 
 
-@pytest.mark.dbt
 @pytest.mark.parametrize(
     "variables",
     [
@@ -326,7 +308,6 @@ def test_dbt_and_the_commands_agree(
         assert where.parameters["host"] == str(Server().socket)
 
 
-@pytest.mark.dbt
 @pytest.mark.parametrize("depth", [0, 20])
 def test_plain_dbt_finds_the_server(short_path: Path, depth: int) -> None:
     """In a new project's folder, with no variable set, not even PWD; and where the path is long."""

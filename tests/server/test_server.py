@@ -18,7 +18,7 @@ import psutil
 import psycopg
 import pytest
 
-from tests.conftest import FAST
+from tests.support.server import FAST
 from warehouse import cli
 from warehouse import server as server_module
 from warehouse.errors import WarehouseError

@@ -274,3 +274,28 @@ def build(database: Any, *select: str, **options: Any) -> list[RunResult]:
         DbtFailed: a node or dbt itself failed.
     """
     return run(database, "build", *select, **options)
+
+
+PROJECT_FILES = (
+    *("dbt_project.yml", "profiles.yml", "packages.yml", "dbt_packages"),
+    *("macros", "models", "seeds", "snapshots", "tests/integrity", "tests/generic"),
+)
+
+
+def copy_project(folder: Path) -> Path:
+    """Copy what dbt reads into a folder, where seeds and macros may be changed.
+
+    Args:
+        folder: an empty folder, or none yet.
+
+    Returns:
+        The folder.
+    """
+    for name in PROJECT_FILES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name)
+        elif source.exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, folder / name)
+    return folder

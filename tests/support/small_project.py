@@ -181,17 +181,3 @@ def polled(
         reader.join()
     assert not complaints, "\n".join(sorted(set(complaints)))
     assert rounds[0] > 10, f"everything was read {rounds[0]} times only"
-
-
-def ask(database: Any, query: str) -> Any:
-    """The rows of a query; a single column of a single row as its value."""
-    with database.connect() as session:
-        rows = session.execute(query).fetchall()
-    return rows[0][0] if len(rows) == 1 and len(rows[0]) == 1 else rows
-
-
-def do(database: Any, *statements: str) -> None:
-    """Execute statements in one transaction."""
-    with database.connect() as session:
-        for statement in statements:
-            session.execute(statement)
