@@ -23,7 +23,7 @@ SAMPLE_SEED ?= 42
 
 .PHONY: help
 help:  ## List the targets
-	@grep -hE '^[a-z][a-z0-9.-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-z0-9.-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 # --- Installing -------------------------------------------------------------------------------
 
@@ -106,23 +106,43 @@ $(METRICS_INSTALLED): requirements/metrics.txt $(INSTALLED)
 metrics: setup $(METRICS_INSTALLED)  ## Check the metrics, and compare what mf answers with SQL on the marts
 	@$(BIN)/pytest tests/marts/test_metrics.py
 
+# Several processes, each of which gets whole files.
+PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+.PHONY: test-fast
+test-fast: setup  ## The tests that need no database, in less than a minute
+	@$(BIN)/pytest tests/unit
+
 .PHONY: test
-test: lint $(METRICS_INSTALLED)  ## Lint, unit tests, and the whole test suite
-	@$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: lint $(METRICS_INSTALLED)  ## Lint, unit tests, and the test suite but for the long tests
+	@$(BIN)/pytest $(PARALLEL) -m "not long"
+
+# Status 5 says that no test is marked as long.
+.PHONY: test-long
+test-long: setup $(METRICS_INSTALLED)  ## Long tests, 100 histories, mutants, dbt-core 1.11, PostgreSQL 16
+	@$(BIN)/pytest $(PARALLEL) -m long || [ $$? -eq 5 ]
+	@$(MAKE) replay N=100
+	@$(MAKE) mutants ONLY=
+	@$(MAKE) test-dbt-1.11
+	@$(MAKE) test-postgres-16
+
+.PHONY: test-postgres-16
+test-postgres-16: setup $(METRICS_INSTALLED)  ## The test suite on PostgreSQL 16, the oldest supported version
+	@WAREHOUSE_POSTGRES=16 $(BIN)/pytest $(PARALLEL) -m "not long"
 
 OTHER_VENV := .venv-dbt-1.11
 
 .PHONY: test-dbt-1.11
-test-dbt-1.11: setup  ## The laws of the dbt project under dbt-core 1.11, in an environment of its own
+test-dbt-1.11: setup  ## The conventions of the dbt project under dbt-core 1.11, in an environment of its own
 	@$(UV) venv --quiet --allow-existing --python $(BIN)/python $(OTHER_VENV)
 	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --require-hashes --no-deps -r requirements/warehouse.txt
 	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --require-hashes --no-deps -r requirements/dbt-1.11.txt
 	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --no-deps --editable .
-	@$(OTHER_VENV)/bin/pytest tests/project/test_project.py
+	@$(OTHER_VENV)/bin/pytest tests/project/test_project.py tests/unit/test_project.py
 
 .PHONY: test-clv
 test-clv: setup  ## Customer lifetime value alone: the fit, the scores, the mart
-	@$(BIN)/pytest tests/clv/test_clv_fit.py tests/clv/test_clv_scores.py tests/clv/test_clv.py
+	@$(BIN)/pytest tests/clv tests/unit/test_clv.py
 
 SPARK_VENV := .venv-spark
 SPARK_INSTALLED := $(SPARK_VENV)/.installed

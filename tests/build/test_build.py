@@ -51,16 +51,6 @@ def test_a_failing_build_says_so(database: Any, tmp_path: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
-@pytest.mark.parametrize("given", [["--target", "prod"], ["--target=prod"], ["-t", "prod"]])
-def test_the_target_of_dbt_is_the_target_of_the_command(
-    given: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DBT_TARGET", "dev")
-    build.follow_options(["--select", "dim_time", *given])
-
-    assert os.environ["DBT_TARGET"] == "prod"
-
-
 def test_what_dbt_does_not_know_is_named(built: Any, tmp_path: Path) -> None:
     answer = call(built, tmp_path, "build", "--bogus")
 
@@ -156,8 +146,3 @@ def test_every_mart_says_what_it_answers(built: Any, tmp_path: Path) -> None:
 
     assert len(marts) == len(folders)
     assert all(mart.question.endswith(("?", ".")) for mart in marts)
-
-
-def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WarehouseError, match=r"no manifest.json"):
-        build.read_marts(tmp_path / "manifest.json")

@@ -589,11 +589,3 @@ def test_the_tables_and_the_plot(backtest: clv_backtest.Backtest, tmp_path: Path
     held = document.read_text()
     assert held.startswith("before\n") and held.endswith("\nafter\n")
     assert markdown in held and "old" not in held
-
-
-@pytest.mark.parametrize("held", ["", "no marks", "{1}\n{0}", "{0}"])
-def test_a_document_without_marks_is_refused(tmp_path: Path, held: str) -> None:
-    document = tmp_path / "page.md"
-    document.write_text(held.format(*clv_backtest.MARKS))
-    with pytest.raises(WarehouseError, match="needs these two lines"):
-        clv_backtest.write_between_marks(document, "text")

@@ -15,7 +15,6 @@ from tests.support.command import warehouse
 from tests.support.server import temporary_server
 from warehouse.errors import WarehouseError
 from warehouse.load import Reporter, load_database, load_folder
-from warehouse.load.database import _hidden, _parameters
 
 SHOP = """
     create table users (
@@ -311,13 +310,3 @@ def test_an_address_that_cannot_be_read_is_not_repeated(connection, link: str) -
         load_database(link, connection=connection)
     assert "secret" not in str(caught.value)
     assert "ss@" not in str(caught.value)
-
-
-def test_a_password_in_a_message_is_hidden() -> None:
-    assert _hidden("no, not\nsecret", {"password": "secret"}) == "no, not ***"
-
-
-def test_the_warehouses_port_is_not_the_sources(monkeypatch) -> None:
-    monkeypatch.setenv("PGPORT", "7777")
-    assert _parameters("postgresql://u@host/db")["port"] == "5432"
-    assert _parameters("postgresql://u@host:6543/db")["port"] == "6543"

@@ -1,7 +1,7 @@
 """MetricFlow reads the semantic models, and its numbers are those of SQL on the marts.
 
-`mf` lives in an environment of its own, which `make metrics` makes; without it these tests are
-skipped. One warehouse is built and never changed, so that each query is one call of `mf`.
+`mf` lives in an environment of its own, which `make metrics` makes; without it the tests that call
+it are skipped. One warehouse is built and never changed, so that each query is one call of `mf`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from tests.support.database import new_database
 ROOT = dbt_project.ROOT
 MF = ROOT / ".venv-mf" / "bin" / "mf"
 
-pytestmark = [
-    pytest.mark.skipif(not MF.exists(), reason="MetricFlow is not installed: run make metrics"),
-]
+needs_metricflow = pytest.mark.skipif(
+    not MF.exists(), reason="MetricFlow is not installed: run make metrics"
+)
 
 
 def call(database: Any, *command: str) -> str:
@@ -62,6 +62,7 @@ def parsed(server: Any, sample_warehouse: Any) -> Iterator[Any]:
         yield made
 
 
+@needs_metricflow
 def test_the_configuration_is_valid(parsed: Any) -> None:
     """Against the database too: each measure, dimension and metric is queried once."""
     said = call(parsed, "mf", "validate-configs")
@@ -161,6 +162,7 @@ def plain(cell: Any) -> str:
         return text
 
 
+@needs_metricflow
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_a_metric_is_what_the_marts_say(parsed: Any, tmp_path: Path, name: str) -> None:
     question = QUESTIONS[name]

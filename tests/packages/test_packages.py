@@ -6,7 +6,6 @@ import hashlib
 import http.server
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -54,31 +53,6 @@ def test_every_test_of_the_stand_ins_finds_what_it_has_to(outcomes):
     # A threshold hides the failures of a test that passes: its stored rows are counted instead.
     found["expression_with_threshold"] = len(outcomes["expression_with_threshold"].rows)
     assert found == {test.name: test.expected for test in tests}
-
-
-def stand_ins() -> set[str]:
-    """What offline_packages/ offers to the project: `package.macro`, without its own helpers."""
-    found = {f"{path.parents[1].name}.{path.stem}" for path in STAND_INS.glob("*/macros/*.sql")}
-    helpers = {"matches_regex", "within_bounds", "rows_that_break", "wall_clock_now"}
-    return found - {f"dbt_expectations.{name}" for name in helpers}
-
-
-def calls(*paths: Path) -> set[str]:
-    """The macros and tests of the packages that are called in files and folders."""
-    files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]
-    text = "".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
-    return set(re.findall(r"\b(?:dbt_utils|dbt_expectations|dbt_date)\.\w+", text))
-
-
-def test_every_stand_in_is_compared():
-    assert calls(ROOT / parity.SMALL_PROJECT / "models") == stand_ins()
-
-
-def test_the_stand_ins_are_what_the_project_calls():
-    """One that is missing breaks the project without the hub; one too many nobody looks after."""
-    folders = ("models", "macros", "seeds", "snapshots", "analyses")
-    folders += ("tests/integrity", "tests/macros")
-    assert calls(ROOT / "dbt_project.yml", *(ROOT / name for name in folders)) == stand_ins()
 
 
 def test_the_status_follows_severity_and_threshold(outcomes):
@@ -209,25 +183,6 @@ def test_dbt_has_nothing_to_complain_about(small_project, server):
     assert done.returncode == 0, said
     assert "deprecat" not in said.lower(), said
     assert "warning" not in said.lower(), said
-
-
-def test_stand_ins_are_told_from_genuine_packages(tmp_path):
-    with pytest.raises(WarehouseError, match="is the stand-in"):
-        parity.check_folder(STAND_INS, STAND_INS)
-    with pytest.raises(WarehouseError, match=r"There is no .*dbt_utils/dbt_project.yml"):
-        parity.check_folder(tmp_path, STAND_INS)
-
-
-def test_a_difference_is_found():
-    same = parity.Outcome("one", "test", "dbt_utils", "fail", 1, ('{"id": 1}',))
-    other_rows = parity.Outcome("one", "test", "dbt_utils", "fail", 1, ('{"id": 2}',))
-    passed = parity.Outcome("one", "test", "dbt_utils", "pass", 0, ())
-    skipped = parity.Outcome("one", "test", "dbt_utils", "skipped", None, None)
-    assert parity.compare({"test.one": same}, {"test.one": same}) == []
-    assert "rows only genuine" in parity.compare({"test.one": same}, {"test.one": other_rows})[0]
-    assert "status fail" in parity.compare({"test.one": same}, {"test.one": passed})[0]
-    assert "only with the genuine" in parity.compare({"test.one": same}, {})[0]
-    assert "skipped" in parity.compare({"test.one": skipped}, {"test.one": skipped})[0]
 
 
 # --- How they get there ---------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
 
 from tests.support import dbt_project
 from tests.support.documents import blocks, is_question
@@ -21,20 +20,6 @@ ROOT = dbt_project.ROOT
 README = ROOT / "README.md"
 GUIDE = ROOT / "docs" / "adapting.md"
 PROJECT = "analytics_warehouse"
-# Folders that no document of this project lies in: what is installed or generated, by its name.
-FOREIGN = {".venv", ".warehouse", "dbt_packages", "target", "node_modules", "sample"}
-
-
-def documents() -> list[Path]:
-    """Every Markdown file of the project."""
-    found = [
-        path
-        for path in ROOT.rglob("*.md")
-        if not FOREIGN.intersection(path.relative_to(ROOT).parts)
-        and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
-    ]
-    assert len(found) > 20
-    return found
 
 
 # --- dbt's own documentation ------------------------------------------------------------------
@@ -213,73 +198,6 @@ def test_the_first_page_lists_every_mart_with_its_question(generated: Generated)
 # --- Markdown ---------------------------------------------------------------------------------
 
 
-def anchors(path: Path) -> set[str]:
-    """The anchors of a document's headings, as hosting sites make them."""
-    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-@pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(path: Path) -> None:
-    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
-        if link.startswith(("https://", "http://", "mailto:")):
-            continue
-        name, _, anchor = link.partition("#")
-        target = (path.parent / name) if name else path
-        assert target.exists(), f"{link} does not exist"
-        assert not anchor or anchor in anchors(target), f"{link}: no such heading"
-
-
-def test_every_layer_states_its_laws() -> None:
-    layers = [folder for folder in (ROOT / "models").iterdir() if folder.is_dir()]
-    layers = [folder for folder in layers if not folder.name.startswith("_")]
-    layers += [ROOT / name for name in ("snapshots", "seeds", "macros", "tests")]
-    assert len(layers) > 8
-    for layer in layers:
-        readme = layer / "README.md"
-        assert readme.is_file(), f"{layer.name} has no README.md"
-        assert "| law | |" in readme.read_text(), f"{readme} states no law"
-
-
-def test_named_commands_exist() -> None:
-    """`make <target>`, `warehouse <command>`, and paths of tests, in every document."""
-    targets = set(
-        re.findall(r"^([a-z][a-z0-9.-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    )
-    answer = subprocess.run(
-        [sys.executable, "-m", "warehouse.cli", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"},
-    )
-    commands = set(re.findall(r"^│ ([a-z]+)  ", answer.stdout, re.MULTILINE))
-    assert {"up", "load", "build"} <= commands
-    seen: set[str] = set()
-    for path in documents():
-        text = path.read_text()
-        code = "\n".join(re.findall(r"`[^`\n]+`|^```.*?^```$", text, re.MULTILINE | re.DOTALL))
-        for target in re.findall(r"(?:^|`)make ([a-z][a-z0-9.-]*)", code, re.MULTILINE):
-            assert target in targets, f"{path.name}: make {target}"
-            seen.add(target)
-        for command in re.findall(r"(?:^|`|bin/)warehouse ([a-z]+)", code, re.MULTILINE):
-            assert command in commands, f"{path.name}: warehouse {command}"
-            seen.add(command)
-        for file, test in re.findall(r"(test_\w+\.py)::(test_\w+)", text):
-            (found,) = (ROOT / "tests").rglob(file)
-            source = found.read_text()
-            assert f"def {test}(" in source, f"{path.name}: {file}::{test}"
-    assert {"demo", "test", "psql", "load"} <= seen
-
-
-def test_the_guide_names_every_variable() -> None:
-    project = yaml.safe_load((ROOT / "dbt_project.yml").read_text())
-    guide = GUIDE.read_text()
-    assert len(project["vars"]) > 5
-    assert [name for name in project["vars"] if f"`{name}`" not in guide] == []
-
-
 # --- SQL in the guides ------------------------------------------------------------------------
 
 
@@ -340,10 +258,3 @@ def test_the_guide_leads_to_a_warehouse_on_own_tables(database: Any) -> None:
         ).fetchall()
     assert versions == [("1", "free", False), ("1", "plus", True), ("2", "free", True)]
     assert spent == [("1", 1, 20.5), ("2", 0, 0.0)]
-
-
-def test_blocks_are_told_apart() -> None:
-    """A block that is neither found nor run would be a promise that nothing holds."""
-    for path in (README, GUIDE):
-        marked = len(re.findall(r"^```sql", path.read_text(), re.MULTILINE))
-        assert len(blocks(path)) == marked

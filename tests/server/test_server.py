@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.machinery
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,10 +17,9 @@ import psycopg
 import pytest
 
 from tests.support.server import FAST
-from warehouse import cli
 from warehouse import server as server_module
 from warehouse.errors import WarehouseError
-from warehouse.server import Server, machine_settings, socket_folder
+from warehouse.server import Server
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 GIGABYTE = 1024**3
@@ -154,51 +151,6 @@ def test_two_at_once_both_succeed(run: Run, home: Path) -> None:
     assert sorted("is now running" in output for output, _ in said) == [False, True]
 
 
-def test_help_is_quick_and_complete(run: Run) -> None:
-    started = time.monotonic()
-    said = run("--help")
-    assert time.monotonic() - started < 5  # about 0.4 s alone; other tests may share the machine
-    for name in ("up", "down", "status", "psql"):
-        assert f"│ {name} " in said.stdout
-    loaded = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys, warehouse.cli; print(*sorted(sys.modules))",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    for slow in ("dbt", "duckdb", "pyarrow", "psycopg", "numpy"):
-        assert slow not in loaded
-
-
-def test_interrupt_is_no_traceback(run: Run, home: Path) -> None:
-    # Somebody else holds the lock, so that `up` waits at a known place.
-    home.mkdir(mode=0o700)
-    with (home / "lock").open("w") as file:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX)
-        process = subprocess.Popen(
-            command("up"),
-            cwd=CHECKOUT,
-            env={**os.environ, "WAREHOUSE_HOME": str(home)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        waits = psutil.Process(process.pid)
-        deadline = time.monotonic() + 30
-        while not any(found.path == str(home / "lock") for found in waits.open_files()):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
-    assert (process.returncode, said) == (130, "Interrupted.\n")
-
-
 # --- Settings -----------------------------------------------------------------------------------
 
 
@@ -238,32 +190,6 @@ def test_settings_are_written_again_when_they_differ(home: Path) -> None:
         assert connection.execute("show work_mem").fetchone() != ("1MB",)
     included = (running.data / "postgresql.conf").read_text().splitlines()
     assert included.count("include = 'warehouse.conf'") == 1
-
-
-@pytest.mark.parametrize(
-    ("gigabytes", "cores", "shared_buffers", "work_mem"),
-    [(0.5, 1, "128MB", "12MB"), (8, 4, "2048MB", "192MB"), (64, 16, "8192MB", "256MB")],
-)
-def test_settings_follow_the_machine(
-    gigabytes: float, cores: int, shared_buffers: str, work_mem: str
-) -> None:
-    memory = int(gigabytes * GIGABYTE)
-    settings = machine_settings(memory, cores, 500 * GIGABYTE, GIGABYTE, 18)
-    assert settings["shared_buffers"] == shared_buffers
-    assert settings["work_mem"] == work_mem
-    assert settings["max_parallel_workers"] == str(cores)
-    # Eight sorts at once must leave room beside the shared buffers.
-    megabytes = int(shared_buffers[:-2]) + 8 * int(work_mem[:-2])
-    assert megabytes * 1024**2 < memory
-    assert not {"fsync", "synchronous_commit", "full_page_writes"} & set(settings)
-
-
-def test_small_shared_memory_and_disk() -> None:
-    settings = machine_settings(GIGABYTE, 2, GIGABYTE, 64 * 1024**2, 16)
-    assert settings["dynamic_shared_memory_type"] == "mmap"
-    assert settings["max_wal_size"] == "256MB"
-    assert "summarize_wal" not in settings  # 17 and newer
-    assert "dynamic_shared_memory_type" not in machine_settings(GIGABYTE, 2, GIGABYTE, GIGABYTE, 18)
 
 
 # --- What a killed server, a reboot or a person leaves behind -----------------------------------
@@ -376,37 +302,6 @@ def test_long_path_gets_a_short_socket(short_path: Path) -> None:
         running.socket.rmdir()
 
 
-def test_socket_of_somebody_else_is_refused(short_path: Path) -> None:
-    home = short_path / ("long-" * 20) / ".warehouse"
-    trap, socket_path = short_path / "trap", socket_folder(home)
-    trap.mkdir()
-    socket_path.symlink_to(trap)
-    try:
-        with pytest.raises(WarehouseError, match="belongs to another user"):
-            Server(home).up()
-    finally:
-        socket_path.unlink()
-
-
-def test_too_many_bytes_in_a_short_path(short_path: Path) -> None:
-    with pytest.raises(WarehouseError, match="too long for a Unix socket: set WAREHOUSE_HOME"):
-        Server(short_path / ("ä" * 60)).up()
-
-
-def test_folder_that_cannot_be_made(short_path: Path) -> None:
-    (short_path / "file").write_text("")
-    with pytest.raises(WarehouseError, match="cannot be made: Not a directory"):
-        Server(short_path / "file" / ".warehouse").up()
-
-
-def test_folder_with_other_files(home: Path) -> None:
-    (home / "data").mkdir(parents=True)
-    (home / "data" / "letter.txt").write_text("mine")
-    with pytest.raises(WarehouseError, match="holds files, but no PostgreSQL data"):
-        Server(home).up()
-    assert (home / "data" / "letter.txt").read_text() == "mine"
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for the server")
 def test_root_under_a_closed_folder(short_path: Path) -> None:
     closed = short_path / "closed"
@@ -445,26 +340,6 @@ def test_version_16(run: Run, home: Path) -> None:
     assert "belong to PostgreSQL 16, 18 was asked for" in refused.stderr
 
 
-def test_unknown_version(run: Run) -> None:
-    refused = run("up", WAREHOUSE_POSTGRES="15")
-    assert (refused.returncode, refused.stderr) == (
-        1,
-        "Error: WAREHOUSE_POSTGRES is '15': it must be 16 or 18.\n",
-    )
-
-
-def test_wrong_start_seconds(run: Run) -> None:
-    refused = run("up", WAREHOUSE_START_SECONDS="soon")
-    assert refused.returncode == 1
-    assert "WAREHOUSE_START_SECONDS is 'soon'" in refused.stderr
-
-
-def test_missing_wheel(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    monkeypatch.setitem(server_module.DISTRIBUTIONS, 18, ("no_such_wheel", "pginstall"))
-    with pytest.raises(WarehouseError, match="package no-such-wheel, which is not installed"):
-        Server(home, version=18).up()
-
-
 def test_answering_server_from_elsewhere(home: Path) -> None:
     """A container that shares the folder runs a server whose process is not visible here."""
     running = Server(home, settings=FAST)
@@ -478,47 +353,3 @@ def test_answering_server_from_elsewhere(home: Path) -> None:
 
 
 # --- The command line -----------------------------------------------------------------------------
-
-
-def test_unexpected_failure_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def broken() -> None:
-        raise ZeroDivisionError("by nothing")
-
-    monkeypatch.setattr(cli, "app", lambda **_: broken())
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    said = capsys.readouterr().err
-    assert stopped.value.code == 70
-    assert said.startswith("This is a bug in warehouse: ZeroDivisionError: by nothing\n")
-    assert "WAREHOUSE_DEBUG=1" in said
-    assert "Traceback" not in said
-    monkeypatch.setenv("WAREHOUSE_DEBUG", "1")
-    with pytest.raises(ZeroDivisionError):
-        cli.main()
-
-
-def test_commands_of_other_modules(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(cli.LAZY, "echo", cli.Lazy("echoing_module", "echo", "Say it again."))
-    monkeypatch.setitem(cli.LAZY, "gone", cli.Lazy("no_such_module", "gone", "Not here."))
-    module = types.ModuleType("echoing_module")
-    module.__spec__ = importlib.machinery.ModuleSpec("echoing_module", None)
-    module.echo = lambda word: print(f"{word} {word}")
-    module.echo.__annotations__ = {"word": str}
-    monkeypatch.setitem(sys.modules, "echoing_module", module)
-    for arguments, code, output in [
-        (["echo", "hello"], 0, "hello hello"),
-        (["--help"], 0, "Say it again."),
-        (["gone"], 2, "No such command 'gone'"),
-        (["--version"], 0, "warehouse "),
-    ]:
-        monkeypatch.setattr(sys, "argv", ["warehouse", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        said = capsys.readouterr()
-        assert (stopped.value.code or 0) == code
-        assert output in said.out + said.err
-        assert "Not here." not in said.out
