@@ -414,6 +414,7 @@ def test_a_user_who_is_surely_gone_stops_no_build(score: Scorer) -> None:
     ((alive, *orders, _, _, _, _, _, _),) = score([(200, 0.1, 500.0)], **CDNOW)
 
     assert alive == 0
+    assert len(orders) == 3
     assert all(value > 0 for value in orders)
 
 

@@ -467,6 +467,7 @@ def test_a_build_without_changes_writes_nothing_and_reads_little(
     # dbt loads seeds again, and every build leaves a note.
     assert set(long.idle.written) <= {*SEEDS, *NOTES}
     exempt = LOOKUPS | NOTES | set().union(*READ_WHOLE.values())
+    assert len(long.idle.read) > 10
     for relation, rows in long.idle.read.items():
         if relation not in exempt:
             assert rows <= short.idle.read.get(relation, 0) + 50, relation

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.database import ask, do
+from tests.support.relations import leftovers
 from tests.support.small_project import WARNINGS, polled, run, warned, write_project
 
 # Shorter than deadlock_timeout, as by default, and few.
@@ -33,9 +34,6 @@ DELAYED = (
     " autovacuum_vacuum_insert_threshold = 0, autovacuum_vacuum_insert_scale_factor = 0,"
     " autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)"
 )
-
-
-LEFTOVERS = "select relname from pg_class where relname ~ '__(dbt|new)_'"
 
 
 @pytest.fixture(params=["database", "database_16"], ids=["18", "16"])
@@ -108,7 +106,7 @@ def test_autovacuum_gives_way_to_what_takes_its_place(
     with autovacuum_at(warehouse, f"marts.{busy_at}"), polled(warehouse, "marts.of_it"):
         run(warehouse, project, model, variables=PATIENCE, **options)
     assert ask(warehouse, "select min(n) from marts.of_it") == -999
-    assert ask(warehouse, LEFTOVERS) == []
+    assert leftovers(warehouse) == []
 
 
 def test_autovacuum_of_a_month_gives_way_to_a_new_one(warehouse: Any, project: Path) -> None:
@@ -191,7 +189,7 @@ def check_pair(database: Any, *relations: str) -> None:
     )
     for relation in relations:
         assert ask(database, f"select array_agg(n order by n) from {relation}") == [*range(3, 10)]
-    assert ask(database, LEFTOVERS) == []
+    assert leftovers(database) == []
 
 
 def test_two_tables_below_one_materialized_view_are_replaced_at_once(
@@ -248,7 +246,7 @@ def test_a_table_and_a_materialized_view_on_it_are_made_anew_by_two_builds(
         run(warehouse, project, "above", full_refresh=True, variables=PATIENCE)
         assert "WARN=0 ERROR=0" in first.result().stdout, first.result()
     assert ask(warehouse, "select count(*) from marts.above") == 9
-    assert ask(warehouse, LEFTOVERS) == []
+    assert leftovers(warehouse) == []
 
 
 def test_what_another_one_owns_is_met_as_it_is(warehouse: Any, project: Path) -> None:
@@ -283,7 +281,7 @@ def test_what_another_one_owns_is_met_as_it_is(warehouse: Any, project: Path) ->
         assert "What stood on it and does not fit the new one was dropped" in warnings[0]
         assert "materialized view marts.of_analyst" in warnings[0]
         warehouse.environment["PGUSER"] = owner
-        assert ask(warehouse, LEFTOVERS) == []
+        assert leftovers(warehouse) == []
     finally:
         warehouse.environment["PGUSER"] = owner
         for role in (builder, analyst):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import dbt_project
 from tests.support.database import ask, do
+from tests.support.relations import leftovers
 from tests.support.small_project import polled, run, write_project
 
 CONFIGURATION = """{{ config(
@@ -72,11 +73,6 @@ def trappings(database: Any, relation: str = "marts.totals") -> list[tuple]:
         f" aclexplode(relacl) where pg_class.oid = '{relation}'::regclass"
         " and privilege_type = 'SELECT' and grantee != relowner order by 1, 2",
     )
-
-
-def leftovers(database: Any) -> Any:
-    """Relations with a name that only a replacement gives."""
-    return ask(database, r"select relname from pg_class where relname ~ '__(dbt|new)_|_old_\d'")
 
 
 def test_it_is_made_once_and_then_refreshed_beside_its_readers(

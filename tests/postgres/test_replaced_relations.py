@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import dbt_project
 from tests.support.database import ask, do
+from tests.support.relations import leftovers
 from tests.support.small_project import WARNINGS, polled, run, warned, write_project
 
 NO_TESTS = dbt_project.NO_TESTS
@@ -45,11 +46,6 @@ def look(database: Any, *views: str) -> list[Any]:
         )
         for view in views
     ]
-
-
-def leftovers(database: Any) -> Any:
-    """Relations with a name that only a replacement gives."""
-    return ask(database, "select relname from pg_class where relname ~ '__(dbt|new)_'")
 
 
 @pytest.mark.parametrize("alias", ["numbers", LONG, "Ünlike $others", "marts"])

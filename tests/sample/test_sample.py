@@ -113,7 +113,9 @@ def test_same_arguments_write_the_same_bytes(tmp_path: Path, kind: str, loads: i
 
 def test_gzip_holds_no_clock(tmp_path: Path) -> None:
     write(tmp_path, kind="csv.gz", users=20, days=10)
-    for path in tmp_path.glob("*.csv.gz"):
+    written = list(tmp_path.glob("*.csv.gz"))
+    assert len(written) == len(TABLES)
+    for path in written:
         header = path.read_bytes()[:10]
         # neither a name (flags) nor a time
         assert header[3:8] == bytes(5), path.name
@@ -381,6 +383,7 @@ def test_the_last_row_of_a_key_wins(single: tuple[Path, dict], tmp_path: Path, n
     write(clean, dirty=0.0)
     key, changed = KEYS[name], {"users": "email", "order_items": "product_id"}.get(name)
     truth = single[1]["dirty"][f"{name}_outdated"]["keys"]
+    assert truth
     with_dirt = upserted([single[0] / f"{name}.parquet"], key)[0]
     without = upserted([clean / f"{name}.parquet"], key)[0]
     for one in truth:
@@ -554,6 +557,7 @@ def test_the_files_keep_the_source_contract(single: tuple[Path, dict]) -> None:
 
 def test_event_types_and_statuses_are_those_of_the_seeds(large: tuple[Path, dict]) -> None:
     types = {row[0] for row in query(large[0], "select distinct event_type from events")}
+    assert len(types) > 5
     assert types <= set(known_event_types())
     with (project.root() / "seeds" / "order_statuses.csv").open() as file:
         seeds = {row["order_status"]: row["is_revenue"] for row in csv.DictReader(file)}

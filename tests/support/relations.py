@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.support.database import ask
+
 # This snapshot is dated by the clock of the build; as of when a state is, another column says.
 DATED_BY_THE_BUILD = {
     "snapshots.snp_user_segments": (
@@ -63,3 +65,8 @@ def row_versions(database: Any) -> dict[str, str]:
             assert row is not None
             found[relation] = str(row[0])
     return found
+
+
+def leftovers(database: Any) -> Any:
+    """Relations with a name that only a replacement gives."""
+    return ask(database, r"select relname from pg_class where relname ~ '__(dbt|new)_|_old_\d'")

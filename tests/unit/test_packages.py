@@ -20,6 +20,7 @@ def stand_ins() -> set[str]:
     """What offline_packages/ offers to the project: `package.macro`, without its own helpers."""
     found = {f"{path.parents[1].name}.{path.stem}" for path in STAND_INS.glob("*/macros/*.sql")}
     helpers = {"matches_regex", "within_bounds", "rows_that_break", "wall_clock_now"}
+    assert {f"dbt_expectations.{name}" for name in helpers} < found
     return found - {f"dbt_expectations.{name}" for name in helpers}
 
 
