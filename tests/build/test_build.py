@@ -1,4 +1,4 @@
-"""`warehouse build` and `warehouse marts`, as commands."""
+"""The commands `warehouse build` and `warehouse marts`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`warehouse clv` and user_clv together: fitted, predicted, moved by days and versions, checked."""
+"""`warehouse clv` and user_clv: fit, predictions over days and versions, backtest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scores in plain SQL: the literature's numbers, and a grid of z and x against 40 digits."""
+"""The scores in SQL, against published numbers and against 40-digit arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The database that builds are disturbed in, and what a build that nobody disturbed makes of it."""
+"""The database whose builds are disturbed, and the result of an undisturbed build."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fault leaves behind: builds that are killed, cut off, cancelled, starved, and two at once.
+"""Faults during a build: killed, disconnected, cancelled, out of disk, or two builds at once.
 
 Each test disturbs a build that has work in every model. Meanwhile a reader asks for every mart, and
 must find each of them as it was before or as it is afterwards. Then one more build, an incremental
@@ -35,9 +35,9 @@ KILLABLE = {"shared_buffers": "128MB", "fsync": "off", "full_page_writes": "off"
 
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
-    """A server of its own, which survives being killed: the operating system has what it wrote.
+    """A server that survives being killed, because the operating system keeps what it wrote.
 
-    That it is on the disk as well matters to nobody but who pulls the plug.
+    Without fsync the data would not survive a power failure, which no test causes.
     """
     with temporary_server(settings=KILLABLE) as server:
         yield Scene(server, server.home.parent)
@@ -365,7 +365,7 @@ def test_a_second_build_waits_for_the_model_that_is_being_written_alone(scene: S
 
 
 def test_two_first_builds_at_once(scene: Scene) -> None:
-    """Both want to make the same tables; who comes second says so."""
+    """Both create the same tables; the second build fails with `already exists`."""
     scene.restore(0)
     builds = [scene.build(0) for _ in range(2)]
     failures = [line for build in builds for line in build.wait().failures]

@@ -1,4 +1,4 @@
-"""A build costs what changed: the same day of changes, on a short history and on a long one.
+"""The cost of a build follows the change: the same day on a short and on a long history.
 
 The long history is the short one and three more of its kind, with keys of their own. So both get
 exactly the same day, and what a model reads more on the long one, it reads of the history.

@@ -1,4 +1,4 @@
-"""History that the source kept becomes versions, as if the warehouse had seen it."""
+"""History that the source kept becomes versions, as if the warehouse had recorded it."""
 
 from __future__ import annotations
 

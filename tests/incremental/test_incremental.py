@@ -1,4 +1,4 @@
-"""What an incremental build must find: late commits, odd clocks, databases that have moved."""
+"""What an incremental build must not miss: late commits, wrong clocks, restored databases."""
 
 from __future__ import annotations
 

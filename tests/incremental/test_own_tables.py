@@ -1,4 +1,4 @@
-"""A company's own raw tables: keys of any type, and no `warehouse load` that made them."""
+"""A company's own raw tables: keys of any type, not created by `warehouse load`."""
 
 from __future__ import annotations
 

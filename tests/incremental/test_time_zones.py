@@ -1,4 +1,4 @@
-"""The same marts wherever the server stands: its zone, and how it writes dates and numbers."""
+"""The marts do not depend on the server's time zone or its formats of dates and numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pulling a source database into raw, against a second database and a second server."""
+"""Loading a source database into raw, from a second database and from a second server."""
 
 from __future__ import annotations
 

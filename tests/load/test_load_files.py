@@ -1,4 +1,4 @@
-"""Loading files into raw: what is written, what is not, and what is said."""
+"""Loading files into raw: which rows are written, rejected and reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values at the edges come through every load and every build as they are, or are said to be out.
+"""Edge values survive every load and every build unchanged, or are reported as rejected.
 
 The same rows travel as CSV, as JSONL and as Parquet, one after the other into one warehouse: the
 first is a full build, the others are incremental.

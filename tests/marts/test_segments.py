@@ -1,4 +1,4 @@
-"""Segments and their history over builds of several days: what no single build shows."""
+"""Segments and their history over builds on several days."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dbt packages: what the stand-ins judge, and how they get where dbt looks for them."""
+"""The dbt packages: the results of the stand-ins, and their installation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Indexes follow what the models declare, on tables that people read and write meanwhile.
+"""Indexes follow what the models declare, on tables that are read and written meanwhile.
 
 What counts is the catalog's answer. A small project with the macros of this one is run on both
 versions of PostgreSQL; the marts are asked in a copy of the built sample.

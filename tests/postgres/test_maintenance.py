@@ -1,4 +1,4 @@
-"""VACUUM and ANALYZE, by hand and by PostgreSQL itself, meet builds that replace tables."""
+"""VACUUM and ANALYZE, manual and automatic, while builds replace tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Materialized views say what their model says, and readers never miss them nor wait for them."""
+"""Materialized views follow their models; readers never miss them or wait for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Partitions that a model declares: what the catalog says, in a small project with these macros."""
+"""Partitions that a model declares, checked in the catalog of a small project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that are replaced: the views on them stay, and readers miss nothing."""
+"""Replaced tables: the views on them are kept, and readers miss nothing."""
 
 from __future__ import annotations
 

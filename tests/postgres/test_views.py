@@ -1,4 +1,4 @@
-"""Views that are built again: readers never miss them, nor what stands on them."""
+"""Rebuilt views: readers never miss them or the views that depend on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tests' own way of running dbt, on a project of three files."""
+"""How the tests run dbt, on a project of three files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people read is whole and true: descriptions, links, commands, and the SQL in the guides."""
+"""The documentation is complete and correct: descriptions, and the SQL in the guides."""
 
 from __future__ import annotations
 

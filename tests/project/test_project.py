@@ -1,4 +1,4 @@
-"""The laws that the whole dbt project keeps, on a small sample that is built for real."""
+"""The conventions of the whole dbt project, on a small built sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Incremental equals full, in a short seeded run; `make replay N=500` is a long one."""
+"""An incremental build equals a full one: a short seeded run of `make replay`."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ Complaints = dict[str, list[str]]
 
 
 class Workshop:
-    """One database, made anew for each batch of histories.
+    """One database, recreated for each batch of histories.
 
     Args:
         server: a running server.
@@ -90,7 +90,7 @@ class Workshop:
     # --- The database -------------------------------------------------------------------------
 
     def reset(self) -> None:
-        """Make the database anew, with empty raw tables, and the seeds usual."""
+        """Recreate the database, with empty raw tables and the usual seeds."""
         self.drop()
         self._administer("create database {} template template0", self.database.name)
         with self.database.connect() as session:

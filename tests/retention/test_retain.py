@@ -1,4 +1,4 @@
-"""`warehouse retain`: what has expired goes, is written down, and does not come back."""
+"""`warehouse retain`: expired partitions are archived, logged, dropped, and not rebuilt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sample generator: the same bytes for the same arguments, and a truth that the files keep."""
+"""The sample generator: the same bytes for the same arguments, and a truth that the files match."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the database is: the same for dbt and the commands; and a clear sentence when it is not."""
+"""Connecting to a database: dbt and the commands find the same one, and errors are clear."""
 
 from __future__ import annotations
 

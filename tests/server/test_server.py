@@ -1,4 +1,4 @@
-"""The embedded server, with real servers: it starts, survives, stops, and says what is wrong."""
+"""The embedded server, with real servers: start, crash recovery, stop, and error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparing a mart with an expected table: row by row, and exactly, but for cells that are Near."""
+"""Comparing a mart with an expected table, row by row; exactly, except for cells that are Near."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def fetch(database: Any, relation: str, columns: Sequence[str], where: str = "tr
 
 
 def _by_key(rows: Iterable[Row], key: Sequence[str], side: str) -> tuple[dict, list[str]]:
-    """Rows by key, and a complaint about every key that comes twice."""
+    """Rows by key, and a complaint about every duplicate key."""
     found: dict[tuple, Row] = {}
     complaints = []
     for row in rows:

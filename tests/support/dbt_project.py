@@ -1,9 +1,9 @@
-"""Running dbt inside the tests' own process, against the database of a test.
+"""Running dbt in the process of the tests, against the database of a test.
 
-A second invocation in one process is worth having: importing dbt and parsing the project cost more
-than many a build. So the parsed project is kept per database (its name is part of every node) and
-per variable that parsing reads, and each run gets a copy of its own, because dbt changes what it is
-given. What a parse finds in a text, such as a macro, is kept by that text for the next parse.
+Importing dbt and parsing the project often cost more than a build, so all runs share one process.
+The parsed project is cached per database (its name is part of every node) and per variable that
+parsing reads; each run gets a copy, because dbt changes what it is given. What a parse finds in a
+text, such as a macro, is cached by that text for the next parse.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from dbt.contracts.results import NodeStatus, RunResult
 from dbt_common.tests import disable_test_caching, enable_test_caching
 
 ROOT = Path(__file__).resolve().parents[2]
-# Options of dbt build. Unit tests bring their own rows, so they say the same on any others.
+# Options of dbt build. Unit tests bring their own rows; other data do not change their result.
 NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 NO_TESTS = (*NO_UNIT_TESTS, "--exclude-resource-type", "test")
 FAILED = (NodeStatus.Error, NodeStatus.Fail, NodeStatus.RuntimeErr, NodeStatus.PartialSuccess)
 
-# Read while a node runs, never while the project is parsed; so a new value needs no new parse.
+# Read when a node runs and never when the project is parsed, so a new value needs no new parse.
 RUNTIME_VARIABLES = frozenset(
     (
         *("as_of", "from", "to"),
@@ -45,15 +45,15 @@ RUNTIME_PREFIX = "sql_"
 
 
 SOMEWHERE = {"PGHOST": "/nowhere", "PGUSER": "nobody", "PGDATABASE": "some_database"}
-# What was parsed, by environment, variables and project; and the same for a database. Of those
-# there are many, so what was not asked for in a while goes.
+# The parsed projects by environment, variables and project; and the same for each database. There
+# are many databases, so the least recently used ones are dropped.
 _parses: dict[tuple, Any] = {}
 _databases: dict[tuple, Any] = {}
 KEPT_DATABASES = 16
 
 
 class DbtFailed(AssertionError):
-    """dbt did not succeed; the message names the nodes that failed and what they said."""
+    """dbt failed; the message names the failed nodes with their errors."""
 
 
 @functools.cache
@@ -85,7 +85,7 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 def _invoke(arguments: Sequence[str], project: Path, manifest: Any = None) -> Any:
     """Run one dbt command and return dbtRunner's answer; raise when dbt itself broke down."""
-    # A build writes tens of thousands of lines, which only who asks for them reads.
+    # A build logs tens of thousands of lines, so the log is written only on request.
     files = () if "--log-level-file" in arguments else ("--log-level-file", "none")
     whole = [
         *("--log-level", "none", "--log-path", str(_scratch() / "logs"), *files),
@@ -161,7 +161,7 @@ def _parsed(environment_items: tuple, variables: str, project: Path) -> Any:
 
 
 def forget(project: Path) -> None:
-    """Parse a project anew from now on, because its files have changed.
+    """Drop the cached parse of a project, because its files have changed.
 
     Args:
         project: its folder.

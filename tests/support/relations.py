@@ -19,7 +19,7 @@ WRITTEN = ("snapshots", "intermediate", "marts")
 
 
 def relations(database: Any) -> list[str]:
-    """The tables and materialized views that hold what was built, partitions left out."""
+    """The tables and materialized views that builds write, without partitions."""
     with database.connect() as session:
         return [
             row[0]
@@ -37,7 +37,7 @@ def relations(database: Any) -> list[str]:
 
 
 def contents(database: Any, schemas: tuple[str, ...] = WRITTEN) -> dict[str, tuple[int, str]]:
-    """For each relation how many rows it has, and a fingerprint of them in any order."""
+    """For each relation its number of rows and a fingerprint that ignores their order."""
     found = {}
     with database.connect() as session:
         for relation in relations(database):
@@ -53,7 +53,7 @@ def contents(database: Any, schemas: tuple[str, ...] = WRITTEN) -> dict[str, tup
 
 
 def row_versions(database: Any) -> dict[str, str]:
-    """For each table a fingerprint of its row versions: it moves when a row is rewritten."""
+    """For each table a fingerprint of its row versions, which changes if a row is rewritten."""
     found = {}
     with database.connect() as session:
         for relation in relations(database):

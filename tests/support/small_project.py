@@ -1,4 +1,4 @@
-"""A dbt project of a few models with this project's macros, and readers who poll meanwhile."""
+"""A dbt project of a few models with this project's macros, and readers that poll it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import yaml
 
 from tests.support import dbt_project
 
-# A rename holds its lock for a few statements of dbt, which take their time on a busy machine. What
-# the tests let a query take is several times as long, so a reader who waits for it fails.
+# A rename holds its lock for a few statements of dbt, which can be slow on a busy machine. This
+# timeout is several times as long, so only a reader that really has to wait fails.
 NOBODY_WAITS = "set lock_timeout = '2s'"
 WARNINGS = ("--log-level-file", "warn")
 
@@ -92,7 +92,7 @@ def write_project(
 def write_model(
     project: Path, name: str, query: str, yml: Mapping[str, Any] | None = None, **config: Any
 ) -> None:
-    """Write a model, or write it anew.
+    """Create or overwrite a model.
 
     Args:
         project: a folder that `write_project` made.

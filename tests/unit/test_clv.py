@@ -1,4 +1,4 @@
-"""Lifetime value: the documents that a backtest is written into."""
+"""Lifetime value: writing a backtest into a document."""
 
 from __future__ import annotations
 

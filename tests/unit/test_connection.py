@@ -1,4 +1,4 @@
-"""Where the database is: dbt and the commands agree, without connecting."""
+"""Which database dbt and the commands choose, without connecting to it."""
 
 from __future__ import annotations
 

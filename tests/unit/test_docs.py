@@ -1,4 +1,4 @@
-"""The Markdown documents: links, named commands and tests, and laws of the layers."""
+"""The Markdown documents: links, named commands and tests, and the conventions of the layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The oracle on inputs that can be worked out by hand, and the comparison on tables that differ."""
+"""The oracle on inputs that can be computed by hand, and the comparison of tables that differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the support of the tests refuses, and what it leaves as it was."""
+"""The support modules of the tests."""
 
 from __future__ import annotations
 
