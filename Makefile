@@ -23,7 +23,7 @@ SAMPLE_SEED ?= 42
 
 .PHONY: help
 help:  ## List the targets
-	@grep -hE '^[a-z][a-z0-9.-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-z0-9.-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 # --- Installing -------------------------------------------------------------------------------
 
@@ -104,11 +104,31 @@ $(METRICS_INSTALLED): requirements/metrics.txt $(INSTALLED)
 
 .PHONY: metrics
 metrics: setup $(METRICS_INSTALLED)  ## Validate the metrics, and compare their results with SQL on the marts
-	@$(BIN)/pytest tests/python/test_metrics.py
+	@$(BIN)/pytest tests/marts/test_metrics.py
+
+# Several processes, each of which gets whole files.
+PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+.PHONY: test-fast
+test-fast: setup  ## The tests that need no database, in less than a minute
+	@$(BIN)/pytest tests/unit
 
 .PHONY: test
-test: lint $(METRICS_INSTALLED)  ## Run the linters and all tests
-	@$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: lint $(METRICS_INSTALLED)  ## Lint, unit tests, and the test suite but for the long tests
+	@$(BIN)/pytest $(PARALLEL) -m "not long"
+
+# Status 5 says that no test is marked as long.
+.PHONY: test-long
+test-long: setup $(METRICS_INSTALLED)  ## Long tests, 100 histories, mutants, dbt-core 1.11, PostgreSQL 16
+	@$(BIN)/pytest $(PARALLEL) -m long || [ $$? -eq 5 ]
+	@$(MAKE) replay N=100
+	@$(MAKE) mutants ONLY=
+	@$(MAKE) test-dbt-1.11
+	@$(MAKE) test-postgres-16
+
+.PHONY: test-postgres-16
+test-postgres-16: setup $(METRICS_INSTALLED)  ## The test suite on PostgreSQL 16, the oldest supported version
+	@WAREHOUSE_POSTGRES=16 $(BIN)/pytest $(PARALLEL) -m "not long"
 
 OTHER_VENV := .venv-dbt-1.11
 
@@ -118,11 +138,11 @@ test-dbt-1.11: setup  ## Test the dbt project with dbt-core 1.11, in a separate 
 	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --require-hashes --no-deps -r requirements/warehouse.txt
 	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --require-hashes --no-deps -r requirements/dbt-1.11.txt
 	@$(UV) pip install --quiet --python $(OTHER_VENV)/bin/python --no-deps --editable .
-	@$(OTHER_VENV)/bin/pytest tests/python/test_project.py
+	@$(OTHER_VENV)/bin/pytest tests/project/test_project.py tests/unit/test_project.py
 
 .PHONY: test-clv
 test-clv: setup  ## Test only customer lifetime value: the fit, the scores, the mart
-	@$(BIN)/pytest tests/python/test_clv_fit.py tests/python/test_clv_scores.py tests/python/test_clv.py
+	@$(BIN)/pytest tests/clv tests/unit/test_clv.py
 
 SPARK_VENV := .venv-spark
 SPARK_INSTALLED := $(SPARK_VENV)/.installed
@@ -136,25 +156,25 @@ $(SPARK_INSTALLED): requirements/spark.txt $(INSTALLED)
 
 .PHONY: test-spark
 test-spark: setup $(SPARK_INSTALLED)  ## Test the lifetime value scores in Spark 4, in a separate environment; needs Java 17
-	@$(SPARK_VENV)/bin/pytest tests/python/test_clv_spark.py
+	@$(SPARK_VENV)/bin/pytest tests/clv/test_clv_spark.py
 
 N ?= 100
 SEED ?=
 
 .PHONY: replay
 replay: setup  ## Compare random histories, built load by load, with a full rebuild: make replay N=500 SEED=7
-	@PYTHONPATH=tests/python $(BIN)/python -m replay histories $(N) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.replay histories $(N) $(if $(SEED),--seed $(SEED))
 
 ONLY ?=
 
 .PHONY: mutants
 mutants: setup  ## Break each incremental mechanism, and check that the replay notices: make mutants ONLY="part of a name, another"
-	@PYTHONPATH=tests/python $(BIN)/python -m replay mutants $(if $(ONLY),--only "$(ONLY)")
+	@$(BIN)/python -m tests.replay mutants $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: parity
 parity: setup  ## Compare the stand-ins with the original packages: make parity PACKAGES=FOLDER
 	@if [ -z "$(PACKAGES)" ]; then echo "Name the folder of the original packages: make parity PACKAGES=FOLDER"; exit 2; fi
-	@$(BIN)/python -m warehouse.parity --packages "$(PACKAGES)"
+	@$(BIN)/python -m tests.parity.compare --packages "$(PACKAGES)"
 
 SCALE ?= full
 RUNS ?=
@@ -171,23 +191,23 @@ $(VENV)-bench-%/.installed: requirements/bench-%.txt $(INSTALLED)
 
 .PHONY: bench
 bench: setup $(BENCH_PEERS:%=$(VENV)-bench-%/.installed)  ## Measure builds against stock dbt and others: make bench SCALE=small ONLY=daily
-	@$(BIN)/python benchmarks/run.py --scale $(SCALE) --only "$(ONLY)" $(if $(RUNS),--runs $(RUNS))
+	@$(BIN)/python -m benchmarks.run --scale $(SCALE) --only "$(ONLY)" $(if $(RUNS),--runs $(RUNS))
 
 .PHONY: bench-clv
 bench-clv: setup  ## Measure the predictions for a million users, and write the numbers into docs/clv.md
-	@$(BIN)/python benchmarks/clv.py --write
+	@$(BIN)/python -m benchmarks.clv --write
 
 .PHONY: clv-docs
 clv-docs: setup  ## Regenerate the tables and the chart of docs/clv.md from a separate sample
-	@$(BIN)/python benchmarks/clv_docs.py
+	@$(BIN)/python -m benchmarks.clv_docs
 
 .PHONY: bench-load
 bench-load: setup  ## Measure loading against a bare copy
-	@$(BIN)/python benchmarks/load.py
+	@$(BIN)/python -m benchmarks.load
 
 .PHONY: bench-readme
 bench-readme: setup  ## Write the numbers of the last complete `make bench` into benchmarks/README.md
-	@$(BIN)/python benchmarks/report.py --write
+	@$(BIN)/python -m benchmarks.report --write
 
 .PHONY: clean
 clean: down  ## Remove everything that was created: environments, data, sample, dbt's files

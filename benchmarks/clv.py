@@ -1,6 +1,6 @@
 """Measure the cost of predicting the lifetime value of a million users.
 
-    python benchmarks/clv.py [--users 1000000] [--days 730] [--write]
+    python -m benchmarks.clv [--users 1000000] [--days 730] [--write]
 
 Starts an embedded server in a temporary folder, with the settings of `warehouse up` and at most two
 processes per query, fills the tables that user_clv reads with users who follow BG/NBD over two
@@ -23,7 +23,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from datetime import date, timedelta
 from pathlib import Path
@@ -33,6 +32,7 @@ import psutil
 import psycopg
 from dbt.cli.main import dbtRunner
 
+from tests.support.server import DURABLE, temporary_server
 from warehouse import contract
 from warehouse.dbt import compile_node
 from warehouse.load import target
@@ -221,14 +221,8 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=730)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    # A short path, because the server creates its socket in it.
-    with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:
-        server = Server(Path(temporary, ".warehouse"))
-        server.up()
-        try:
-            found = measure(server, arguments.users, arguments.days)
-        finally:
-            server.down()
+    with temporary_server(settings=DURABLE) as server:
+        found = measure(server, arguments.users, arguments.days)
     print(as_markdown(found))
     if arguments.write:
         from warehouse.clv.backtest import write_between_marks

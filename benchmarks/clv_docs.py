@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from warehouse.server import Server
+from tests.support.database import environment_of
+from tests.support.server import DURABLE, temporary_server
 
 ROOT = Path(__file__).resolve().parent.parent
 END = "2026-10-31"
@@ -28,30 +28,18 @@ COMMANDS = (
 
 def main() -> int:
     """Run the commands; returns the exit status."""
-    # A short path, because the server creates its socket in it.
-    with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:
-        server = Server(Path(temporary, ".warehouse"))
-        server.up()
-        try:
-            parameters = server.parameters()
-            environment = {
-                **os.environ,
-                "PGHOST": parameters["host"],
-                "PGPORT": parameters["port"],
-                "PGUSER": parameters["user"],
-                "PGDATABASE": parameters["dbname"],
-            }
-            for command in COMMANDS:
-                words = [word.format(sample=f"{temporary}/sample") for word in command.split()]
-                print("warehouse", *words, flush=True)
-                subprocess.run(
-                    [sys.executable, "-m", "warehouse.cli", *words],
-                    cwd=ROOT,
-                    env=environment,
-                    check=True,
-                )
-        finally:
-            server.down()
+    with temporary_server(settings=DURABLE) as server:
+        where = environment_of(server, server.parameters()["dbname"])
+        for command in COMMANDS:
+            sample = server.home.parent / "sample"
+            words = [word.format(sample=sample) for word in command.split()]
+            print("warehouse", *words, flush=True)
+            subprocess.run(
+                [sys.executable, "-m", "warehouse.cli", *words],
+                cwd=ROOT,
+                env={**os.environ, **where},
+                check=True,
+            )
     return 0
 
 

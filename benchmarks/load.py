@@ -1,6 +1,6 @@
 """Measure loading, as ratios to a bare `\\copy` of the same file.
 
-    python benchmarks/load.py [--rows 1000000] [--repeat 3]
+    python -m benchmarks.load [--rows 1000000] [--repeat 3]
 
 Starts an embedded server in a temporary folder, with the settings of `warehouse up`, writes a CSV
 file of events, and times, as medians:
@@ -21,7 +21,6 @@ import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -29,6 +28,7 @@ from pathlib import Path
 
 import psycopg
 
+from tests.support.server import DURABLE, temporary_server
 from warehouse.load import load_folder
 from warehouse.server import Server
 
@@ -109,25 +109,19 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
-    # A short path, because the server creates its socket in it.
-    with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:
-        files = Path(temporary, "files")
+    with temporary_server(settings=DURABLE) as server:
+        files = server.home.parent / "files"
         files.mkdir()
         path = files / "events.csv"
         write_events(path, arguments.rows)
-        server = Server(Path(temporary, ".warehouse"))
-        server.up()
-        try:
-            with psycopg.connect(**server.parameters(), autocommit=True) as connection:
-                version = connection.info.parameter_status("server_version")
-                load_folder(files, connection=connection)  # creates the tables, warms the caches
-            times: dict[str, list[float]] = {"bare copy": [], "first load": [], "reload": []}
-            for _ in range(arguments.repeat):
-                times["bare copy"].append(bare_copy(server, path))
-                times["first load"].append(load(server, files, empty=True, rows=arguments.rows))
-                times["reload"].append(load(server, files, empty=False, rows=arguments.rows))
-        finally:
-            server.down()
+        with psycopg.connect(**server.parameters(), autocommit=True) as connection:
+            version = connection.info.parameter_status("server_version")
+            load_folder(files, connection=connection)  # creates the tables, warms the caches
+        times: dict[str, list[float]] = {"bare copy": [], "first load": [], "reload": []}
+        for _ in range(arguments.repeat):
+            times["bare copy"].append(bare_copy(server, path))
+            times["first load"].append(load(server, files, empty=True, rows=arguments.rows))
+            times["reload"].append(load(server, files, empty=False, rows=arguments.rows))
         size = path.stat().st_size / 1e6
     print(
         f"{arguments.rows:,} events, {size:,.0f} MB of CSV, PostgreSQL {version}, "

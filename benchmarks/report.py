@@ -1,6 +1,6 @@
 """Render the JSON results of benchmarks/run.py as tables.
 
-    python benchmarks/report.py [benchmarks/results/full.json] [--write]
+    python -m benchmarks.report [benchmarks/results/full.json] [--write]
 
 Prints the tables; with `--write`, writes them into benchmarks/README.md, between the two marks.
 """

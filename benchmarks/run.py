@@ -1,6 +1,6 @@
 """Measure daily and full builds against stock dbt, hand-written SQL and two other tools.
 
-    python benchmarks/run.py [--scale full|small] [--only daily,questions] [--runs 3]
+    python -m benchmarks.run [--scale full|small] [--only daily,questions] [--runs 3]
 
 Starts an embedded server in a temporary folder, with the settings of `warehouse up`, creates a
 history in it, and measures the sections that README.md describes:
@@ -37,19 +37,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
+from benchmarks import history, questions, report
+from tests.support import dbt_project
+from tests.support.database import environment_of
+from tests.support.server import DURABLE, temporary_server
+from warehouse.server import Server, core_count, memory_bytes
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-# Running dbt in one process with the parse reused is what the tests do too.
-sys.path.insert(0, str(ROOT / "tests/python"))
-
-import dbt_project  # noqa: E402
-import duckdb  # noqa: E402
-import history  # noqa: E402
-import questions  # noqa: E402
-import report  # noqa: E402
-
-from warehouse.server import Server, core_count, memory_bytes  # noqa: E402
-
 SECTIONS = ("full", "daily", "keys", "tests", "questions", "sqlmesh", "dbt-duckdb")
 # Sizes from small to large, all with the same day, and the number of runs.
 SCALES = {
@@ -152,16 +149,7 @@ def new_database(server: Server) -> Iterator[Database]:
     """An empty database, dropped afterwards."""
     with server.connect("postgres") as connection:
         connection.execute(f"create database {DATABASE} template template0")
-    parameters = server.parameters(DATABASE)
-    yield Database(
-        server,
-        {
-            "PGHOST": parameters["host"],
-            "PGPORT": parameters["port"],
-            "PGUSER": parameters["user"],
-            "PGDATABASE": DATABASE,
-        },
-    )
+    yield Database(server, environment_of(server, DATABASE))
     with server.connect("postgres") as connection:
         connection.execute(f"drop database {DATABASE} with (force)")
 
@@ -637,36 +625,30 @@ def measure(
         save: called with all results so far, in the form that `report` reads, so that an
             interrupted run keeps them.
     """
-    # A short path, because the server creates its socket in it.
-    with tempfile.TemporaryDirectory(prefix="wh-", dir="/tmp") as temporary:
-        server = Server(Path(temporary, ".warehouse"))
-        server.up()
-        try:
-            results: dict[str, Any] = {
-                "machine": {**machine(server), "peers": peer_versions(sections)},
-                "runs": runs,
-                "sections": list(sections),
-                "sizes": [],
-            }
-            # The largest first, because it matters most if the run is interrupted.
-            for size in reversed(sizes):
-                # The tests take long, and only those on the large history matter.
-                chosen = [name for name in sections if name != "tests" or size == sizes[-1]]
-                measured: dict[str, Any] = {"events": size.events, "day_events": size.day_events}
-                results["sizes"].insert(0, measured)
+    with temporary_server(settings=DURABLE) as server:
+        results: dict[str, Any] = {
+            "machine": {**machine(server), "peers": peer_versions(sections)},
+            "runs": runs,
+            "sections": list(sections),
+            "sizes": [],
+        }
+        # The largest first, because a run that is stopped should have measured that.
+        for size in reversed(sizes):
+            # The tests take long, and only the large history is of interest.
+            chosen = [name for name in sections if name != "tests" or size == sizes[-1]]
+            measured: dict[str, Any] = {"events": size.events, "day_events": size.day_events}
+            results["sizes"].insert(0, measured)
 
-                def keep(found: dict[str, Any], measured: dict[str, Any] = measured) -> None:
-                    measured.update(found)
-                    save(results)
+            def keep(found: dict[str, Any], measured: dict[str, Any] = measured) -> None:
+                measured.update(found)
+                save(results)
 
-                if chosen != ["keys"]:
-                    of_size(server, size, chosen, runs, save=keep)
-                if "keys" in sections:
-                    growing = dataclasses.replace(size, keys_grow=True)
-                    fact = [f"+{report.FACT}"]
-                    keep({"keys": of_size(server, growing, ["daily"], runs, fact)})
-        finally:
-            server.down()
+            if chosen != ["keys"]:
+                of_size(server, size, chosen, runs, save=keep)
+            if "keys" in sections:
+                growing = dataclasses.replace(size, keys_grow=True)
+                fact = [f"+{report.FACT}"]
+                keep({"keys": of_size(server, growing, ["daily"], runs, fact)})
 
 
 def main() -> int:

@@ -1,5 +1,5 @@
 -- Keys must be the same bytes with both packages: parity compares this table, and
--- tests/python/test_packages.py computes them again in Python.
+-- tests/packages/test_packages.py computes them again in Python.
 with
 
 given as (

@@ -1,0 +1,1 @@
+"""The tests of the project, a folder for each subject."""

@@ -1,0 +1,150 @@
+"""The commands `warehouse build` and `warehouse marts`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import dbt_project
+from tests.support.command import warehouse
+from warehouse.build import marts as listing
+from warehouse.database import build_lock as lock
+from warehouse.database import profile
+from warehouse.errors import WarehouseError
+
+
+def call(database: Any, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `warehouse` against a test's database, with dbt's files in `folder`."""
+    variables = {"DBT_TARGET_PATH": str(folder / "target"), "DBT_LOG_PATH": str(folder / "logs")}
+    return warehouse(database, *arguments, **variables)
+
+
+def test_build_passes_its_arguments_on_and_lists_the_marts(built: Any, tmp_path: Path) -> None:
+    answer = call(built, tmp_path, "build", "--select", "dim_time", "--exclude", "test_type:unit")
+
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "dim_time" in answer.stdout
+    assert "dim_users" not in answer.stdout.split("The marts")[0]
+    listed = answer.stdout.split("The marts")[1]
+    assert "1,440" in listed
+    assert "reporting.user_analytics" in listed
+    assert "warehouse psql" in listed
+
+
+def test_marts_before_a_build(database: Any, tmp_path: Path) -> None:
+    answer = call(database, tmp_path, "marts")
+
+    assert answer.returncode == 1
+    assert "run `warehouse build` first" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_failing_build_says_so(database: Any, tmp_path: Path) -> None:
+    answer = call(database, tmp_path, "build", "--select", "stg_app__users")
+
+    assert answer.returncode == 1
+    assert "dbt build failed" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_what_dbt_does_not_know_is_named(built: Any, tmp_path: Path) -> None:
+    answer = call(built, tmp_path, "build", "--bogus")
+
+    assert answer.returncode == 2
+    assert "dbt stopped: No such option" in answer.stderr
+    assert "--bogus" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_second_build_names_the_first_and_leaves(built: Any, tmp_path: Path) -> None:
+    with dbt_project.environment(built.environment):
+        where = profile.settings()
+        with lock.build_lock(where, wait=False):
+            answer = call(built, tmp_path, "build", "--select", "dim_time")
+
+    assert answer.returncode == 75
+    assert "Another build is running: warehouse build by" in answer.stderr
+    assert f"process {os.getpid()}" in answer.stderr
+    assert "dim_time" not in answer.stdout
+
+
+def test_targets_of_one_database_lock_what_they_share(built: Any) -> None:
+    """dev and prod write the same schemas, ci has its own."""
+    with dbt_project.environment(built.environment):
+        where = profile.settings()
+    of = {name: dataclasses.replace(where, target=name) for name in ("dev", "prod", "ci", "eve")}
+    with lock.build_lock(of["dev"], wait=False), lock.build_lock(of["ci"], wait=False):
+        with pytest.raises(WarehouseError), lock.build_lock(of["prod"], wait=False):
+            pass
+        with pytest.raises(WarehouseError), lock.build_lock(of["ci"], wait=False):
+            pass
+        with lock.build_lock(of["eve"], wait=False):
+            pass
+
+
+def test_a_second_build_can_wait(built: Any, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "warehouse.cli", "build", "--wait", "--select", "dim_time"]
+    variables = {**os.environ, **built.environment, "DBT_TARGET_PATH": str(tmp_path / "target")}
+    with dbt_project.environment(built.environment):
+        where = profile.settings()
+    with lock.build_lock(where, wait=False):
+        waiting = subprocess.Popen(
+            command,
+            cwd=dbt_project.ROOT,
+            env={**variables, "DBT_LOG_PATH": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert waiting.stderr is not None
+        assert "Waiting for another build" in waiting.stderr.readline()
+        assert waiting.poll() is None
+    out, _ = waiting.communicate(timeout=120)
+
+    assert waiting.returncode == 0
+    assert "dim_time" in out
+
+
+def test_a_killed_build_gives_its_lock_back(built: Any, tmp_path: Path) -> None:
+    with dbt_project.environment(built.environment):
+        where = profile.settings()
+    holder = subprocess.Popen(
+        [
+            *(sys.executable, "-c"),
+            "import time\nfrom warehouse.database import build_lock as lock, profile\n"
+            "with lock.build_lock(profile.settings(), wait=False):\n"
+            "    print('held', flush=True)\n    time.sleep(600)",
+        ],
+        cwd=dbt_project.ROOT,
+        env={**os.environ, **built.environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(WarehouseError) as refused, lock.build_lock(where, wait=False):
+        pass
+    assert refused.value.exit_code == lock.BUSY
+    holder.kill()
+    holder.wait()
+    with lock.build_lock(where, wait=True):
+        pass
+
+
+def test_every_mart_says_what_it_answers(built: Any, tmp_path: Path) -> None:
+    assert call(built, tmp_path, "build", "--select", "dim_time").returncode == 0
+    marts = listing.read_marts(tmp_path / "target" / "manifest.json")
+    folders = [
+        path.stem
+        for folder in ("marts", "reporting")
+        for path in (dbt_project.ROOT / "models" / folder).rglob("*.sql")
+    ]
+
+    assert len(marts) == len(folders)
+    assert all(mart.question.endswith(("?", ".")) for mart in marts)

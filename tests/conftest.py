@@ -1,0 +1,121 @@
+"""The fixtures of all tests: PostgreSQL servers, databases in them, and a built sample."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.database import Database, new_database
+from tests.support.server import short_folder, temporary_server
+from warehouse.server import Server
+
+# The variables of whoever runs the tests must not lead a test to their own database.
+_OUTSIDE = ("PG", "DBT_", "WAREHOUSE_")
+_KEPT = {"WAREHOUSE_POSTGRES"}
+
+# `make test` gives whole files to its processes. A long file that starts last makes the other
+# processes wait, so the longest files come first, and the short ones fill the gaps.
+LONGEST_FIRST = (
+    *("test_faults", "test_indexes", "test_real_data", "test_partitions", "test_cost"),
+    *("test_time_zones", "test_retain", "test_clv", "test_replaced_relations", "test_project"),
+    *("test_replay", "test_materialized_views", "test_incremental", "test_segments", "test_docs"),
+    *("test_history", "test_metrics", "test_edge_values", "test_benchmarks", "test_own_tables"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files of `LONGEST_FIRST` first; each file keeps the order of its tests."""
+    names = {path.stem for path in Path(__file__).parent.rglob("test_*.py")}
+    if unknown := [name for name in LONGEST_FIRST if name not in names]:
+        raise pytest.UsageError(
+            f"LONGEST_FIRST in {__file__} names {', '.join(unknown)}: no such file in tests/"
+        )
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _clean_environment() -> Iterator[None]:
+    patch = pytest.MonkeyPatch()
+    for name in list(os.environ):
+        if name.startswith(_OUTSIDE) and name not in _KEPT:
+            patch.delenv(name)
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A temporary folder whose path is short enough for a socket; that of tmp_path often is not."""
+    with short_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A running embedded server, shared by the session; not durable, but fast.
+
+    It is PostgreSQL 18; `WAREHOUSE_POSTGRES=16 pytest` runs the same tests on 16.
+    """
+    with temporary_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server_16() -> Iterator[Server]:
+    """A second server like `server`, with PostgreSQL 16, the oldest supported version."""
+    with temporary_server(version=16) as running:
+        yield running
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[Database]:
+    """A new, empty database in the shared server, dropped after the test."""
+    with new_database(server) as made:
+        yield made
+
+
+@pytest.fixture
+def database_16(server_16: Server) -> Iterator[Database]:
+    """A new, empty database of PostgreSQL 16, dropped after the test."""
+    with new_database(server_16) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small sample of 200 users and 60 days that ends yesterday, as Parquet files."""
+    from warehouse.sample.command import make_plan
+    from warehouse.sample.generate import generate
+
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    folder = tmp_path_factory.mktemp("sample") / "files"
+    generate(make_plan(users=200, days=60, seed=5, out=folder, end_date=yesterday.isoformat()))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_warehouse(server: Server, sample_folder: Path) -> Iterator[Database]:
+    """The small sample, loaded and built once without tests. It is shared: only read it.
+
+    test_plain_dbt_finds_the_database_and_passes_twice runs all tests of the project on it.
+    """
+    from tests.support import dbt_project
+    from warehouse.load import load_folder
+
+    with new_database(server) as made:
+        with made.connect() as connection:
+            load_folder(sample_folder, connection=connection)
+        dbt_project.build(made, options=dbt_project.NO_TESTS)
+        yield made
+
+
+@pytest.fixture
+def built(server: Server, sample_warehouse: Database) -> Iterator[Database]:
+    """A copy of the built sample, which the test may change."""
+    with new_database(server, template=sample_warehouse.name) as made:
+        yield made

@@ -1,0 +1,372 @@
+"""The database whose builds are disturbed, and the result of an undisturbed build."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from tests.faults.builder import DATABASE, Build, Kill
+from tests.faults.reader import Question, Reader, Seen, State, look, questions
+from tests.replay.workshop import Contents, Workshop, compare_contents, show
+from tests.support import dbt_project
+from tests.support.database import Database
+from warehouse.load import load_folder
+from warehouse.sample.command import make_plan
+from warehouse.sample.generate import generate
+from warehouse.server import Server
+
+LOADS = 5
+HISTORY = 3  # this many loads are built before any fault
+HOLD = (4712, 1)
+
+# A session of a killed build ends this soon: client_connection_check_interval, and some more.
+ORPHAN_SECONDS = 5 + 5
+
+# What happens to rows that were loaded before, in every load: each statement takes some of them.
+# {at} is the stamp of the load, {some} a condition on the table's key.
+CHANGES = (
+    # Versions of users, some of which were valid before events that are built already.
+    "update raw.users set subscription_tier = 'tier of ' || {at}, country = 'NL',"
+    " updated_at = {at} - interval '9 days', _loaded_at = {at} where {some:user_id}",
+    "update raw.users set _deleted_at = {at}, _loaded_at = {at}"
+    " where _deleted_at is null and {few:user_id}",
+    "update raw.users set _deleted_at = null, updated_at = {at}, _loaded_at = {at}"
+    " where _deleted_at < {at} and {some:user_id}",
+    "update raw.products set unit_price = unit_price + 1, updated_at = {at}, _loaded_at = {at}"
+    " where {some:product_id}",
+    "update raw.products set _deleted_at = {at}, _loaded_at = {at} where {few:product_id}",
+    "update raw.categories set category_name = category_name || '+', _loaded_at = {at}"
+    " where {some:category_id}",
+    "update raw.orders set order_status = 'refunded', _loaded_at = {at} where {some:order_id}",
+    "update raw.orders set _deleted_at = {at}, _loaded_at = {at} where {few:order_id}",
+    "update raw.order_items set quantity = quantity + 1, _loaded_at = {at}"
+    " where {some:order_item_id}",
+    "update raw.payments set _deleted_at = {at}, _loaded_at = {at} where {few:payment_id}",
+    "update raw.user_sessions set session_end = session_start + interval '1 hour',"
+    " _loaded_at = {at} where {some:session_id}",
+    "update raw.events set _deleted_at = {at}, _loaded_at = {at} where {few:event_id}",
+    # Late events, in a month of their own.
+    "insert into raw.events (event_id, user_id, event_type, event_timestamp, _loaded_at)"
+    " select 'late of ' || {at} || user_id, user_id, 'page_view',"
+    " {at} - interval '100 days', {at} from raw.users where {some:user_id}",
+)
+
+
+class _Share:
+    """`{some:column}` in a statement: a condition that holds for one row in so many."""
+
+    def __init__(self, number: int, one_in: int) -> None:
+        self._number = number
+        self._one_in = one_in
+
+    def __format__(self, column: str) -> str:
+        return f"abs(hashtext({column} || '{self._number}')) % {self._one_in} = 0"
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """What undisturbed builds make: all rows, and how a reader sees each relation."""
+
+    rows: Contents
+    states: dict[str, State]
+
+
+class Scene:
+    """A server with a database in the midst of its life, and copies of it.
+
+    The database has seen `HISTORY` loads, each of them built; the next one is loaded and not built.
+
+    Args:
+        server: a running server, durable enough for what is going to be done to it.
+        folder: for files.
+    """
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server = server
+        self.folder = folder
+        self.database = Database.of(server, DATABASE)
+        self._workshop = Workshop(server, dbt_project.ROOT, DATABASE)
+        self._numbers = itertools.count(1)
+        plan = make_plan(
+            users=120, days=60, seed=12, out=folder / "sample", loads=LOADS, end_date="2026-03-31"
+        )
+        generate(plan)
+        self._files = plan.folders
+        self._stamps = [
+            dt.datetime.fromtimestamp(int(bound) // 1_000_000, dt.UTC) for bound in plan.bounds
+        ]
+        self.expected: dict[int, Expected] = {}
+        self.statements = 0  # of an incremental build, in which a kill is sure to hit
+        self.questions: list[Question] = []
+        self._make()
+
+    def _make(self) -> None:
+        self.administer("create database {} template template0", DATABASE)
+        for number in range(LOADS):
+            self.load(number)
+            if number in (0, HISTORY):
+                self._keep_as(f"loaded_{number}")
+            outcome = self.build(number).wait()
+            assert outcome.status == 0 and not outcome.failures, outcome
+            if number == HISTORY:
+                # The last ones are left out: the process may end before it is killed.
+                self.statements = outcome.statements - 5
+            self.questions = self.questions or self._ask()
+            with self._session() as session:
+                states = look(session, self.questions)
+            self.expected[number] = Expected(self._workshop.contents(), states)
+        empty = [
+            name
+            for name, state in self.expected[0].states.items()
+            # The first build sees nobody move.
+            if not state[0] and name != "marts.segment_transitions"
+        ]
+        assert not empty, f"nothing is in {empty}, so nothing could go missing"
+
+    def _ask(self) -> list[Question]:
+        with self._session() as session:
+            return questions(session)
+
+    @contextmanager
+    def _session(self) -> Iterator[psycopg.Connection]:
+        """A session in autocommit mode, in UTC."""
+        with self.server.connect(DATABASE) as session:
+            yield session
+
+    def administer(self, statement: str, *names: str) -> None:
+        """Run a statement outside of the database; `{}` are names."""
+        with self.server.connect("postgres") as session:
+            session.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    def _keep_as(self, name: str) -> None:
+        self.administer("create database {} template {}", name, DATABASE)
+
+    def restore(self, number: int = HISTORY) -> None:
+        """Make the database as it is when this load (0 or `HISTORY`) was loaded, and not built."""
+        self.server.up()  # which a test that failed may have left stopped
+        self.administer("drop database if exists {} with (force)", DATABASE)
+        self.administer("create database {} template {}", DATABASE, f"loaded_{number}")
+
+    # --- Loads and builds ---------------------------------------------------------------------
+
+    def load(self, number: int) -> None:
+        """Load the files of a load, and change rows of earlier ones."""
+        at = self._stamps[number]
+        with self.database.connect() as session:
+            load_folder(self._files[number], connection=session, loaded_at=at)
+        with self.database.connect() as session:
+            for position, change in enumerate(CHANGES if number else ()):
+                session.execute(
+                    change.format(
+                        at=f"'{at.isoformat()}'::timestamptz",
+                        some=_Share(number * 100 + position, 9),
+                        few=_Share(number * 100 + position, 40),
+                    )
+                )
+
+    def build(self, number: int, kill: Kill | None = None, **more: Any) -> Build:
+        """Start a build of this load.
+
+        Args:
+            number: of the load; it says as of when.
+            kill: where the build kills itself.
+            more: `options` of dbt, and more environment variables as `environment`.
+        """
+        environment = {**self.database.environment, **more.pop("environment", {})}
+        folder = self.folder / f"build_{next(self._numbers)}"
+        return Build(environment, folder, self.as_of(number), kill, **more)
+
+    def as_of(self, number: int) -> str:
+        """The day as of which a load is built."""
+        return self._stamps[number].date().isoformat()
+
+    # --- Watching and judging -----------------------------------------------------------------
+
+    @contextmanager
+    def watched(self, number: int, *, may_lose_connection: bool = False) -> Iterator[list[Seen]]:
+        """Read everything all the time while this load is built, and judge what was read.
+
+        Raises AssertionError when a query failed, or a relation was seen in another state than that
+        before the load's build or, from then on, that after it.
+        """
+        told: list[Seen] = []
+        parameters = {**self.server.parameters(DATABASE), "application_name": "reader"}
+        reader = Reader(parameters, self.questions, may_lose_connection=may_lose_connection)
+        try:
+            yield told
+        except BaseException:
+            reader.kill()
+            raise
+        seen = reader.stop()
+        told.append(seen)
+        assert not seen.errors, "a reader's query failed:\n" + show(seen.errors)
+        assert seen.rounds >= 3, f"the reader read everything {seen.rounds} times only"
+        wrong = []
+        for relation, states in seen.states.items():
+            before, after = (
+                self.expected[each].states[relation] for each in (max(number - 1, 0), number)
+            )
+            if relation.startswith("quarantine."):
+                before = after  # it shows what is loaded
+            if states not in ([before], [after], [before, after]):
+                wrong.append(
+                    f"{relation} went through {states}; before the build it is {before}, after it"
+                    f" {after}"
+                )
+        assert not wrong, "a reader saw what was neither before nor after:\n" + show(wrong)
+
+    def recover(self, number: int) -> None:
+        """Build once more, and compare every row with the undisturbed build.
+
+        Raises AssertionError when the build fails, a row differs, or something was left behind.
+        """
+        outcome = self.build(number).wait()
+        assert outcome.status == 0 and not outcome.failures, f"the build after the fault: {outcome}"
+        complaints = compare_contents(self._workshop.contents(), self.expected[number].rows)
+        lines = [line for several in complaints.values() for line in several]
+        with self._session() as session:
+            states = look(session, self.questions)
+            lines += [
+                f"{name} is {states[name]}, expected {state}"
+                for name, state in self.expected[number].states.items()
+                if states[name] != state
+            ]
+        deadline = time.monotonic() + ORPHAN_SECONDS
+        while (left := self._leftovers()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        lines += left
+        assert not lines, "after the fault and one more build:\n" + show(lines)
+
+    def _leftovers(self) -> list[str]:
+        """What a build must not leave behind: relations, sessions, locks. Temporary relations go
+        with their session; after a crash PostgreSQL clears them away when it comes to it."""
+        with self._session() as session:
+            rows = session.execute(
+                """
+                select format('the relation %s is left', oid::regclass)
+                from pg_class where relname ~ '__dbt_' and relpersistence != 't'
+                union all
+                select format('session %s still does: %s', pid, query)
+                from pg_stat_activity
+                where datname = current_database() and application_name = 'dbt'
+                union all
+                select format('advisory lock %s of session %s', objid, pid)
+                from pg_locks where locktype = 'advisory'
+                """
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def backends(self) -> set[int]:
+        """The processes of the sessions that the server has."""
+        with self._session() as session:
+            return {row[0] for row in session.execute("select pid from pg_stat_activity")}
+
+    def waiting_for(self, relation: str) -> int | None:
+        """The process of a session of dbt that waits for a lock on a relation."""
+        with self._session() as session:
+            row = session.execute(
+                "select pid from pg_locks inner join pg_stat_activity using (pid)"
+                " where relation = %s::regclass and not granted and application_name = 'dbt'",
+                [relation],
+            ).fetchone()
+        return row and row[0]
+
+    def wait_until(self, condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+        """Wait for something that is true, and return it."""
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < deadline, f"waited {seconds} seconds: {what}"
+            time.sleep(0.01)
+        return found
+
+    @contextmanager
+    def held(self, relation: str, moment: str = "before insert") -> Iterator[Held]:
+        """Hold every write to a relation, in the midst of its transaction, until released.
+
+        Args:
+            relation: schema and name.
+            moment: of the trigger, such as `before insert`.
+        """
+        with self._session() as control:
+            control.execute(
+                f"""
+                create or replace function public.wait_here() returns trigger language plpgsql as $$
+                begin
+                    perform pg_advisory_xact_lock_shared({HOLD[0]}, {HOLD[1]});
+                    return null;
+                end $$
+                """
+            )
+            control.execute("select pg_advisory_lock(%s, %s)", HOLD)
+            control.execute(
+                f"create trigger wait_here {moment} on {relation}"
+                " for each statement execute function public.wait_here()"
+            )
+            hold = Held(self, control)
+            try:
+                yield hold
+            finally:
+                hold.release()
+        with self._session() as control:
+            # A server that was killed may have forgotten it.
+            control.execute(f"drop trigger if exists wait_here on {relation}")
+
+
+class Held:
+    """A write that waits."""
+
+    def __init__(self, scene: Scene, control: psycopg.Connection) -> None:
+        self._scene = scene
+        self._control = control
+
+    def backend(self) -> int:
+        """The process of the backend that waits, when there is one."""
+        return self._scene.wait_until(self._waiting, "no write came to where it is held")
+
+    def _waiting(self) -> int | None:
+        row = self._control.execute(
+            "select pid from pg_locks where locktype = 'advisory' and classid = %s and objid = %s"
+            " and not granted",
+            HOLD,
+        ).fetchone()
+        return row and row[0]
+
+    @property
+    def waits(self) -> bool:
+        """Whether a write waits."""
+        return self._waiting() is not None
+
+    def release(self) -> None:
+        """Let it go on, and hold nothing more; a server that has gone holds nothing either."""
+        with contextlib.suppress(psycopg.OperationalError):
+            self._control.execute("select pg_advisory_unlock_all()")
+
+
+def kill_points(seed: str, count: int, statements: int) -> list[Kill]:
+    """Points that cover a whole build: one in each of `count` stretches of its statements.
+
+    Args:
+        seed: gives the same points again.
+        count: how many.
+        statements: of a whole build.
+    """
+    dice = random.Random(seed)  # noqa: S311 - no secret
+    points = []
+    for number in range(count):
+        first = 1 + number * statements // count
+        last = (number + 1) * statements // count
+        moment = dice.choice(("before", "during", "after"))
+        delay = dice.uniform(0, 0.02) if moment == "during" else 0.0
+        points.append(Kill(dice.randint(first, last), moment=moment, delay=delay))
+    return points

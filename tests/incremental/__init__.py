@@ -1,0 +1,1 @@
+"""Incremental builds and their cost: late rows, histories, own tables, time zones."""

@@ -1,0 +1,475 @@
+"""The cost of a build follows the change: the same day on a short and on a long history.
+
+The long history is the short one and three more of its kind, with keys of their own. So both get
+exactly the same day, and what a model reads more on the long one, it reads of the history.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import dbt_project
+from tests.support.database import new_database
+from warehouse import contract
+from warehouse.load import load_folder
+from warehouse.sample.command import make_plan
+from warehouse.sample.generate import generate
+from warehouse.server import Server
+
+USERS, DAYS, COPIES = 5_000, 730, 3
+END = dt.date(2025, 6, 30)
+LOADED_AT = dt.datetime(2025, 6, 20, tzinfo=dt.UTC)
+# A load of the day before lies between: a build looks again at the last day of loads.
+FIRST_DAY, SECOND_DAY = dt.date(2025, 7, 1), dt.date(2025, 7, 2)
+# The same for all builds: users whom the calendar alone moves on are a change too.
+AS_OF = SECOND_DAY
+
+SEEDS = {
+    "staging.event_types",
+    "staging.order_statuses",
+    "staging.segment_thresholds",
+    "staging.rfm_segments",
+}
+# What does not grow with the users, and is small: these may be read whole.
+LOOKUPS = {
+    *SEEDS,
+    "raw.categories",
+    "raw.products",
+    "snapshots.snp_app__products",
+    "marts.dim_products",
+    "marts.dim_categories",
+    "marts.bridge_category_ancestors",
+    "marts.dim_date",
+    "marts.dim_time",
+    "marts.dim_event_types",
+}
+# What is read whole by its nature, and why.
+READ_WHOLE = {
+    # dbt compares all current rows with all rows of staging.
+    "snp_app__users": {"raw.users", "snapshots.snp_app__users"},
+    # A materialized view is refreshed from all orders.
+    "daily_revenue": {"marts.fct_orders"},
+    "monthly_category_revenue": {"marts.fct_orders", "marts.fct_order_items"},
+    # Of each buyer there is one short row: the planner reads them all sooner than it looks up
+    # one in twenty.
+    "int_user_purchase_history": {"intermediate.int_user_purchase_history"},
+    # Each day moves every prediction: those of other days are looked for among all users.
+    "user_clv": {"marts.user_clv"},
+    # A score is a place among all users; of each there is one row.
+    "user_rfm": {"intermediate.int_user_recent_orders", "marts.user_rfm"},
+    # dbt compares all segments with all current states; the moves are counted from the states.
+    "snp_user_segments": {"marts.user_segments", "marts.dim_users", "snapshots.snp_user_segments"},
+    "segment_transitions": {"snapshots.snp_user_segments"},
+    # A group is counted whole: the users of a cohort, of a day and 30 days, of a funnel's month.
+    "cohort_retention": {"intermediate.int_user_months"},
+    "active_users": {"marts.user_daily_metrics"},
+    "event_funnel": {"intermediate.int_user_funnel_steps"},
+}
+# Among more users more of them are next to one who moves, and so move by a place.
+RELATIVE = {"user_rfm", "user_segments", "snp_user_segments"}
+# The last one that reads what they logged; the log is pruned at the end of its run.
+READS_RELATIVE = "user_analytics"
+# The run's own notes: one row per model and upstream, and the log of keys.
+NOTES = {"observability.watermarks", "observability.key_changes"}
+NO_TESTS = dbt_project.NO_TESTS
+
+
+# --- A history, longer or shorter, and a day of changes ---------------------------------------
+
+
+def grow(database: Any, copies: int) -> None:
+    """Add the application's rows so many times again, as those of other users.
+
+    Args:
+        database: the raw tables are there.
+        copies: how many histories to add.
+    """
+    shared = {"product_id", "category_id"}
+    with database.connect() as session:
+        for name, table in contract.read().tables.items():
+            if table.key in shared:
+                continue
+            columns = [*table.columns, "_loaded_at", "_deleted_at"]
+            values = [
+                f"copy || '-' || {column}"
+                if column.endswith("_id") and column not in shared
+                else column
+                for column in columns
+            ]
+            session.execute(
+                f"insert into raw.{name} ({', '.join(columns)}) select {', '.join(values)}"
+                f" from raw.{name} cross join generate_series(1, {copies}) as copy"
+            )
+
+
+def rows_of(database: Any, query: str) -> list[dict[str, Any]]:
+    """The rows of a query, as dictionaries."""
+    with database.connect() as session:
+        cursor = session.execute(query)
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def day_of_changes(database: Any, day: dt.date) -> dict[str, list[dict[str, Any]]]:
+    """What an application of some thousand visits does in a day, of the first history's users.
+
+    Args:
+        database: its raw tables say which users, orders and events there are.
+        day: when it happens; another day takes other rows.
+
+    Returns:
+        The rows by table, each with all columns that its file has.
+    """
+    noon = dt.datetime.combine(day, dt.time(12), dt.UTC)
+
+    def some(table: str, key: str, count: int) -> list[dict[str, Any]]:
+        return rows_of(
+            database,
+            f"select * from raw.{table} where {key} !~ '^[0-9]-' and trim({key}) != ''"
+            f" and _deleted_at is null order by md5({key} || '{day}') limit {count}",
+        )
+
+    users = some("users", "user_id", 200)
+    changed_users = [
+        {**user, "subscription_tier": f"tier of {day}", "updated_at": noon} for user in users[:60]
+    ]
+    # Some were valid from before events that are loaded, and some are gone.
+    for user in changed_users[:5]:
+        user["updated_at"] = noon - dt.timedelta(days=40)
+    for user in changed_users[5:8]:
+        user["_deleted_at"] = noon
+    changed_users += [
+        {**user, "user_id": f"new {day} {number}", "created_at": noon, "updated_at": noon}
+        for number, user in enumerate(users[60:85])
+    ]
+
+    sessions = [
+        {
+            "session_id": f"session {day} {number}",
+            "user_id": user["user_id"],
+            "session_start": noon + dt.timedelta(minutes=number),
+            "session_end": noon + dt.timedelta(minutes=number + 20),
+            "device": "phone",
+        }
+        for number, user in enumerate(users)
+    ]
+    events = [
+        {
+            "event_id": f"event {session['session_id']} {number}",
+            "user_id": session["user_id"] if number % 7 else None,
+            "session_id": session["session_id"],
+            "event_type": "page_view",
+            "event_timestamp": session["session_start"]
+            + dt.timedelta(minutes=number, days=-9 if number == 3 else 0),
+            "page_url": "/",
+            "_deleted_at": None,
+        }
+        for session in sessions
+        for number in range(7)
+    ]
+    events += events[:30]
+    events += [
+        {**{name: event.get(name) for name in events[0]}, "_deleted_at": noon}
+        for event in some("events", "event_id", 20)
+    ]
+
+    products = [row["product_id"] for row in some("products", "product_id", 50)]
+    orders = [
+        {
+            "order_id": f"order {day} {number}",
+            "user_id": user["user_id"],
+            "order_status": "paid",
+            "currency": "EUR",
+            "order_date": noon,
+            "_deleted_at": None,
+        }
+        for number, user in enumerate(users[:60])
+    ]
+    items = [
+        {
+            "order_item_id": f"line {number} of {order['order_id']}",
+            "order_id": order["order_id"],
+            "product_id": products[number],
+            "quantity": number + 1,
+            "price_at_purchase": 10,
+        }
+        for order in orders
+        for number in range(2)
+    ]
+    payments = [
+        {
+            "payment_id": f"payment of {order['order_id']}",
+            "order_id": order["order_id"],
+            "payment_status": "paid",
+            "amount": 30,
+            "paid_at": noon,
+        }
+        for order in orders
+    ]
+    for number, order in enumerate(some("orders", "order_id", 40)):
+        gone = noon if number < 5 else None
+        orders.append(
+            {**{name: order[name] for name in orders[0]}, "order_status": "returned"}
+            | {"_deleted_at": gone}
+        )
+    prices = [
+        {"product_id": row["product_id"], "category_id": row["category_id"]}
+        | {"product_name": row["product_name"], "unit_price": 77, "updated_at": noon}
+        for row in some("products", "product_id", 3)
+    ]
+    return {
+        "users": changed_users,
+        "user_sessions": sessions,
+        "events": events,
+        "orders": orders,
+        "order_items": items,
+        "payments": payments,
+        "products": prices,
+    }
+
+
+def load_day(
+    database: Any, changes: Mapping[str, Sequence[Mapping[str, Any]]], day: dt.date, folder: Path
+) -> None:
+    """Load a day of changes, stamped with the next morning."""
+    folder.mkdir(exist_ok=True)
+    for table, rows in changes.items():
+        names = [name for name in rows[0] if name != "_loaded_at"]
+        with (folder / f"{table}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+    stamp = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(5), dt.UTC)
+    with database.connect() as connection:
+        load_folder(folder, connection=connection, loaded_at=stamp)
+
+
+# --- What a command reads and writes ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Rows that were read and written, by relation; partitions count as their parent."""
+
+    read: dict[str, int]
+    written: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a warehouse's builds cost.
+
+    Arguments: `events` that were there before the day, `changes` rows of the day's load, `models`
+    the cost of each model on that day in the order of the build, `idle` that of a whole build
+    afterwards, which finds no change.
+    """
+
+    events: int
+    changes: int
+    models: dict[str, Cost]
+    idle: Cost
+
+
+def counters(database: Any) -> dict[str, tuple[int, int]]:
+    """PostgreSQL's own counters: rows read and rows written of each table since it was made.
+
+    A row that an index leads to counts once, also where the index alone answers.
+    """
+    with database.connect() as session:
+        session.autocommit = True
+        # What a session did is counted when it has ended.
+        until = time.monotonic() + 60
+        while session.execute(
+            "select 1 from pg_stat_activity where datname = current_database()"
+            " and pid != pg_backend_pid() and backend_type = 'client backend'"
+        ).fetchone():
+            assert time.monotonic() < until, "a session of dbt does not end"
+            time.sleep(0.01)
+        return {
+            name: (int(read), int(written))
+            for name, read, written in session.execute(
+                """
+                select
+                    coalesce(pg_partition_root(tables.relid), tables.relid)::regclass::text,
+                    sum(tables.seq_tup_read + greatest(
+                        coalesce(tables.idx_tup_fetch, 0),
+                        (
+                            select coalesce(sum(indexes.idx_tup_read), 0)
+                            from pg_stat_user_indexes as indexes
+                            where indexes.relid = tables.relid
+                        )
+                    )),
+                    sum(tables.n_tup_ins + tables.n_tup_upd + tables.n_tup_del)
+                from pg_stat_user_tables as tables
+                group by 1
+                """
+            )
+        }
+
+
+def cost_of(database: Any, command: str, *select: str, **options: Any) -> Cost:
+    """Run dbt, and count."""
+    before = counters(database)
+    dbt_project.run(database, command, *select, as_of=AS_OF, **options)
+    after = counters(database)
+    read, written = (
+        {
+            name: counts[which] - before.get(name, (0, 0))[which]
+            for name, counts in after.items()
+            if counts[which] > before.get(name, (0, 0))[which]
+        }
+        for which in (0, 1)
+    )
+    return Cost(read, written)
+
+
+def steps(results: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    """The command and the name of every table of a build, in its order."""
+    for result in results:
+        node = result.node
+        if node.resource_type == "snapshot":
+            yield "snapshot", node.name
+        elif node.resource_type == "model" and node.config.materialized != "view":
+            yield "run", node.name
+
+
+def build_first_day(
+    database: Any, days: Sequence[Mapping[str, Any]], folder: Path
+) -> list[tuple[str, str]]:
+    """Build a warehouse with the first day; return its steps in the order in which they ended."""
+    load_day(database, days[0], FIRST_DAY, folder / "first")
+    return list(steps(dbt_project.build(database, as_of=AS_OF, options=NO_TESTS)))
+
+
+def measure_second_day(
+    database: Any,
+    days: Sequence[Mapping[str, Any]],
+    folder: Path,
+    order: Sequence[tuple[str, str]],
+) -> Measured:
+    """Measure what the second day costs each model, one after the other."""
+    with database.connect() as session:
+        session.autocommit = True
+        session.execute("analyze")
+        events = session.execute("select count(*) from raw.events").fetchone()
+    load_day(database, days[1], SECOND_DAY, folder / "second")
+    models = {name: cost_of(database, command, name) for command, name in order}
+    return Measured(
+        events=events[0],
+        changes=sum(map(len, days[1].values())),
+        models=models,
+        idle=cost_of(database, "build", options=NO_TESTS),
+    )
+
+
+@pytest.fixture(scope="module")
+def measured(
+    server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Measured, Measured]]:
+    """What the same day costs on a short history, and on one that is four times as long."""
+    folder = tmp_path_factory.mktemp("cost")
+    plan = make_plan(users=USERS, days=DAYS, seed=3, out=folder / "files", end_date=END.isoformat())
+    generate(plan)
+    with new_database(server) as short:
+        with short.connect() as connection:
+            load_folder(plan.out, connection=connection, loaded_at=LOADED_AT)
+        days = [day_of_changes(short, day) for day in (FIRST_DAY, SECOND_DAY)]
+        with new_database(server, template=short.name) as long:
+            grow(long, COPIES)
+            # One order for both: the last model that reads a logged key takes it out of the log.
+            order = build_first_day(short, days, folder)
+            assert sorted(build_first_day(long, days, folder)) == sorted(order)
+            yield (
+                measure_second_day(short, days, folder, order),
+                measure_second_day(long, days, folder, order),
+            )
+
+
+def table(costs: tuple[Measured, Measured]) -> str:
+    """The costs as a table in Markdown: rows read and written per model."""
+    short, long = costs
+    lines = [
+        f"| model | read with {short.events:,} events | with {long.events:,} | written |",
+        "|---|---|---|---|",
+    ]
+    for name in long.models:
+        cells = [
+            f"{sum(count for what, count in cost.items() if what not in NOTES):,}"
+            for cost in (
+                short.models[name].read,
+                long.models[name].read,
+                long.models[name].written,
+            )
+        ]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+# --- What is promised -------------------------------------------------------------------------
+
+
+def test_the_history_is_long(measured: tuple[Measured, Measured]) -> None:
+    short, long = measured
+    print(f"\n{table(measured)}")
+    assert long.events >= 1_000_000
+    assert long.events >= 3.9 * short.events
+    assert short.changes == long.changes < 2_500
+
+
+def test_a_day_reads_what_changed(measured: tuple[Measured, Measured]) -> None:
+    """What a long history makes a model read more is less than what the changed rows do.
+
+    It may well read less, because an index is worth more the longer the history is.
+    """
+    short, long = measured
+    complaints = []
+    for name, cost in long.models.items():
+        exempt = LOOKUPS | NOTES | READ_WHOLE.get(name, set())
+        for relation, rows in cost.read.items():
+            on_short = short.models[name].read.get(relation, 0)
+            if relation not in exempt and rows > on_short + long.changes:
+                complaints.append(f"{name} reads {rows} rows of {relation}, not {on_short}")
+        rows = sum(count for relation, count in cost.read.items() if relation not in exempt)
+        if rows > 15 * long.changes:
+            complaints.append(f"{name} reads {rows} rows for {long.changes} that changed")
+    assert not complaints, "\n".join(complaints)
+
+
+def test_a_day_writes_what_changed(measured: tuple[Measured, Measured]) -> None:
+    short, long = measured
+
+    def written(costs: Measured) -> dict[str, dict[str, int]]:
+        found = {
+            name: dict(cost.written) for name, cost in costs.models.items() if name not in RELATIVE
+        }
+        found[READS_RELATIVE].pop("observability.key_changes")
+        return found
+
+    assert written(long) == written(short)
+    for name, cost in long.models.items():
+        for relation, rows in cost.written.items():
+            assert rows < 2 * long.changes, f"{name} writes {rows} rows of {relation}"
+    assert long.models["fct_user_events"].written["marts.fct_user_events"] > 1_400
+
+
+def test_a_build_without_changes_writes_nothing_and_reads_little(
+    measured: tuple[Measured, Measured],
+) -> None:
+    short, long = measured
+    # dbt loads seeds again, and every build leaves a note.
+    assert set(long.idle.written) <= {*SEEDS, *NOTES}
+    exempt = LOOKUPS | NOTES | set().union(*READ_WHOLE.values())
+    assert len(long.idle.read) > 10
+    for relation, rows in long.idle.read.items():
+        if relation not in exempt:
+            assert rows <= short.idle.read.get(relation, 0) + 50, relation
+            # The overlap: the loads of the last day, by every model that reads them.
+            assert rows <= 2 * long.changes, f"{rows} rows of {relation}"

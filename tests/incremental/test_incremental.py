@@ -1,0 +1,277 @@
+"""What an incremental build must not miss: late commits, wrong clocks, restored databases."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import dbt_project, small_project
+from tests.support.database import Database
+from tests.support.dbt_project import NO_TESTS
+from tests.support.relations import contents
+from tests.support.server import temporary_server
+from warehouse.server import Server
+
+ORDER = "insert into raw.orders (order_id, order_status, order_date, _loaded_at) values"
+
+
+def orders_like(database: Any, pattern: str) -> list[str]:
+    """The keys of fct_orders that are like `pattern`, sorted."""
+    with database.connect() as session:
+        return [
+            row[0]
+            for row in session.execute(
+                "select order_id from marts.fct_orders where order_id like %s order by 1", [pattern]
+            )
+        ]
+
+
+@pytest.mark.parametrize("drop", [False, True], ids=["full refresh", "dropped"])
+def test_a_table_made_on_empty_inputs_is_filled_by_the_next_build(built: Any, drop: bool) -> None:
+    before = contents(built)
+    if drop:
+        with built.connect() as session:
+            session.execute("drop table marts.fct_orders cascade")
+        dbt_project.build(built, options=("--empty", *NO_TESTS))
+    else:
+        dbt_project.build(built, options=("--empty", *NO_TESTS), full_refresh=True)
+    dbt_project.build(built, options=NO_TESTS)
+
+    assert contents(built) == before
+
+
+@pytest.mark.parametrize("in_savepoint", [False, True], ids=["plain", "in a savepoint"])
+def test_a_late_commit_is_found(built: Any, in_savepoint: bool) -> None:
+    """Its rows are stamped before those of a transaction that a build has already read."""
+    with built.connect() as late, built.connect() as soon:
+        if in_savepoint:
+            late.execute("savepoint inner_one")
+        late.execute(f"{ORDER} ('late', 'paid', now(), now() - interval '1 minute')")
+        if in_savepoint:
+            late.execute("release savepoint inner_one")
+        soon.execute(f"{ORDER} ('soon', 'paid', now(), now())")
+        soon.commit()
+        dbt_project.build(built, options=NO_TESTS)
+        assert orders_like(built, "%oon") == ["soon"]
+        late.commit()
+    dbt_project.build(built, options=NO_TESTS)
+
+    assert orders_like(built, "late") == ["late"]
+
+
+def test_a_stamp_in_the_future_hides_nothing(built: Any) -> None:
+    with built.connect() as session:
+        session.execute(f"{ORDER} ('early', 'paid', now(), now() + interval '10 days')")
+    dbt_project.build(built, options=NO_TESTS)
+    with built.connect() as session:
+        session.execute(f"{ORDER} ('after', 'paid', now(), clock_timestamp())")
+    dbt_project.build(built, options=NO_TESTS)
+
+    assert orders_like(built, "after") == ["after"]
+    assert orders_like(built, "early") == ["early"]
+
+
+def test_a_changed_variable_reaches_every_row(built: Any) -> None:
+    dbt_project.build(built, options=NO_TESTS, variables={"simple_clv_factor": 2})
+    with built.connect() as session:
+        row = session.execute(
+            "select bool_and(simple_value = round(2 * historic_value, 2)), max(simple_value) > 0"
+            " from marts.user_clv"
+        ).fetchone()
+    assert row == (True, True)
+
+
+def test_a_backfill_goes_on_from_a_table_that_takes_all_its_keys(built: Any) -> None:
+    """When as_of goes back, int_user_activity does; what follows it has to be doubted as well."""
+    dbt_project.build(built, options=NO_TESTS, as_of="2030-01-02")
+    with built.connect() as session:
+        row = session.execute(
+            "select min(ordered_at)::date, max(ordered_at)::date from marts.fct_orders"
+        ).fetchone()
+        assert row is not None
+        spoilt = session.execute(
+            "update marts.user_clv set total_orders = -7"
+            " where user_id in (select user_id from marts.fct_orders)"
+        ).rowcount
+        assert spoilt > 0
+    window = {"from": str(row[0]), "to": str(row[1])}
+    dbt_project.build(built, options=NO_TESTS, as_of="2030-01-01", variables=window)
+
+    with built.connect() as session:
+        left = session.execute("select count(*) from marts.user_clv where total_orders = -7")
+        assert left.fetchone() == (0,)
+
+
+def test_a_backfill_that_ends_before_it_begins_is_refused(built: Any) -> None:
+    for window, end in (
+        ({"from": "2026-02-01", "to": "2026-01-31"}, "2026-01-31 23:59:59.999999"),
+        ({"from": "2026-02-01"}, "2025-06-30 23:59:59.999999"),
+    ):
+        with pytest.raises(dbt_project.DbtFailed, match=rf"from is '2026-02-01', .* {end}"):
+            dbt_project.run(built, "run", "fct_orders", variables=window, as_of="2025-06-30")
+
+
+def test_events_follow_the_dimension_of_types_and_not_its_seed(built: Any) -> None:
+    """The seed may be there a build before the dimension is: here two runs of the fact alone."""
+    facts = ("select count(*), count(*) filter (where event_type_key = 'unknown') from"
+             " marts.fct_user_events where event_type = 'dance'")  # fmt: skip
+    with built.connect() as session:
+        session.execute(
+            "update raw.events set event_type = 'Dance', _loaded_at = clock_timestamp()"
+            " where event_id in (select event_id from marts.fct_user_events limit 7)"
+        )
+    dbt_project.run(built, "run", "fct_user_events")
+    with built.connect() as session:
+        assert session.execute(facts).fetchone() == (7, 7)
+        session.execute("insert into staging.event_types values ('dance', 'engagement', null)")
+    dbt_project.run(built, "run", "fct_user_events")
+    dbt_project.run(built, "run", "dim_event_types", "fct_user_events")
+
+    with built.connect() as session:
+        assert session.execute(facts).fetchone() == (7, 0)
+
+
+def test_rows_without_a_key_make_no_version(built: Any) -> None:
+    """Of a source without a primary key; each run of a snapshot takes such a row once more."""
+    with built.connect() as session:
+        for table in ("users", "products"):
+            key = f"{table[:-1]}_id"
+            session.execute(f"alter table raw.{table} drop constraint {table}_pkey")
+            session.execute(f"alter table raw.{table} alter {key} drop not null")
+            session.execute(
+                f"insert into raw.{table} ({key}, updated_at, _loaded_at)"
+                " values (null, now(), clock_timestamp())"
+            )
+    count = (
+        "select (select count(*) from marts.dim_users), (select count(*) from marts.dim_products)"
+    )
+    models = ("snp_app__users", "snp_app__products", "dim_users", "dim_products")
+    with built.connect() as session:
+        before = session.execute(count).fetchone()
+    for full_refresh in (False, False, True):
+        dbt_project.build(built, *models, options=NO_TESTS, full_refresh=full_refresh)
+        with built.connect() as session:
+            assert session.execute(count).fetchone() == before
+
+
+def test_a_restored_warehouse_goes_on(built: Any, server: Server) -> None:
+    """Another server gives other numbers to transactions and to tables."""
+    with temporary_server() as other:
+        dump = other.home.parent / "dump"
+        with other.connect("postgres") as connection:
+            connection.execute("create database restored template template0")
+        subprocess.run(
+            [str(server.bin / "pg_dump"), "-Fc", "-f", str(dump), server.uri(built.name)],
+            check=True,
+        )
+        subprocess.run(
+            [str(other.bin / "pg_restore"), "-d", other.uri("restored"), str(dump)], check=True
+        )
+        restored = Database.of(other, "restored")
+        with restored.connect() as session:
+            row = session.execute(
+                "select user_id, total_orders from marts.user_analytics order by 1 limit 1"
+            ).fetchone()
+            assert row is not None
+            session.execute(
+                "insert into raw.orders (order_id, user_id, order_status, order_date, _loaded_at)"
+                " values ('new', %s, 'paid', now() - interval '1 hour', clock_timestamp())",
+                [row[0]],
+            )
+            session.execute(
+                "insert into raw.events (event_id, event_type, event_timestamp, _loaded_at)"
+                " select 'new', 'click', max(event_timestamp), clock_timestamp()"
+                " from marts.fct_user_events"
+            )
+        dbt_project.build(restored, options=("--exclude-resource-type", "unit_test"))
+        with restored.connect() as session:
+            after = session.execute(
+                "select total_orders from marts.user_analytics where user_id = %s", [row[0]]
+            ).fetchone()
+            events = session.execute(
+                "select count(*) from marts.fct_user_events where event_id = 'new'"
+            ).fetchone()
+        assert after == (row[1] + 1,)
+        assert events == (1,)
+
+
+def test_a_build_may_defer_to_another_target(built: Any, tmp_path: Path) -> None:
+    """As in a pull request's check: one model in a target of its own, on the parents of another."""
+    state = tmp_path / "state"
+    environment = {**built.environment, "DBT_LOG_PATH": str(tmp_path)}
+    for arguments in (
+        ["compile", "--select", "user_clv", "--target-path", str(state)],
+        *[
+            [
+                *("build", "--target", "ci", "--select", "user_clv", "--defer"),
+                *("--state", str(state), "--target-path", str(tmp_path / "target")),
+            ]
+        ]
+        * 2,
+    ):
+        with dbt_project.environment(environment):
+            answer = subprocess.run(
+                [sys.executable, "-m", "dbt.cli.main", *arguments],
+                cwd=dbt_project.ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        assert answer.returncode == 0, answer.stdout[-3000:]
+    with built.connect() as session:
+        assert session.execute(
+            "select user_id, simple_value from ci_marts.user_clv order by 1"
+        ).fetchall() == (
+            session.execute(
+                "select user_id, simple_value from marts.user_clv order by 1"
+            ).fetchall()
+        )
+
+
+def test_the_log_is_not_pruned_while_a_model_is_written(built: Any) -> None:
+    """One that is built for the first time may still need what all others have read."""
+
+    def is_logged() -> bool:
+        with built.connect() as session:
+            return session.execute(
+                "select exists (select from observability.key_changes where model_name = 'unread')"
+            ).fetchone() == (True,)
+
+    with built.connect() as session:
+        session.execute(
+            "insert into observability.key_changes values ('unread', pg_current_xact_id(), '{}')"
+        )
+    with built.connect() as elsewhere:
+        elsewhere.execute(
+            "select pg_advisory_xact_lock_shared(hashtext(%s))",
+            [f'"{built.name}"."observability"."key_changes"'],
+        )
+        dbt_project.run(built, "run", "dim_time")
+        assert is_logged()
+    dbt_project.run(built, "run", "dim_time")
+    assert not is_logged()
+
+
+def test_an_upstream_that_logs_no_keys_is_refused(database: Any, tmp_path: Path) -> None:
+    """Its changes would be missed silently."""
+    config = (
+        "{{ config(materialized='incremental', incremental_strategy='changed_keys',"
+        " unique_key='id') }}\n"
+    )
+    project = small_project.write_project(
+        tmp_path / "project",
+        {
+            "above": config + "select 1 as id",
+            "below": config
+            + "{%- set keys = changed_keys('id', [ref('above')]) %}\n"
+            + "select * from {{ ref('above') }} where {{ is_in(keys) }}",
+        },
+    )
+    with pytest.raises(
+        dbt_project.DbtFailed, match=r"in below: above logs no keys; give it meta\.tracked_keys"
+    ):
+        dbt_project.run(database, "run", project=project)

@@ -1,0 +1,248 @@
+"""The marts do not depend on the server's time zone or its formats of dates and numbers."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.support import dbt_project, oracle
+from tests.support.database import Database, new_database
+from tests.support.marts import check_history, check_marts
+from tests.support.relations import DATED_BY_THE_BUILD
+from warehouse.load import load_folder
+from warehouse.server import Server
+
+NO_TESTS = dbt_project.NO_TESTS
+# The tests of macros bring their own rows, some with local times, and say nothing about a build.
+WITH_TESTS = (*dbt_project.NO_UNIT_TESTS, "--exclude", "path:tests/macros")
+
+# What the server says to each build: the zone moves between them, and never is UTC.
+SETTINGS = [
+    {"timezone": "Pacific/Kiritimati", "datestyle": "German", "intervalstyle": "sql_standard"},
+    {
+        "timezone": "America/New_York",
+        "datestyle": "SQL, MDY",
+        "intervalstyle": "postgres_verbose",
+        "standard_conforming_strings": "off",
+    },
+    {"timezone": "Asia/Kathmandu", "datestyle": "Postgres, DMY", "intervalstyle": "iso_8601"},
+    {"timezone": "Pacific/Pago_Pago", "datestyle": "ISO, YMD", "extra_float_digits": "-4"},
+]
+# One load and one build for each: days that are long, short or rare somewhere.
+DAYS = [dt.date(2024, 2, 29), dt.date(2024, 3, 10), dt.date(2024, 11, 3), dt.date(2025, 3, 1)]
+
+# Midnights and clock changes of these zones, an instant on either side, and the leap day.
+MOMENTS = [
+    "2024-02-28 23:59:59.999999+00",
+    "2024-02-29 00:00:00+00",
+    "2024-02-29 09:59:59+00",
+    "2024-02-29 10:00:00+00",
+    "2024-02-29 23:59:59.999999+00",
+    "2024-03-01 00:00:00+00",
+    "2024-03-10 01:59:59-05",
+    "2024-03-10 03:00:00-04",
+    "2024-03-10 05:00:00+00",
+    "2024-03-31 00:59:59+00",
+    "2024-03-31 01:00:00+00",
+    "2024-03-31 18:15:00+00",
+    "2024-11-03 01:30:00-04",
+    "2024-11-03 01:30:00-05",
+    "2024-11-03 11:00:00+00",
+    "2024-12-31 23:59:59.999999+00",
+    "2025-01-01 00:00:00+14",
+    "2025-02-28 23:59:59.999999-11",
+    "2025-03-01 00:00:00+05:45",
+    "1900-01-01 00:00:00+00",
+    "2100-12-31 23:59:59.999999+00",
+    "1899-12-31 23:59:59.999999+00",
+    "2101-01-01 00:00:00+00",
+    "infinity",
+    "-infinity",
+]
+
+
+def write_load(folder: Path, number: int, day: dt.date) -> None:
+    """Write rows at all moments; each load changes some rows of the one before.
+
+    Args:
+        folder: is made.
+        number: of the load, from 0.
+        day: the users' `updated_at` is its end.
+    """
+    keys = range(number * 10, number * 10 + len(MOMENTS))
+    turned = [MOMENTS[(key * 7 + number) % len(MOMENTS)] for key in keys]
+    tables: dict[str, list[dict[str, Any]]] = {
+        "users": [
+            {
+                "user_id": f"u{key}",
+                "email": f"u{key}@example{'.-'[key % 2]}org",
+                "birth_date": "2024-02-29" if key % 2 else "2000-02-29",
+                **dict.fromkeys(("first_name", "last_name", "phone", "country")),
+                "subscription_tier": f"tier {number}" if key % 3 else "free",
+                "created_at": moment,
+                "updated_at": f"{day} 23:30:00-11:00" if key % 5 else MOMENTS[key % 20],
+                "_deleted_at": f"{day} 12:00:00+00" if key % 11 == 10 else None,
+            }
+            for key, moment in zip(keys, turned, strict=True)
+        ],
+        "products": [{"product_id": "p", "unit_price": number, "updated_at": f"{day}"}],
+        "orders": [
+            {
+                "order_id": f"o{key}",
+                "user_id": f"u{key % 30}",
+                "order_status": "returned" if key % 6 == 5 else "paid",
+                "order_date": moment,
+            }
+            for key, moment in zip(keys, turned, strict=True)
+        ],
+        "order_items": [
+            {
+                "order_item_id": f"i{key}",
+                "order_id": f"o{key}",
+                "product_id": "p",
+                "quantity": "1.5",
+                "price_at_purchase": f"{key}.3333",
+            }
+            for key in keys
+        ],
+        "payments": [
+            {"payment_id": f"p{key}", "order_id": f"o{key}", "payment_status": "paid"}
+            | {"amount": "0.1", "paid_at": moment}
+            for key, moment in zip(keys, turned, strict=True)
+        ],
+        "user_sessions": [
+            {
+                "session_id": f"s{key}",
+                "user_id": f"u{key % 25}",
+                "session_start": MOMENTS[key % len(MOMENTS)],
+                "session_end": MOMENTS[(key + 1) % len(MOMENTS)],
+            }
+            for key in keys
+        ],
+        "events": [
+            {
+                "event_id": f"e{key}",
+                "user_id": f"u{key % 35}",
+                "event_type": "page_view",
+                "event_timestamp": moment,
+                "properties": '{"share": 0.1234567890123456789, "at": "2024-03-10 02:30"}',
+            }
+            for key, moment in zip(keys, turned, strict=True)
+        ],
+    }
+    folder.mkdir()
+    for table, rows in tables.items():
+        with (folder / f"{table}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadInUtc(Database):
+    """A database whose sessions of the test, unlike those of dbt, are in UTC and write ISO."""
+
+    def connect(self) -> psycopg.Connection:
+        session = super().connect()
+        session.autocommit = True
+        session.execute("set timezone = 'UTC'")
+        session.execute("set extra_float_digits = 1")
+        session.execute("set datestyle = 'ISO, YMD'")
+        session.autocommit = False
+        return session
+
+
+def rows(database: Database) -> Iterator[tuple[str, Counter[str]]]:
+    """Every table and view that a build makes, and how often each row is in it."""
+    with ReadInUtc(database.name, database.environment).connect() as session:
+        session.execute("set extra_float_digits = 1")
+        for (relation,) in session.execute(
+            """
+            select format('%I.%I', nspname, relname)
+            from pg_class
+            inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
+            where nspname in ('staging', 'snapshots', 'intermediate', 'marts',
+                'reporting', 'quarantine')
+                and relkind in ('r', 'p', 'm', 'v')
+            order by 1
+            """
+        ).fetchall():
+            yield (
+                relation,
+                Counter(
+                    json.dumps(without_numbers_of_the_run(relation, row), sort_keys=True)
+                    for (row,) in session.execute(f"select to_jsonb(held) from {relation} as held")
+                ),
+            )
+
+
+def without_numbers_of_the_run(relation: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row without the numbers of transactions, and without what the clock says at the query
+    or, in the history of segments, at the build."""
+    own = ("_row_xid", "rejected_at", "last_seen_at", "recency_days")
+    own += DATED_BY_THE_BUILD.get(relation, ())
+    return {
+        name: cell
+        for name, cell in row.items()
+        if name not in own and not name.startswith("days_since_")
+    }
+
+
+@pytest.fixture
+def odd(server: Server) -> Iterator[Database]:
+    """A fresh database in which dbt's sessions take what the database says."""
+    with new_database(server) as made:
+        made.environment["WAREHOUSE_SESSION_OPTIONS"] = ""
+        yield made
+
+
+def test_the_zone_of_the_server_does_not_matter(
+    database: Database, odd: Database, tmp_path: Path
+) -> None:
+    """Built load by load, each time in another zone; then anew, in yet another."""
+    tables, users = [], []
+    for number, (day, settings) in enumerate(zip(DAYS, SETTINGS, strict=True)):
+        what = f"load {number}, {settings['timezone']}"
+        folder = tmp_path / f"{number}"
+        write_load(folder, number, day)
+        with odd.connect() as session:
+            for name, value in settings.items():
+                session.execute(f"alter database {odd.name} set {name} = {value!r}")
+        stamp = dt.datetime.combine(day, dt.time(23, 45), dt.UTC)
+        for each in (database, odd):
+            with each.connect() as connection:
+                load_folder(folder, connection=connection, loaded_at=stamp)
+            dbt_project.build(each, as_of=day, options=NO_TESTS)
+        with odd.connect() as session:
+            assert session.execute("show timezone").fetchone() == (settings["timezone"],)
+        tables.append(oracle.read_folder(folder))
+        users.append((stamp, tables[-1]["users"]))
+        view = ReadInUtc(odd.name, odd.environment)
+        check_marts(view, oracle.latest(tables), day, what)
+        check_history(view, users, what)
+        compare_databases(odd, database, what)
+
+    dbt_project.build(odd, as_of=day, options=WITH_TESTS)
+    with odd.connect() as session:
+        session.execute(f"alter database {odd.name} set timezone = 'Pacific/Kiritimati'")
+    dbt_project.build(odd, as_of=day, options=NO_TESTS, full_refresh=True)
+    compare_databases(odd, database, "full refresh")
+
+
+def compare_databases(odd: Database, usual: Database, what: str) -> None:
+    """Every relation has the same rows in both."""
+    expected = dict(rows(usual))
+    assert len(expected) > 30
+    assert sum(map(Counter.total, expected.values())) > 500
+    for relation, found in rows(odd):
+        assert found == expected.pop(relation), f"{what}: {relation}"
+    assert not expected

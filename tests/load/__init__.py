@@ -1,0 +1,1 @@
+"""Loading files and source databases into schema raw."""

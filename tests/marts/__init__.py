@@ -1,0 +1,1 @@
+"""What the marts contain: segments, edge values, metrics."""

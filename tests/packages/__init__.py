@@ -1,0 +1,1 @@
+"""The dbt packages and their stand-ins."""

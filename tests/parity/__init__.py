@@ -1,0 +1,1 @@
+"""A dbt project that compares the stand-ins with the genuine packages."""

@@ -1,0 +1,1 @@
+"""What the macros do in PostgreSQL: indexes, partitions, views, replaced tables."""

@@ -1,0 +1,1 @@
+"""Conventions of the dbt project, and its documentation."""

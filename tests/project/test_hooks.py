@@ -1,0 +1,124 @@
+"""The hooks of dbt_project.yml, and the macros that it named before, which may still be named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.database import ask, new_database
+from tests.support.small_project import run, write_project
+
+# Where a session's zone shows, and whether the lock of the model is held while its query runs.
+SEEN = """
+    current_setting('timezone') as zone,
+    (
+        select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()
+    ) as locks
+"""
+MODELS = {
+    "numbers": "{{ config(materialized='table') }} select 1 as id",
+    "followed": """
+        {{ config(
+            materialized='incremental', incremental_strategy='changed_keys', unique_key='id',
+            meta={'tracked_keys': ['id']},
+        ) }}
+        {%- set keys = changed_keys('id', [ref('numbers')]) %}
+        select id, """
+    + SEEN
+    + " from {{ ref('numbers') }} where {{ is_in(keys) }}",
+    "replaced": """
+        {{ config(
+            materialized='incremental', incremental_strategy='delete+insert', unique_key='id',
+            indexes=[{'columns': ['id']}],
+        ) }}
+        select 1 as id, """
+    + SEEN,
+    "stored": "{{ config(materialized='table') }} select 1 as id, " + SEEN,
+}
+OLD_PRE = ["check_indexes()", "apply_partition_by()", "lock_model()", "use_utc()"]
+OLD_POST = ["exclude_overlaps(this)", "warn_of_default_partition()", "advance_watermarks()"]
+OLD_AFTER = ["reconcile_indexes()", "analyze_changed()"]
+OLD_START = ["incremental_state", "partition_schema", "retention_log", "clv_parameters"]
+
+
+def hooks(*which: str) -> dict[str, Any]:
+    """The hooks before, in and after the transaction: old, new, or both."""
+    pre: list[Any] = []
+    post: list[Any] = []
+    if "old" in which:
+        pre += [f"{{{{ {call} }}}}" for call in OLD_PRE]
+        post += [f"{{{{ {call} }}}}" for call in OLD_POST]
+        post += [{"sql": f"{{{{ {call} }}}}", "transaction": False} for call in OLD_AFTER]
+    if "new" in which:
+        pre += ["{{ before_build() }}"]
+        post += ["{{ before_commit() }}", {"sql": "{{ after_build() }}", "transaction": False}]
+    return {"+pre-hook": pre, "+post-hook": post}
+
+
+def build_twice(database: Any, folder: Path, *which: str) -> dict[str, Any]:
+    """Build the models twice with these hooks; returns what is there then."""
+    project = write_project(folder, MODELS)
+    path = project / "dbt_project.yml"
+    whole = yaml.safe_load(path.read_text())
+    whole["models"]["small"].update(hooks(*which))
+    start = [f"{{{{ run_or_stop(create_{name}()) }}}}" for name in OLD_START]
+    whole["on-run-start"] = (start if "old" in which else []) + (
+        ["{{ before_run() }}"] if "new" in which else []
+    )
+    whole["on-run-end"] = [
+        *(["{{ prune_changed_keys() }}"] if "old" in which else []),
+        *(["{{ after_run() }}"] if "new" in which else []),
+    ]
+    path.write_text(yaml.safe_dump(whole))
+    run(database, project)
+    run(database, project)
+    return {
+        "watermarks": ask(
+            database,
+            "select model_name, upstream_name from observability.watermarks"
+            " where model_name = 'followed' order by 1, 2",
+        ),
+        "indexes": ask(
+            database,
+            "select indexname, indexdef from pg_indexes where schemaname = 'marts' order by 1",
+        ),
+        "analyzed": ask(
+            database,
+            "select relname from pg_class where relnamespace = 'marts'::regnamespace"
+            " and relkind = 'r' and reltuples = 1 order by 1",
+        ),
+        "made": ask(
+            database,
+            "select nspname from pg_namespace"
+            " where nspname in ('observability', 'partitions', 'ml') order by 1",
+        ),
+    }
+
+
+def test_old_hooks_do_the_same_and_both_do_no_harm(server: Any, tmp_path: Path) -> None:
+    left = {}
+    for which in (("new",), ("old",), ("new", "old")):
+        with new_database(server) as database:
+            left[which] = build_twice(database, tmp_path / "_".join(which), *which)
+    assert left["new",] == left["old",] == left["new", "old"]
+    found = left["new",]
+    assert [row[1] for row in found["watermarks"]] == ["(definition)", "numbers"]
+    assert [row[0] for row in found["indexes"]] == ["followed_id_key", "replaced_id_idx"]
+    assert [row[0] for row in found["analyzed"]] == ["followed", "numbers", "replaced", "stored"]
+    assert [row[0] for row in found["made"]] == ["ml", "observability", "partitions"]
+
+
+def test_incremental_models_are_locked_and_built_in_utc(database: Any, tmp_path: Path) -> None:
+    """Whatever their strategy and folder. Watermarks move for what calls changed_keys alone."""
+    with database.connect() as session:
+        session.execute(f"alter database {database.name} set timezone = 'Asia/Kathmandu'")
+    run(database, write_project(tmp_path / "project", MODELS))
+    for model in ("followed", "replaced"):
+        assert ask(database, f"select zone, locks from marts.{model}") == [("UTC", 2)], model
+    assert ask(database, "select locks from marts.stored") == 0
+    assert (
+        ask(database, "select distinct model_name from observability.watermarks order by 1")
+        == "followed"
+    )

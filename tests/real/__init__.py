@@ -1,0 +1,1 @@
+"""Whole data sets against the oracle."""

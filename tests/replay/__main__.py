@@ -1,0 +1,239 @@
+"""Random histories and mutants: `python -m tests.replay histories N`, `... mutants`."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from tests.replay.histories import Generator, History, Plan, script
+from tests.replay.mutants import MUTANTS, Mutant
+from tests.replay.shrink import shrink
+from tests.replay.workshop import (
+    Complaints,
+    Contents,
+    Workshop,
+    load_of,
+    replay,
+    show,
+)
+from tests.support.dbt_project import copy_project
+from tests.support.server import temporary_server
+
+PER_BATCH = 25
+LOADS = 8
+# By the seed, so that a batch is built by the same one again; every fourth by the oldest PostgreSQL
+# that is supported.
+VERSIONS = (16, 18, 18, 18)
+
+# The batches that a mutant has to get through to survive, beginning with its own. The plans of 893
+# and 5193 hold nearly everything that is rare.
+MUTANT_SEEDS = (111, 893, 5193, 129, 120, 107, 102)
+MUTANT_HISTORIES = 40
+
+
+@contextmanager
+def workshop(version: int) -> Iterator[Workshop]:
+    """A server of this version in a temporary folder, and a workshop in it."""
+    with temporary_server(version=version) as running:
+        yield Workshop(running, copy_project(running.home.parent / "project"))
+
+
+# --- Histories --------------------------------------------------------------------------------
+
+
+def make(seed: int, count: int, loads: int) -> tuple[Plan, dict[str, History]]:
+    """The plan and the histories of a seed, by their prefix."""
+    generator = Generator(seed)
+    plan = generator.plan(loads)
+    return plan, {f"h{number}": generator.history(number, plan) for number in range(count)}
+
+
+def explain(
+    place: Workshop, plan: Plan, of_prefix: dict[str, History], complaints: Complaints
+) -> str:
+    """Shrink one failing history, and tell what it is and what came out wrong.
+
+    Args:
+        place: where to replay.
+        plan: what the histories have in common.
+        of_prefix: the histories by their prefix.
+        complaints: what their replay said.
+
+    Returns:
+        The history as a script of loads, and its differences; or that no history shows them alone.
+    """
+    # What comes after the load that failed does not matter; but it has to be a quiet one.
+    end = next(n for n in range(load_of(complaints), len(plan) + 1) if plan[n - 1].is_quiet)
+    plan = plan[:end]
+    of_prefix = {name: History(each.loads[:end]) for name, each in of_prefix.items()}
+    with_tests = any("dbt test: " in line for lines in complaints.values() for line in lines)
+
+    def wrong(candidate_plan: Plan, candidates: dict[str, History]) -> Complaints:
+        return replay(place, candidate_plan, candidates, check="last", with_tests=with_tests)
+
+    named = sorted((each for each in complaints if each), key=lambda name: of_prefix[name].size)
+    prefix = named[0] if named else _find_culprit(wrong, plan, of_prefix)
+    if prefix is None or (named and not wrong(plan, {prefix: of_prefix[prefix]})):
+        told = show(next(iter(complaints.values())))
+        return f"{told}\nNo history shows this alone; the whole batch is needed."
+
+    def failing(candidate_plan: Plan, candidates: Sequence[History]) -> list[int]:
+        of_name = {f"h{position}": each for position, each in enumerate(candidates)}
+        found = wrong(candidate_plan, of_name)
+        names = {name for name in found if name}
+        if found and not names:
+            # The build stopped, or nobody's row is wrong; the small ones are searched first.
+            small_first = sorted(of_name, key=lambda name: of_name[name].size)
+            culprit = _find_culprit(wrong, candidate_plan, {n: of_name[n] for n in small_first})
+            names = {culprit} if culprit else set()
+        print(f"  shrinking: {len(of_name)} tried, {len(names)} fail", flush=True)
+        return [position for position, name in enumerate(of_name) if name in names]
+
+    plan, history = shrink(plan, of_prefix[prefix], failing)
+    lines = itertools.chain.from_iterable(wrong(plan, {"h0": history}).values())
+    return f"{script(plan, history)}\n\n{show(list(lines))}"
+
+
+def _find_culprit(
+    wrong: Callable[[Plan, dict[str, History]], Complaints],
+    plan: Plan,
+    of_prefix: dict[str, History],
+) -> str | None:
+    """By halves, a history that fails alone; the first ones are searched first."""
+    names = list(of_prefix)
+    while len(names) > 1:
+        half = names[: (len(names) + 1) // 2]
+        fails = wrong(plan, {name: of_prefix[name] for name in half})
+        names = half if fails else names[len(half) :]
+    name = names[0]
+    return name if wrong(plan, {name: of_prefix[name]}) else None
+
+
+def run_histories(count: int, first_seed: int, loads: int) -> int:
+    """Replay at least so many histories, in batches; 0 when incremental equals full in all."""
+    began = time.monotonic()
+    seeds = range(first_seed, first_seed + -(-count // PER_BATCH))
+    of_version: dict[int, list[int]] = {}
+    for seed in seeds:
+        of_version.setdefault(VERSIONS[seed % len(VERSIONS)], []).append(seed)
+    for version, chosen in of_version.items():
+        with workshop(version) as place:
+            for seed in chosen:
+                started = time.monotonic()
+                plan, of_prefix = make(seed, PER_BATCH, loads)
+                complaints = replay(place, plan, of_prefix, with_tests=True)
+                seconds = time.monotonic() - started
+                print(
+                    f"seed {seed}, PostgreSQL {version}: {PER_BATCH} histories of {loads} loads,"
+                    f" {seconds:.0f} s, {'DIFFERENT' if complaints else 'equal'}",
+                    flush=True,
+                )
+                if complaints:
+                    for name, lines in complaints.items():
+                        print(f"{name or 'no history'}:\n{show(lines, 3)}")
+                    print(f"To see it again: make replay N={PER_BATCH} SEED={seed}", flush=True)
+                    print(explain(place, plan, of_prefix, complaints))
+                    return 1
+    minutes = (time.monotonic() - began) / 60
+    total = len(seeds) * PER_BATCH
+    print(f"{total} histories: incremental equals full. {total / minutes:.0f} a minute.")
+    return 0
+
+
+# --- Mutants ----------------------------------------------------------------------------------
+
+
+def run_mutants(only: str) -> int:
+    """Break each mechanism, and see that the replay finds it.
+
+    Args:
+        only: parts of names, separated by commas; empty for all mutants.
+
+    Returns:
+        0 when every mutant is found, 1 when one survives, 2 when a part fits no name.
+    """
+    parts = [part.strip() for part in only.split(",") if part.strip()]
+    for part in parts:
+        if not any(part in mutant.name for mutant in MUTANTS):
+            names = "\n  ".join(mutant.name for mutant in MUTANTS)
+            print(f"No mutant has '{part}' in its name; there are:\n  {names}")
+            return 2
+    chosen = [
+        mutant for mutant in MUTANTS if not parts or any(part in mutant.name for part in parts)
+    ]
+    survivors = []
+    # The full rebuild does not use what is broken, so it is made once, by the project as it is.
+    rebuilds: dict[int, dict[int, Contents]] = {}
+    with workshop(18) as place:
+        for mutant in chosen:
+            started = time.monotonic()
+            found = _try(place, mutant, rebuilds)
+            if not found:
+                survivors.append(mutant)
+            seconds = time.monotonic() - started
+            print(f"{'found' if found else 'SURVIVED':8} {mutant.name} ({seconds:.0f} s)")
+            print(f"         {found[:200]}" if found else "", flush=True)
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants were found.")
+    return 1 if survivors else 0
+
+
+def _try(place: Workshop, mutant: Mutant, rebuilds: dict[int, dict[int, Contents]]) -> str | None:
+    """The first difference that a mutant makes, or None when it gets through all batches."""
+    for seed in dict.fromkeys((mutant.seed, *MUTANT_SEEDS)):
+        plan, of_prefix = make(seed, MUTANT_HISTORIES, LOADS)
+        if seed not in rebuilds:
+            rebuilds[seed] = {}
+            wrong = replay(place, plan, of_prefix, check="all", rebuilds=rebuilds[seed])
+            if wrong:
+                raise SystemExit(f"seed {seed} fails without a mutant: {wrong}")
+        with _broken(place, mutant):
+            found = replay(place, plan, of_prefix, check="all", rebuilds=rebuilds[seed])
+        if found:
+            return f"seed {seed}, {next(iter(found.values()))[0]}"
+    return None
+
+
+@contextmanager
+def _broken(place: Workshop, mutant: Mutant) -> Iterator[None]:
+    """Let the workshop use a copy of the project in which the mutant is applied."""
+    whole = place.project
+    # A folder of its own, by which the parsed project is remembered.
+    folder = whole.parent / f"mutant-{MUTANTS.index(mutant)}"
+    shutil.copytree(whole, folder)
+    mutant.apply(folder)
+    place.project = folder
+    try:
+        yield
+    finally:
+        place.project = whole
+        shutil.rmtree(folder)
+
+
+def main() -> int:
+    """Read the command line, and do what it says."""
+    parser = argparse.ArgumentParser(prog="python -m tests.replay", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    of_histories = commands.add_parser("histories", help="replay random histories")
+    of_histories.add_argument("count", type=int, help="how many, rounded up to batches of 25")
+    of_histories.add_argument("--seed", type=int, default=1, help="of the first batch")
+    of_histories.add_argument("--loads", type=int, default=LOADS, help="of each history")
+    of_mutants = commands.add_parser("mutants", help="break mechanisms, and see it found")
+    of_mutants.add_argument("--only", default="", help="parts of names, separated by commas")
+    given = parser.parse_args()
+    # A run that is told to end stops its server, as at Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if given.command == "mutants":
+        return run_mutants(given.only)
+    if given.count < 1 or given.loads < 2:
+        parser.error(f"at least 1 history of 2 loads is needed; got {given.count} of {given.loads}")
+    return run_histories(given.count, given.seed, given.loads)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

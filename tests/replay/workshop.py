@@ -1,0 +1,727 @@
+"""A database in which histories are built load by load and compared with a full rebuild.
+
+The database keeps its name, and the project its folder, so that dbt parses the project once; a
+build then costs about two seconds, whatever the number of histories in it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from tests.replay import histories
+from tests.replay.histories import AFTER, BEFORE, DURING, History, Load, Operation, Plan
+from tests.support import compare, dbt_project, oracle
+from tests.support.database import Database
+from warehouse import contract
+from warehouse.load import target
+from warehouse.server import Server
+
+WITHOUT_TESTS = dbt_project.NO_TESTS
+
+# Not compared row by row, because they are large and read nothing: a fingerprint will do.
+STATIC = ("marts.dim_date", "marts.dim_time")
+# Columns that follow the clock of the query, not that of the build.
+LIVE = ["days_since_signup", "days_since_last_activity", "recency_days"]
+
+# So short that orders leave the window of RFM within a history.
+RFM_MONTHS = 2
+
+# The beat is one row in every table, stamped with the clock of each load. It keeps the newest stamp
+# of a table the same for a history alone as for many together.
+BEAT = "beat"
+LOCK = (4711, 1)
+
+# What goes wrong without a trace in the days of a backfill: rows are spoilt, changed, moved and
+# removed, by the column that dates them. The first one is two steps away from the facts.
+FAULTS = (
+    (
+        "ordered_at",
+        # Not user_clv, which a new day writes anew anyway.
+        "update marts.user_analytics set total_orders = total_orders + 100"
+        " where user_id in (select user_id from marts.fct_orders where {window})",
+    ),
+    ("order_date", "update raw.orders set order_status = 'paid' where {window}"),
+    (
+        "session_start",
+        "update raw.user_sessions set session_start = session_start + interval '1 year'"
+        " where {window}",
+    ),
+    ("event_timestamp", "delete from raw.events where {window}"),
+)
+
+# What a relation holds: every row as JSON, and how often.
+Contents = dict[str, Counter[str]]
+# Complaints by the prefix of the history that they concern; "" when a row does not say.
+Complaints = dict[str, list[str]]
+
+
+class Workshop:
+    """One database, recreated for each batch of histories.
+
+    Args:
+        server: a running server.
+        project: a copy of the dbt project, whose seeds are overwritten.
+        name: of the database.
+    """
+
+    def __init__(self, server: Server, project: Path, name: str = "replay") -> None:
+        self.server = server
+        self.project = project
+        self.database = Database.of(server, name)
+        self.contract = contract.read()
+        # What each build's snapshots saw, for the oracle.
+        self.seen: dict[str, list[tuple[Any, pl.DataFrame]]] = {"users": [], "products": []}
+        # The segments that each build gave, when it was one that the snapshot of segments saw.
+        self.segments_seen: list[tuple[Any, dict[str, oracle.Segments]]] = []
+
+    # --- The database -------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Recreate the database, with empty raw tables and the usual seeds."""
+        self.drop()
+        self._administer("create database {} template template0", self.database.name)
+        with self.database.connect() as session:
+            target.create(session, self.contract)
+            session.execute(
+                f"""
+                create function public.wait_for_commits() returns trigger language plpgsql as $$
+                begin
+                    perform pg_advisory_xact_lock_shared({LOCK[0]}, {LOCK[1]});
+                    return null;
+                end $$
+                """
+            )
+        self.seen = {"users": [], "products": []}
+        self.segments_seen = []
+        self._write_seeds(histories.USUAL_SEEDS)
+
+    def drop(self) -> None:
+        """Drop the database, and its copy, if they exist."""
+        for name in (self.database.name, self._copy):
+            self._administer("drop database if exists {} with (force)", name)
+
+    @property
+    def _copy(self) -> str:
+        return f"{self.database.name}_copy"
+
+    def _administer(self, statement: str, *names: str) -> None:
+        with self.server.connect("postgres") as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Undo everything that is done to the database within."""
+        self._administer("create database {} template {}", self._copy, self.database.name)
+        yield
+        self._administer("drop database {} with (force)", self.database.name)
+        self._administer("alter database {} rename to {}", self._copy, self.database.name)
+
+    # --- One load -----------------------------------------------------------------------------
+
+    def load(self, load: Load, of_load: Mapping[str, Sequence[histories.Batch]]) -> None:
+        """Apply the batches of all histories, and build.
+
+        Args:
+            load: what they have in common.
+            of_load: the batches of this load by the history's prefix.
+        """
+        self._write_seeds(load.seeds)
+        if load.has_faults:
+            self._spoil(load)
+        with self.database.connect() as session:
+            for table in load.grow:
+                session.execute(
+                    f"alter table raw.{table} add column if not exists not_in_contract text"
+                    " default 'unknown'"
+                )
+        if load.clv_version:
+            self._add_clv_version(load.clv_version)
+        if load.has_beat:
+            self._beat(load)
+        open_transactions = {commit: self.database.connect() for commit in (BEFORE, DURING, AFTER)}
+        try:
+            for prefix, batches in of_load.items():
+                for batch in batches:
+                    session = open_transactions[batch.commit]
+                    stamp = load.clock - batch.lateness
+                    # Behind a savepoint a row holds another number than its transaction's.
+                    session.execute("savepoint of_a_batch")
+                    for operation in batch.operations:
+                        self._apply(session, prefix, operation, stamp, load.clock)
+                    if batch.commit == BEFORE:
+                        session.commit()
+            self._build_around(load, open_transactions[DURING])
+            open_transactions[AFTER].commit()
+        finally:
+            for session in open_transactions.values():
+                session.close()
+
+    def _build_around(self, load: Load, held: psycopg.Connection) -> None:
+        """Build as the load says, and commit `held` while the model that it names is written."""
+        if load.rebuild:
+            self.build(load, load.rebuild, full_refresh=True)
+        if load.emptied:
+            self.build(load, load.emptied, full_refresh=True, options=("--empty",))
+        if load.empty_first:
+            self.build(load, options=("--empty",))
+        if not load.select or any(name.startswith("+") for name in load.select):
+            self._see()
+        window = dict(zip(("from", "to"), load.backfill, strict=True)) if load.backfill else {}
+        is_idle = held.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        if is_idle or not self._exists(load.wait_in):
+            self.build(load, *load.select, more=window)
+        else:
+            with self._held_until_written(load.wait_in, held):
+                self.build(load, *load.select, more=window)
+        if not load.select:
+            self._see_segments(load)
+        held.commit()
+
+    def build(
+        self,
+        load: Load,
+        *select: str,
+        full_refresh: bool = False,
+        options: Sequence[str] = (),
+        more: Mapping[str, str] | None = None,
+    ) -> None:
+        """`dbt build` as of the load, without tests.
+
+        Args:
+            load: gives as_of and variables.
+            select: what to build, everything when empty.
+            full_refresh: build incremental models anew.
+            options: further options of dbt.
+            more: further variables.
+        """
+        dbt_project.build(
+            self.database,
+            *select,
+            as_of=load.as_of,
+            full_refresh=full_refresh,
+            variables={**_variables(load), **(more or {})},
+            options=(*WITHOUT_TESTS, *options),
+            project=self.project,
+        )
+
+    def test(self, load: Load) -> None:
+        """The data tests, as they stand in the project."""
+        dbt_project.run(
+            self.database,
+            "test",
+            as_of=load.as_of,
+            variables=_variables(load),
+            options=("--exclude-resource-type", "unit_test"),
+            project=self.project,
+        )
+
+    @contextmanager
+    def _held_until_written(self, model: str, held: psycopg.Connection) -> Iterator[None]:
+        """Let the model's write wait, in the midst of its transaction, until `held` committed."""
+        table = sql.Identifier(*_place(model))
+        done = threading.Event()
+        with self.database.connect() as control:
+            control.autocommit = True
+            control.execute(
+                sql.SQL(
+                    "create trigger wait_for_commits before delete on {}"
+                    " for each statement execute function public.wait_for_commits()"
+                ).format(table)
+            )
+            control.execute("select pg_advisory_lock(%s, %s)", LOCK)
+
+            def commit_when_waited_for() -> None:
+                while not done.wait(0.005):
+                    waiting = control.execute(
+                        "select exists (select from pg_locks where locktype = 'advisory'"
+                        " and classid = %s and objid = %s and not granted)",
+                        LOCK,
+                    ).fetchone()
+                    if waiting == (True,):
+                        held.commit()
+                        break
+                control.execute("select pg_advisory_unlock(%s, %s)", LOCK)
+
+            watcher = threading.Thread(target=commit_when_waited_for)
+            watcher.start()
+            try:
+                yield
+            finally:
+                done.set()
+                watcher.join()
+            control.execute(sql.SQL("drop trigger if exists wait_for_commits on {}").format(table))
+
+    def _exists(self, model: str) -> bool:
+        with self.database.connect() as session:
+            return session.execute(
+                "select to_regclass(format('%%I.%%I', %s::text, %s::text)) is not null",
+                _place(model),
+            ).fetchone() == (True,)
+
+    def _see(self) -> None:
+        """Note what the coming snapshots will see, grouped by stamp as the oracle wants it."""
+        for table, seen in self.seen.items():
+            rows = self._raw(table).with_columns(
+                # The models take it for an early moment, the oracle for none; neither is wrong.
+                pl.col("updated_at").replace("-infinity", "0001-01-01 00:00:00+00")
+            )
+            for stamp in rows["_loaded_at"].unique().sort():
+                seen.append(
+                    (oracle.parse_moment(stamp), rows.filter(pl.col("_loaded_at") == stamp))
+                )
+
+    def _see_segments(self, load: Load) -> None:
+        """Note what the snapshot of segments saw."""
+        with self.database.connect() as session:
+            rows = session.execute(
+                """
+                -- Who was committed in the midst of the build is in the dimension at the next one.
+                select user_id, user_segment, rfm_segment, total_spent
+                from marts.user_segments
+                where user_id in (select user_id from marts.dim_users where is_current)
+                """
+            ).fetchall()
+            deleted = session.execute(
+                """
+                select user_id from marts.dim_users as users
+                where is_current and is_deleted and not exists (
+                    select from marts.user_segments as segments
+                    where segments.user_id = users.user_id
+                )
+                """
+            ).fetchall()
+        seen = {row[0]: oracle.NO_SEGMENT for row in deleted} | {row[0]: row[1:] for row in rows}
+        self.segments_seen.append((_moment_of(load.as_of), seen))
+
+    def _write_seeds(self, seeds: Mapping[str, str | None]) -> None:
+        for name, text in seeds.items():
+            (self.project / "seeds" / f"{name}.csv").write_text(text or "")
+
+    # --- Rows ---------------------------------------------------------------------------------
+
+    def _apply(
+        self, session: psycopg.Connection, prefix: str, operation: Operation, stamp: Any, clock: Any
+    ) -> None:
+        """Do what an operation says. Its row is stamped, later than before, as the contract asks;
+        but never later than the clock."""
+        table = self.contract.tables[operation.table]
+        key = f"{prefix}-{operation.key}"
+        values = {
+            name: f"{prefix}-{value}"
+            if name in histories.REFERENCES and value and value.strip()
+            else value
+            for name, value in operation.values.items()
+        }
+        name = sql.Identifier("raw", table.name)
+        moves = sql.SQL(
+            "_loaded_at = least(greatest({stamp}, held._loaded_at + interval '1 microsecond'),"
+            " {clock})"
+        ).format(stamp=sql.Literal(stamp), clock=sql.Literal(clock))
+        where = sql.SQL("where held.{} = {}").format(sql.Identifier(table.key), sql.Literal(key))
+        match operation.kind:
+            case "put":
+                columns = [column for column in table.columns if column != table.key]
+                query = sql.SQL(
+                    "insert into {name} as held ({columns}, _loaded_at) values ({values}, {stamp})"
+                    " on conflict ({key}) do update set {sets}, _deleted_at = null, {moves}"
+                ).format(
+                    name=name,
+                    columns=sql.SQL(", ").join(map(sql.Identifier, [table.key, *columns])),
+                    values=sql.SQL(", ").join(
+                        map(sql.Literal, [key, *(values.get(column) for column in columns)])
+                    ),
+                    stamp=sql.Literal(stamp),
+                    key=sql.Identifier(table.key),
+                    sets=sql.SQL(", ").join(
+                        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column))
+                        for column in columns
+                    ),
+                    moves=moves,
+                )
+            case "change":
+                sets = sql.SQL(", ").join(
+                    sql.SQL("{} = {}").format(sql.Identifier(column), sql.Literal(value))
+                    for column, value in values.items()
+                )
+                query = sql.SQL("update {} as held set {}, {} {}").format(name, sets, moves, where)
+            case "touch":
+                query = sql.SQL("update {} as held set {} {}").format(name, moves, where)
+            case "delete":
+                moment = values.get("_deleted_at", "stamp")
+                query = sql.SQL("update {} as held set _deleted_at = {}, {} {}").format(
+                    name, sql.Literal(stamp if moment == "stamp" else moment), moves, where
+                )
+            case "restore":
+                query = sql.SQL(
+                    "update {} as held set _deleted_at = null, {} {}"
+                    " and held._deleted_at is not null"
+                ).format(name, moves, where)
+            case _:
+                raise AssertionError(operation.kind)
+        session.execute(query)
+
+    def _beat(self, load: Load) -> None:
+        moment = str(histories.FIRST_LOAD)
+        with self.database.connect() as session:
+            for table, keys in histories.KEYS.items():
+                values: dict[str, str | None] = {}
+                for name, data_type in self.contract.tables[table].columns.items():
+                    if name in histories.REFERENCES:
+                        values[name] = histories.KEYS[histories.REFERENCES[name]][0]
+                    elif data_type == "timestamptz":
+                        values[name] = moment
+                values.pop("parent_id", None)
+                operation = Operation("put", table, keys[0], values)
+                self._apply(session, BEAT, operation, load.clock, load.clock)
+
+    def _add_clv_version(self, row: Mapping[str, Any]) -> None:
+        """Write parameters of lifetime value down, as a fit would."""
+        with self.database.connect() as session:
+            session.execute(
+                sql.SQL("insert into ml.clv_parameters ({}) values ({})").format(
+                    sql.SQL(", ").join(map(sql.Identifier, row)),
+                    sql.SQL(", ").join(map(sql.Literal, row.values())),
+                )
+            )
+
+    def _spoil(self, load: Load) -> None:
+        """Let rows of the backfill's days go wrong, so that no other build would notice."""
+        first, last = map(sql.Literal, load.backfill)
+        with self.database.connect() as session:
+            session.execute("set timezone = 'UTC'")
+            for column, fault in FAULTS:
+                window = sql.SQL("{0} >= {1} and {0} < {2}::timestamptz + interval '1 day'").format(
+                    sql.Identifier(column), first, last
+                )
+                session.execute(sql.SQL(fault).format(window=window))
+
+    # --- Looking ------------------------------------------------------------------------------
+
+    def contents(self) -> Contents:
+        """Every row of every table and view that a build makes from the sources."""
+        found: Contents = {}
+        with self.database.connect() as session:
+            session.execute("set timezone = 'UTC'")
+            relations = session.execute(
+                """
+                select nspname, relname
+                from pg_class
+                inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
+                where nspname in ('intermediate', 'marts', 'reporting', 'quarantine')
+                    and relname != 'rejected_rows'
+                    and relkind in ('r', 'p', 'm', 'v') and not relispartition
+                order by 1, 2
+                """
+            ).fetchall()
+            for schema, name in relations:
+                relation = f"{schema}.{name}"
+                query = sql.SQL("select (to_jsonb(held) - %s)::text from {} as held")
+                if relation in STATIC:
+                    query = sql.SQL(
+                        "select concat(count(*), ' ', sum(hashtextextended(held::text, 0)))"
+                        " from {} as held where %s::text[] is not null"
+                    )
+                elif name == "bridge_category_ancestors":
+                    # Its keys are hashes; the name says whose row it is.
+                    query = sql.SQL(
+                        "select (to_jsonb(held) - %s || jsonb_build_object("
+                        "'category_id', category_id))::text"
+                        " from {} as held left join marts.dim_categories using (category_key)"
+                    )
+                rows = session.execute(query.format(sql.Identifier(schema, name)), [LIVE])
+                found[relation] = Counter(row[0] for row in rows)
+        return found
+
+    def rewritten(self, load: Load) -> list[str]:
+        """Build once more, although nothing changed, and tell which tables were written to."""
+        before = self._row_versions()
+        self.build(load)
+        after = self._row_versions()
+        return [
+            f"{relation}: a build that finds no change rewrites rows"
+            for relation in before
+            if before[relation] != after[relation]
+        ]
+
+    def _row_versions(self) -> dict[str, str]:
+        """For each table a fingerprint of its row versions: it moves when a row is rewritten."""
+        with self.database.connect() as session:
+            relations = session.execute(
+                """
+                select nspname, relname
+                from pg_class
+                inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
+                where nspname in ('snapshots', 'intermediate', 'marts')
+                    and relkind in ('r', 'p') and not relispartition
+                """
+            ).fetchall()
+            query = sql.SQL(
+                "select coalesce(sum(hashtextextended("
+                "format('%s %s %s', tableoid, ctid, xmin), 0)), 0)::text from {}"
+            )
+            return {
+                f"{schema}.{name}": session.execute(
+                    query.format(sql.Identifier(schema, name))
+                ).fetchone()[0]
+                for schema, name in relations
+            }
+
+    def full_contents(self, load: Load, is_last: bool) -> Contents:
+        """What a full rebuild with the variables of this load gives."""
+        if is_last:
+            self.build(load, full_refresh=True)
+            return self.contents()
+        with self._kept():
+            self.build(load, full_refresh=True)
+            return self.contents()
+
+    def _raw(self, table: str) -> pl.DataFrame:
+        """A raw table as text, as the oracle reads it."""
+        names = [*self.contract.tables[table].columns, "_loaded_at", "_deleted_at"]
+        with self.database.connect() as session:
+            session.execute("set timezone = 'UTC'")
+            columns = ", ".join(f"{name}::text" for name in names)
+            rows = session.execute(f"select {columns} from raw.{table}").fetchall()
+        return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+
+    def _clv_versions(self) -> list[dict[str, Any]]:
+        """The parameters of lifetime value, every version."""
+        with self.database.connect() as session:
+            session.execute("set timezone = 'UTC'")
+            cursor = session.cursor(row_factory=dict_row)
+            return cursor.execute("select * from ml.clv_parameters").fetchall()
+
+    def witness(self, load: Load, seeds: Mapping[str, str | None]) -> Complaints:
+        """Compare with the oracle, which computes the marts in plain Python, what it can tell."""
+        expected = [
+            (
+                "marts.dim_users",
+                oracle.user_history(self.seen["users"]),
+                ["user_id", "effective_date"],
+                "user_id is not null",
+            )
+        ]
+        moves = oracle.segment_transitions(self.segments_seen, _moment_of(load.as_of))
+        key = ["transition_month", "segmentation", "from_segment", "to_segment"]
+        expected.append(("marts.segment_transitions", moves, key, "true"))
+        is_usual = dict(seeds) == histories.USUAL_SEEDS and load.clv_factor == "1.2"
+        if is_usual and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", load.as_of):
+            tables = {table: oracle.readable(self._raw(table)) for table in oracle.KEYS}
+            day = oracle.parse_date(load.as_of)
+            analytics = oracle.user_analytics(tables, day)
+            bought = oracle.purchase_history(tables, day)
+            valued = oracle.user_clv(analytics, bought, day, self._clv_versions())
+            steps = {"page_view": 1, "purchase": 5}
+            expected += [
+                ("marts.user_rfm", oracle.user_rfm(tables, day, RFM_MONTHS), ["user_id"], "true"),
+                (
+                    "marts.cohort_retention",
+                    oracle.cohort_retention(tables, day),
+                    ["cohort_month", "months_since"],
+                    "true",
+                ),
+                ("marts.active_users", oracle.active_users(tables), ["metric_date"], "true"),
+                (
+                    "marts.event_funnel",
+                    oracle.event_funnel(tables, steps),
+                    ["funnel_month", "funnel_step"],
+                    "true",
+                ),
+                ("marts.user_analytics", analytics, ["user_id"], "true"),
+                ("marts.user_segments", oracle.user_segments(analytics), ["user_id"], "true"),
+                ("marts.user_clv", valued, ["user_id"], "true"),
+                ("intermediate.int_user_purchase_history", bought, ["user_id"], "true"),
+                ("marts.daily_revenue", oracle.daily_revenue(tables), ["revenue_date"], "true"),
+                (
+                    "marts.monthly_category_revenue",
+                    oracle.monthly_category_revenue(tables, self.seen["products"]),
+                    ["revenue_month", "category_key"],
+                    "true",
+                ),
+            ]
+        complaints: Complaints = {}
+        for relation, rows, key, where in expected:
+            actual = compare.fetch(self.database, relation, list(rows[0]) if rows else key, where)
+            for line in compare.differences(actual, rows, key):
+                complaints.setdefault(whose(line), []).append(f"{relation}, oracle: {line}")
+        return complaints
+
+
+def _variables(load: Load) -> dict[str, Any]:
+    """The variables of every build and test of a load."""
+    return {"simple_clv_factor": float(load.clv_factor), "rfm_window_months": RFM_MONTHS}
+
+
+def _moment_of(as_of: str) -> dt.datetime:
+    """The moment that a value of as_of means."""
+    is_day = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", as_of)
+    return oracle.end_of_day(dt.date.fromisoformat(as_of)) if is_day else oracle.parse_moment(as_of)
+
+
+def _place(model: str) -> tuple[str, str]:
+    """Schema and name of an incremental model."""
+    return ("intermediate" if model.startswith("int_") else "marts", model)
+
+
+def whose(row: str) -> str:
+    """The prefix of the history that a row belongs to, "" when it does not say."""
+    found = re.search(r"\bh[0-9]+(?=-)", row)
+    return found.group() if found else ""
+
+
+def compare_contents(built: Contents, full: Contents) -> Complaints:
+    """What differs between a build load by load and a full rebuild, by history."""
+    complaints: Complaints = {}
+    for relation in sorted(built.keys() | full.keys()):
+        stands, should = built.get(relation, Counter()), full.get(relation, Counter())
+        extra = list((stands - should).elements())
+        for row in (should - stands).elements():
+            line = f"{relation} lacks {row}"
+            alike = [other for other in extra if whose(other) == whose(row)]
+            nearest = min(alike, key=lambda other: len(_cells_apart(row, other)), default=None)
+            if nearest is not None and (told := _told_apart(row, nearest)):
+                extra.remove(nearest)
+                line = f"{relation}, {told}"
+            complaints.setdefault(whose(row), []).append(line)
+        for row in extra:
+            complaints.setdefault(whose(row), []).append(f"{relation} has, and should not: {row}")
+    return complaints
+
+
+def _cells_apart(should: str, stands: str) -> dict[str, tuple[Any, Any]]:
+    """The cells in which two rows, given as JSON, differ: what stands there, and what should."""
+    if not should.startswith("{"):
+        return {}
+    # Numbers stay as they are written.
+    right, wrong = (json.loads(row, parse_float=str) for row in (should, stands))
+    return {
+        name: (wrong.get(name), right.get(name))
+        for name in right | wrong
+        if wrong.get(name) != right.get(name)
+    }
+
+
+def _told_apart(should: str, stands: str) -> str | None:
+    """How one row differs from another that is surely meant to be the same, or None."""
+    apart = _cells_apart(should, stands)
+    row = json.loads(should) if apart else {}
+    named = [
+        f"{name}={cell}"
+        for name, cell in row.items()
+        if name.endswith(("_id", "_date")) and name not in apart and cell is not None
+    ]
+    if not named or 2 * len(apart) > len(row):
+        return None
+    cells = [
+        "{} is {}, expected {}".format(name, *("null" if cell is None else cell for cell in both))
+        for name, both in apart.items()
+    ]
+    return f"{' '.join(named)}: {'; '.join(cells)}"
+
+
+def merge(*several: Complaints) -> Complaints:
+    """Complaints of several comparisons in one."""
+    merged: Complaints = {}
+    for complaints in several:
+        for prefix, lines in complaints.items():
+            merged.setdefault(prefix, []).extend(lines)
+    return merged
+
+
+def load_of(complaints: Complaints) -> int:
+    """The number of the load, from 1, at which a replay stopped with these complaints."""
+    found = re.match(r"(?:after|in) load ([0-9]+): ", next(iter(complaints.values()))[0])
+    assert found is not None
+    return int(found.group(1))
+
+
+def replay(
+    workshop: Workshop,
+    plan: Plan,
+    of_prefix: Mapping[str, History],
+    *,
+    check: str = "middle and last",
+    with_tests: bool = False,
+    rebuilds: dict[int, Contents] | None = None,
+) -> Complaints:
+    """Build histories load by load, and compare with full rebuilds.
+
+    Args:
+        workshop: where to.
+        plan: what the histories have in common.
+        of_prefix: the histories by their prefix, such as h7.
+        check: which loads to compare after, of the quiet ones: "all", "middle and last", or "last".
+        with_tests: run the data tests after the last load.
+        rebuilds: what full rebuilds give after loads, by number. What is missing is made and
+            added; what is there is not made again.
+
+    Returns:
+        The first differences that were found; none when all is right.
+    """
+    workshop.reset()
+    rebuilds = {} if rebuilds is None else rebuilds
+    seeds = dict(histories.USUAL_SEEDS)
+    middle = next((n for n, load in enumerate(plan) if load.is_quiet and n >= len(plan) // 2), 0)
+    try:
+        for number, load in enumerate(plan):
+            seeds |= load.seeds
+            workshop.load(load, {prefix: each.loads[number] for prefix, each in of_prefix.items()})
+            is_last = number == len(plan) - 1
+            wanted = is_last or check == "all" or (check == "middle and last" and number == middle)
+            if not (wanted and load.is_quiet):
+                continue
+            complaints = _check(workshop, load, number, is_last, seeds, rebuilds)
+            if is_last and with_tests and not complaints:
+                workshop.test(load)
+            if complaints:
+                return {
+                    prefix: [f"after load {number + 1}: {line}" for line in lines]
+                    for prefix, lines in complaints.items()
+                }
+    except dbt_project.DbtFailed as failure:
+        # dbt answers with it, as if it were a failure of the build.
+        if isinstance(failure.__cause__, SystemExit | KeyboardInterrupt):
+            raise failure.__cause__ from None
+        return {"": [f"in load {number + 1}: {failure}"]}
+    return {}
+
+
+def _check(
+    workshop: Workshop,
+    load: Load,
+    number: int,
+    is_last: bool,
+    seeds: Mapping[str, str | None],
+    rebuilds: dict[int, Contents],
+) -> Complaints:
+    """Everything that must hold after a quiet load."""
+    built = workshop.contents()
+    complaints = workshop.witness(load, seeds)
+    if number in rebuilds:
+        complaints = merge(complaints, compare_contents(built, rebuilds[number]))
+    if is_last and not complaints:
+        rewritten = workshop.rewritten(load)
+        complaints = {"": rewritten} if rewritten else {}
+    if number not in rebuilds:
+        rebuilds[number] = workshop.full_contents(load, is_last)
+        complaints = merge(complaints, compare_contents(built, rebuilds[number]))
+    return complaints
+
+
+def show(lines: Sequence[str], limit: int = 12) -> str:
+    """The first complaints, one on a line."""
+    more = [f"... and {len(lines) - limit} more"] if len(lines) > limit else []
+    return "\n".join([*lines[:limit], *more])

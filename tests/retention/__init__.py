@@ -1,0 +1,1 @@
+"""Retention: expired partitions are dropped and stay dropped."""

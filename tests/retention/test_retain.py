@@ -1,0 +1,265 @@
+"""`warehouse retain`: expired partitions are archived, logged, dropped, and not rebuilt."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+
+from tests.support import dbt_project
+from tests.support.command import warehouse
+from tests.support.dbt_project import NO_TESTS, copy_project
+from tests.support.relations import contents
+from warehouse.errors import WarehouseError
+from warehouse.retention import archive, detach
+from warehouse.retention import policy as policies_of
+
+PARTITIONS = """
+    select
+        inhrelid::regclass::text,
+        substring(pg_get_expr(relpartbound, oid), $$TO \\('(.*?)'\\)$$)::timestamptz
+    from pg_inherits
+    inner join pg_class on inhrelid = oid
+    where inhparent = 'marts.fct_user_events'::regclass
+        and pg_get_expr(relpartbound, oid) != 'DEFAULT'
+    order by 2
+"""
+
+
+@pytest.fixture
+def keeping(tmp_path: Path) -> Iterator[Path]:
+    """A copy of the project in which events are kept for a month."""
+    folder = copy_project(tmp_path / "project")
+    settings = yaml.safe_load((folder / "dbt_project.yml").read_text())
+    settings["models"]["analytics_warehouse"]["marts"]["core"] = {
+        "fct_user_events": {"+retain": {"months": 1}}
+    }
+    (folder / "dbt_project.yml").write_text(yaml.safe_dump(settings))
+    yield folder
+
+
+def call(database: Any, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`warehouse retain` in a project's folder."""
+    return warehouse(database, "retain", *arguments, folder=folder)
+
+
+def test_what_has_expired_goes_and_does_not_come_back(
+    built: Any, keeping: Path, tmp_path: Path
+) -> None:
+    def state() -> tuple[list[tuple], list[tuple]]:
+        with built.connect() as session:
+            return (
+                session.execute(PARTITIONS).fetchall(),
+                session.execute(
+                    "select partition_name, row_count, retention, dropped_at is not null,"
+                    " exported_to from observability.expired_partitions order by upper_bound"
+                ).fetchall(),
+            )
+
+    now = datetime.now(UTC)
+    month_ago = (now.replace(day=1) - timedelta(days=1)).replace(
+        day=min(now.day, 28), hour=now.hour
+    )
+    partitions, _ = state()
+    expired = [name for name, end in partitions if end <= month_ago]
+    assert 0 < len(expired) < len(partitions)
+    with built.connect() as session:
+        rows = {
+            name: session.execute(f"select count(*) from {name}").fetchone()[0] for name in expired
+        }
+    assert sum(rows.values()) > 100
+
+    shown = call(built, keeping)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert (
+        f"fct_user_events keeps 1 months: {len(expired)} partitions have expired." in shown.stdout
+    )
+    assert all(name in shown.stdout for name in expired)
+    assert state() == (partitions, [])
+
+    applied = call(built, keeping, "--apply", "--export", str(tmp_path / "archive"))
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    left, log = state()
+    assert left == [each for each in partitions if each[0] not in expired]
+    assert [(entry[:2], entry[3]) for entry in log] == [
+        ((name, rows[name]), True) for name in expired
+    ]
+    for _, count, _, _, exported_to in log:
+        with gzip.open(exported_to, "rt", newline="") as file:
+            assert sum(1 for _ in csv.DictReader(file)) == count
+    assert list((tmp_path / "archive").rglob("*.part")) == []
+
+    # A late row of that time, and the whole history anew: neither brings it back.
+    with built.connect() as session:
+        session.execute(
+            "insert into raw.events (event_id, event_type, event_timestamp, _loaded_at)"
+            " values ('late', 'page_view', %s - interval '2 hours', now())",
+            [partitions[0][1]],
+        )
+    dbt_project.build(built, project=keeping, options=dbt_project.NO_UNIT_TESTS)
+    after = contents(built)
+    assert state()[0] == left
+    with built.connect() as session:
+        stored = session.execute(
+            "select count(*) from marts.fct_user_events where event_id = 'late'"
+        ).fetchone()
+    assert stored == (0,)
+    dbt_project.build(built, project=keeping, options=NO_TESTS, full_refresh=True)
+    assert contents(built) == after
+    again = call(built, keeping, "--apply")
+    assert "0 partitions have expired" in again.stdout
+    assert state()[1] == log
+
+
+def test_a_run_that_was_cut_off_is_taken_further(built: Any, keeping: Path) -> None:
+    policy = policies_of.Policy(
+        "fct_user_events", "marts.fct_user_events", ("user_id", "date_key"), "observability", "1 d"
+    )
+    with built.connect() as session:
+        partition = policies_of.find_expired(session, policy, datetime.now(UTC))[0]
+        session.commit()
+        detach.detach(session, partition)
+    # Killed here: the table stands alone.
+    shown = call(built, keeping)
+    assert f"An earlier run detached {partition.name}" in shown.stdout
+    applied = call(built, keeping, "--apply")
+    assert f"Dropped {partition.name}." in applied.stdout, applied.stderr
+    with built.connect() as session:
+        assert session.execute("select to_regclass(%s)", [partition.name]).fetchone() == (None,)
+        assert session.execute(
+            "select count(*) from observability.expired_partitions where dropped_at is null"
+        ).fetchone() == (0,)
+
+
+def test_a_reader_in_the_way_is_waited_for_and_then_named(
+    built: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detach, "LOCK_TIMEOUT", "50ms")
+    policy = policies_of.Policy(
+        "fct_user_events", "marts.fct_user_events", ("user_id",), "observability", "1 days"
+    )
+    with built.connect() as session, built.connect() as reader:
+        (partition, *_) = policies_of.find_expired(session, policy, datetime.now(UTC))
+        session.commit()
+        before = session.execute("select count(*) from observability.key_changes").fetchone()
+        session.commit()
+        reader.execute("select count(*) from marts.fct_user_events")
+        with pytest.raises(WarehouseError, match="queries on fct_user_events lock it"):
+            detach.detach(session, partition)
+        reader.commit()
+        assert (
+            session.execute("select count(*) from observability.key_changes").fetchone() == before
+        )
+        session.commit()
+        detach.detach(session, partition)
+
+
+def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) -> None:
+    """And names may hold what needs quotes."""
+    relation = f'"{database.name}"."my.marts"."all.facts"'
+    policy = policies_of.Policy("facts", relation, ("id",), "dev-1_observability", "1 month")
+    names = ('partitions."of.""may"""', "partitions.of_june")
+    with database.connect() as session:
+        for statement in (
+            'create schema "my.marts"',
+            "create schema partitions",
+            'create schema "dev-1_observability"',
+            'create table "my.marts"."all.facts" (id int, at timestamptz) partition by range (at)',
+            *(
+                f'create table {name} partition of "my.marts"."all.facts"'
+                f" for values from ('2020-0{month}-01') to ('2020-0{month + 1}-01')"
+                for month, name in enumerate(names, 5)
+            ),
+            """insert into "my.marts"."all.facts" values (7, '2020-05-05'), (8, '2020-06-06')""",
+            'create table "dev-1_observability".key_changes'
+            " (model_name text, written_by xid8, changed_keys jsonb)",
+            'create table "dev-1_observability".expired_partitions (model_name text,'
+            " partition_name text, lower_bound timestamptz, upper_bound timestamptz,"
+            " row_count bigint, byte_count bigint, retention text, exported_to text,"
+            " detached_at timestamptz default clock_timestamp(), dropped_at timestamptz)",
+        ):
+            session.execute(statement)
+        session.commit()
+        expired = policies_of.find_expired(session, policy, datetime.now(UTC))
+        assert [partition.name for partition in expired] == [*names]
+        session.commit()
+        for partition in expired:
+            detach.detach(session, partition)
+        assert [*policies_of.find_unfinished(session, [policy])] == [*names]
+        session.commit()
+
+        archive.finish(session, names[0], policy, None)
+        # What comes later fails, and undoes nothing of this.
+        session.rollback()
+        archive.finish(session, names[1], policy, tmp_path)
+        session.rollback()
+        assert session.execute(
+            "select partition_name, to_regclass(partition_name), exported_to is not null,"
+            ' dropped_at is not null from "dev-1_observability".expired_partitions order by 1'
+        ).fetchall() == [(names[0], None, False, True), (names[1], None, True, True)]
+
+        # A late row makes the partition once more; its file is another one.
+        session.execute(
+            f'create table {names[1]} partition of "my.marts"."all.facts"'
+            " for values from ('2020-06-01') to ('2020-07-01')"
+        )
+        session.execute("""insert into "my.marts"."all.facts" values (9, '2020-06-06')""")
+        session.commit()
+        (late,) = policies_of.find_expired(session, policy, datetime.now(UTC))
+        session.commit()
+        detach.detach(session, late)
+        archive.finish(session, late.name, policy, tmp_path)
+        written = session.execute(
+            'select exported_to from "dev-1_observability".expired_partitions'
+            " where exported_to is not null order by detached_at"
+        ).fetchall()
+    for (name,), id_of_row in zip(written, ("8", "9"), strict=True):
+        assert re.fullmatch(r"of_june_\d{8}T\d{12}\.csv\.gz", Path(name).name)
+        with gzip.open(name, "rt", newline="") as file:
+            assert [row["id"] for row in csv.DictReader(file)] == [id_of_row]
+
+
+def test_readers_wait_for_no_scan(built: Any) -> None:
+    """The rows are read before the lock that keeps readers out, and not again behind it."""
+    policy = policies_of.Policy(
+        "fct_user_events", "marts.fct_user_events", ("user_id",), "observability", "1 days"
+    )
+    with built.connect() as session:
+        (partition, *_) = policies_of.find_expired(session, policy, datetime.now(UTC))
+        body = (
+            "language plpgsql as $$ begin insert into public.seen"
+            " select tg_event, coalesce(seq_scan, 0) + coalesce(idx_scan, 0)"
+            f" from pg_stat_xact_all_tables where relid = {partition_oid(session, partition.name)};"
+            " {} end $$"
+        )
+        for statement in (
+            "create table public.seen (moment text, scans bigint)",
+            f"create function public.at_lock() returns event_trigger {body.format('')}",
+            f"create function public.at_end() returns trigger"
+            f" {body.format('return null;').replace('tg_event', 'tg_op')}",
+            "create trigger at_end after insert on observability.expired_partitions"
+            " execute function public.at_end()",
+            "create event trigger at_lock on ddl_command_start when tag in ('ALTER TABLE')"
+            " execute function public.at_lock()",
+        ):
+            session.execute(statement)
+        session.commit()
+        detach.detach(session, partition)
+        seen = dict(session.execute("select moment, scans from public.seen").fetchall())
+    assert seen["ddl_command_start"] == seen["INSERT"] == 2
+
+
+def partition_oid(session: psycopg.Connection, name: str) -> int:
+    """The oid of a relation."""
+    row = session.execute("select %s::regclass::oid::bigint", [name]).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,16 @@
+"""Reading the SQL of Markdown documents."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+
+def blocks(path: Path, language: str = "sql") -> list[str]:
+    """The code blocks of a document that are marked with the language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def is_question(block: str) -> bool:
+    """Whether a block of SQL only reads."""
+    return block.lstrip().startswith(("select", "with"))

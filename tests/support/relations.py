@@ -1,0 +1,72 @@
+"""Fingerprints of what a warehouse holds, to compare two builds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.database import ask
+
+# This snapshot is dated by the clock of the build; as of when a state is, another column says.
+DATED_BY_THE_BUILD = {
+    "snapshots.snp_user_segments": (
+        *("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to"),
+    )
+}
+
+
+# Schemas whose tables a build may write to; raw is only read.
+WRITTEN = ("snapshots", "intermediate", "marts")
+
+
+def relations(database: Any) -> list[str]:
+    """The tables and materialized views that builds write, without partitions."""
+    with database.connect() as session:
+        return [
+            row[0]
+            for row in session.execute(
+                """
+                select format('%%I.%%I', nspname, relname)
+                from pg_class
+                inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
+                where nspname = any(%s) and relkind in ('r', 'p', 'm') and not relispartition
+                order by 1
+                """,
+                [list(WRITTEN)],
+            )
+        ]
+
+
+def contents(database: Any, schemas: tuple[str, ...] = WRITTEN) -> dict[str, tuple[int, str]]:
+    """For each relation its number of rows and a fingerprint that ignores their order."""
+    found = {}
+    with database.connect() as session:
+        for relation in relations(database):
+            if not relation.startswith(schemas):
+                continue
+            row = session.execute(
+                f"select count(*), coalesce(sum(hashtextextended(held::text, 0)), 0)"
+                f" from {relation} as held"
+            ).fetchone()
+            assert row is not None
+            found[relation] = (row[0], str(row[1]))
+    return found
+
+
+def row_versions(database: Any) -> dict[str, str]:
+    """For each table a fingerprint of its row versions, which changes if a row is rewritten."""
+    found = {}
+    with database.connect() as session:
+        for relation in relations(database):
+            row = session.execute(
+                "select coalesce(sum(hashtextextended("
+                "format('%s %s %s', tableoid, ctid, xmin), 0)), 0)"
+                f" from {relation}"
+            ).fetchone()
+            assert row is not None
+            found[relation] = str(row[0])
+    return found
+
+
+def leftovers(database: Any) -> Any:
+    """Relations with a name that only a replacement gives."""
+    return ask(database, r"select relname from pg_class where relname ~ '__(dbt|new)_|_old_\d'")

@@ -1,0 +1,183 @@
+"""A dbt project of a few models with this project's macros, and readers that poll it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import yaml
+
+from tests.support import dbt_project
+
+# A rename holds its lock for a few statements of dbt, which can be slow on a busy machine. This
+# timeout is several times as long, so only a reader that really has to wait fails.
+NOBODY_WAITS = "set lock_timeout = '2s'"
+WARNINGS = ("--log-level-file", "warn")
+
+
+def check_sql_variables(file: str, text: str) -> None:
+    """Refuse a variable `sql_...` that a parse reads, because its new value would go unseen.
+
+    Args:
+        file: the name of the file; a `.yml` holds nothing but configuration.
+        text: what it holds.
+
+    Raises:
+        ValueError: one stands elsewhere than in a query as an expression of its own.
+    """
+    prefix = dbt_project.RUNTIME_PREFIX
+    on_its_own = rf"\{{\{{ var\('{prefix}\w+'\) \}}\}}"
+    rest = text if file.endswith(".yml") else re.sub(on_its_own, "", text)
+    if found := re.search(rf"""var\(\s*['"]{prefix}\w*""", rest):
+        raise ValueError(
+            f"{file} says {found.group()}; a variable that begins with {prefix} is for a query,"
+            f" as an expression of its own such as {{{{ var('{prefix}name') }}}}; no configuration"
+            " takes it"
+        )
+
+
+def write_project(
+    folder: Path, models: Mapping[str, str], variables: Mapping[str, Any] | None = None
+) -> Path:
+    """Write a project whose models go into schema `marts`, with the hooks that all models have.
+
+    Args:
+        folder: a new folder for it.
+        models: the text of each model by its name; a name may end with `.yml`.
+        variables: variables of the project beside those that the macros read. A name that begins
+            with `sql_` is for the text of a query; another value of it needs no new parse.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: a variable `sql_...` stands where a parse reads it.
+    """
+    (folder / "models").mkdir(parents=True)
+    for name, text in models.items():
+        path = folder / "models" / (name if name.endswith(".yml") else f"{name}.sql")
+        check_sql_variables(path.name, text)
+        path.write_text(text)
+    whole = yaml.safe_load((dbt_project.ROOT / "dbt_project.yml").read_text())
+    hooks = whole["models"]["analytics_warehouse"]
+    (folder / "dbt_project.yml").write_text(
+        yaml.safe_dump(
+            {
+                "name": "small",
+                "version": "1.0",
+                "profile": whole["profile"],
+                "macro-paths": [str(dbt_project.ROOT / "macros")],
+                "vars": {**whole["vars"], **(variables or {})},
+                "on-run-start": whole["on-run-start"],
+                "models": {
+                    "small": {
+                        "+schema": "marts",
+                        "+persist_docs": {"relation": True, "columns": True},
+                        "+pre-hook": hooks["+pre-hook"],
+                        "+post-hook": hooks["+post-hook"],
+                    }
+                },
+            }
+        )
+    )
+    (folder / "profiles.yml").write_text((dbt_project.ROOT / "profiles.yml").read_text())
+    return folder
+
+
+def write_model(
+    project: Path, name: str, query: str, yml: Mapping[str, Any] | None = None, **config: Any
+) -> None:
+    """Create or overwrite a model.
+
+    Args:
+        project: a folder that `write_project` made.
+        name: of the model.
+        query: its query.
+        yml: what the YAML file says of it.
+        config: its configuration.
+
+    Raises:
+        ValueError: a variable `sql_...` stands where a parse reads it.
+    """
+    given = ", ".join(f"{key}={value!r}" for key, value in config.items())
+    path = project / "models" / f"{name}.sql"
+    text = f"{{{{ config({given}) }}}}\n{query}\n"
+    check_sql_variables(path.name, text)
+    path.write_text(text)
+    described = path.with_suffix(".yml")
+    described.unlink(missing_ok=True)
+    if yml:
+        described.write_text(yaml.safe_dump({"version": 2, "models": [{"name": name, **yml}]}))
+    dbt_project.forget(project)
+
+
+def run(database: Any, project: Path, *select: str, **options: Any) -> dict[str, str]:
+    """`dbt run`; returns what each model said, by its name."""
+    results = dbt_project.run(database, "run", *select, project=project, **options)
+    return {result.node.name: str(result.message) for result in results}
+
+
+@contextmanager
+def warned() -> Iterator[list[str]]:
+    """Collect the warnings of runs with the options `WARNINGS`, in one line, at the end."""
+    log = dbt_project._scratch() / "logs" / "dbt.log"
+    before = log.stat().st_size if log.exists() else 0
+    said: list[str] = []
+    yield said
+    said.append(" ".join(log.read_bytes()[before:].decode().split()))
+
+
+@contextmanager
+def polled(
+    database: Any, *relations: str, may_be_empty: Sequence[str] = (), role: str = "none"
+) -> Iterator[list[int]]:
+    """Count the rows of relations all the time, each in a transaction of its own.
+
+    Args:
+        database: offers `connect()`.
+        relations: names as SQL writes them.
+        may_be_empty: those of them that may have no row.
+        role: who reads; `none` is the one who connects.
+
+    Yields:
+        A list that gets the number of rounds at the end.
+
+    Raises:
+        AssertionError: a relation was missing, empty, or locked for too long; or it was never read.
+    """
+    complaints: list[str] = []
+    rounds: list[int] = []
+    is_over = threading.Event()
+
+    def read() -> None:
+        count = 0
+        with database.connect() as session:
+            session.autocommit = True
+            session.execute(NOBODY_WAITS)
+            session.execute(f"set role {role}")
+            while not is_over.is_set():
+                for relation in relations:
+                    try:
+                        (rows,) = session.execute(f"select count(*) from {relation}").fetchone()
+                        if not rows and relation not in may_be_empty:
+                            complaints.append(f"{relation} is empty")
+                    except psycopg.Error as error:
+                        complaints.append(f"{relation}: {error}")
+                count += 1
+                is_over.wait(0.005)
+        rounds.append(count)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield rounds
+    finally:
+        is_over.set()
+        reader.join()
+    assert not complaints, "\n".join(sorted(set(complaints)))
+    assert rounds[0] > 10, f"everything was read {rounds[0]} times only"

@@ -1,0 +1,85 @@
+"""The report of the benchmarks: bounds, tables, sections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks import report, run
+
+
+def results_of(day: float, stock: float, small_day: float, full: float, hand: float) -> Any:
+    """What a run would write that measured these seconds."""
+
+    def size(events: int, seconds: float) -> dict[str, Any]:
+        return {
+            "events": events,
+            "daily": [
+                {"build": {"nodes": {"fct_user_events": seconds}}, "stock": {"events_plain": stock}}
+            ],
+            "keys": {
+                "daily": [
+                    {"build": {"nodes": {"fct_user_events": 1.0}}, "stock": {"events_plain": 10.0}}
+                ]
+            },
+            "fact": {"ours": [full], "by_hand": [hand]},
+        }
+
+    return {"sizes": [size(1_000_000, small_day), size(10_000_000, day)]}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kept"),
+    [
+        ((1.0, 10.0, 0.8, 13.0, 10.0), [True, True, True, True, True]),
+        ((1.0, 9.9, 0.8, 13.0, 10.0), [False, True, True, True, True]),
+        ((1.0, 10.0, 0.76, 13.0, 10.0), [True, False, True, True, True]),
+        ((1.0, 10.0, 0.8, 13.1, 10.0), [True, True, True, True, False]),
+    ],
+)
+def test_a_bound_that_is_missed_says_so(seconds: tuple[float, ...], kept: list[bool]) -> None:
+    results = results_of(*seconds)
+    assert [bound.is_kept for bound in report.bounds(results)] == kept
+    assert report.bounds_table(results).count("**missed**") == kept.count(False)
+
+
+def test_keys_that_grow_have_bounds_of_their_own() -> None:
+    results = results_of(1.0, 10.0, 0.8, 13.0, 10.0)
+    slow = results["sizes"][-1]["keys"]["daily"][0]["build"]["nodes"]
+    slow["fct_user_events"] = 1.4
+    kept = [bound.is_kept for bound in report.bounds(results)]
+    assert kept == [True, True, False, False, True]
+
+
+def test_what_was_not_measured_is_neither_kept_nor_missed() -> None:
+    bounds = report.bounds({"sizes": [{"events": 1}, {"events": 10}]})
+    assert [bound.is_kept for bound in bounds] == [None] * 5
+
+
+def test_a_small_shop_says_nothing_of_the_bounds() -> None:
+    results = results_of(1.0, 1.0, 0.1, 20.0, 10.0)
+    results["sizes"].pop()
+    assert [bound.is_kept for bound in report.bounds(results)] == [None] * 5
+    assert "**missed**" not in report.bounds_table(results)
+
+
+def test_numbers_go_between_their_marks() -> None:
+    begin, end = report.MARKS
+    text = f"before\n{begin}\nold\n{end}\nafter\n"
+    assert report.written(text, "new") == f"before\n{begin}\n\nnew\n\n{end}\nafter\n"
+    assert report.MARKS[0] in report.README.read_text(encoding="utf-8")
+    with pytest.raises(SystemExit, match="once each"):
+        report.written("no marks", "new")
+
+
+def test_another_table_stops_the_benchmark() -> None:
+    with pytest.raises(SystemExit, match=r"by_hand\.sql is not fct_user_events"):
+        run.expect_equal([1, 2], [1, 3], "by_hand.sql")
+
+
+def test_an_unknown_section_is_named() -> None:
+    assert run.chosen_sections("") == list(run.SECTIONS)
+    assert run.chosen_sections("questions,daily") == ["daily", "questions"]
+    with pytest.raises(SystemExit, match=r"'dayly' is not a section: choose from full, daily"):
+        run.chosen_sections("dayly")

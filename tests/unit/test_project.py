@@ -1,0 +1,24 @@
+"""Conventions of the dbt project that its files show."""
+
+from __future__ import annotations
+
+import re
+
+from tests.support import dbt_project
+
+
+def test_a_model_that_asks_for_changed_keys_asks_all_that_it_reads() -> None:
+    """What a model reads and does not follow changes without it."""
+    # A day of the calendar never changes.
+    followed_by_nobody = {"dim_date"}
+    seen = 0
+    for path in (dbt_project.ROOT / "models").rglob("*.sql"):
+        text = path.read_text()
+        call = re.search(r"changed_keys\(.*?\) %\}", text, re.DOTALL)
+        if call is None:
+            continue
+        seen += 1
+        followed = set(re.findall(r"ref\('(\w+)'\)", call.group()))
+        read = set(re.findall(r"ref\('(\w+)'\)", text.replace(call.group(), "")))
+        assert followed == read - followed_by_nobody, path.name
+    assert seen >= 15
