@@ -22,7 +22,7 @@ users as (
         user_id,
         {{ utc_date('signed_up_at') }} as signup_date
     from {{ ref('stg_app__users') }}
-    where {{ is_in(changed_users) }} and exclusion_reason is null and not is_deleted
+    where {{ is_in(changed_users) }} and is_included
 ),
 
 user_days as (

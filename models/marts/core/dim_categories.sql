@@ -11,7 +11,7 @@ with recursive
 categories as (
     select *
     from {{ ref('stg_app__categories') }}
-    where exclusion_reason is null and not is_deleted
+    where is_included
 ),
 
 -- A parent that is missing or deleted leaves its children at the top.
