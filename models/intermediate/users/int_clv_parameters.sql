@@ -13,7 +13,7 @@ versions as (
         row_number() over (
             partition by refused_because is null order by as_of desc, version desc
         ) as place
-    from {{ clv_parameters() }}
+    from {{ source('ml', 'clv_parameters') }}
     -- What was learnt later would know the future of an earlier day.
     where as_of <= {{ as_of() }}
 ),
