@@ -12,18 +12,18 @@
 
 with
 
-{% for table_name, key in keys.items() -%}
-{{ table_name }} as (
-    select
-        '{{ table_name }}' as table_name,
-        {{ key }} as row_key,
-        exclusion_reason,
-        _loaded_at
-    from {{ ref('stg_app__' ~ table_name) }}
-    where exclusion_reason is not null and not is_deleted
-),
+{% for table_name, key in keys.items() %}
+    {{ table_name }} as (
+        select
+            '{{ table_name }}' as table_name,
+            {{ key }} as row_key,
+            exclusion_reason,
+            _loaded_at
+        from {{ ref('stg_app__' ~ table_name) }}
+        where exclusion_reason is not null and not is_deleted
+    ),
+{% endfor %}
 
-{% endfor -%}
 included_orders as (
     select order_id
     from {{ ref('stg_app__orders') }}
@@ -49,8 +49,8 @@ order_items as (
 
 final as (
     {%- for table_name in keys %}
-    select * from {{ table_name }}
-    union all
+        select * from {{ table_name }}
+        union all
     {%- endfor %}
     select * from order_items
 )

@@ -54,11 +54,11 @@ final as (
             and facts.user_key = {{ unknown_key() }}
     where known_users.user_id is not null
         or (
-            facts.user_key != {{ unknown_key() }}
+            facts.user_key is distinct from {{ unknown_key() }}
             and (
                 versions.user_id is distinct from facts.user_id
-                or facts.happened_at < versions.effective_date
-                or facts.happened_at >= versions.expiry_date
+                or (facts.happened_at >= versions.effective_date) is not true
+                or (facts.happened_at < versions.expiry_date) is not true
             )
         )
 )

@@ -24,11 +24,11 @@ final as (
             and items.product_key = {{ unknown_key() }}
     where known_products.product_id is not null
         or (
-            items.product_key != {{ unknown_key() }}
+            items.product_key is distinct from {{ unknown_key() }}
             and (
                 versions.product_id is distinct from items.product_id
-                or items.ordered_at < versions.effective_date
-                or items.ordered_at >= versions.expiry_date
+                or (items.ordered_at >= versions.effective_date) is not true
+                or (items.ordered_at < versions.expiry_date) is not true
             )
         )
 )

@@ -32,8 +32,9 @@ final as (
     full outer join last_states on user_segments.user_id = last_states.user_id
     cross join build
     cross join history
-    where build.as_of >= history.as_of
-        and {{ utc_date('build.as_of') }} <= build.built_on
+    -- Null: the history is empty, or no watermark says what the build was of.
+    where (build.as_of >= history.as_of) is not false
+        and ({{ utc_date('build.as_of') }} <= build.built_on) is not false
         and (
             user_segments.user_segment is distinct from last_states.user_segment
             or user_segments.rfm_segment is distinct from last_states.rfm_segment

@@ -78,7 +78,7 @@ final as (
         segment,
         sum(users) as users_missing
     from changes
-    where segment != '(none)'
+    where segment is distinct from '(none)'
     group by 1, 2
     having sum(users) != 0
 )

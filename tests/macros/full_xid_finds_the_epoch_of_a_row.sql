@@ -30,7 +30,7 @@ placed as (
 
 final as (
     select * from placed
-    where actual != expected
+    where actual is distinct from expected
 )
 
 select * from final
