@@ -34,7 +34,7 @@ order_lines as (
     select * from {{ ref('stg_app__order_items') }}
 ),
 
--- A line can have no reason of its own and still belong to no order that a mart takes.
+-- A line without a reason of its own is excluded too if its order is not included.
 order_items as (
     select
         'order_items' as table_name,

@@ -1,4 +1,4 @@
--- Users of each day, and, for the last 30 days up to as_of that have users, all users of 7 and 30 days, counted one by one.
+-- Daily users of every day; weekly and monthly users, counted distinct, of the 30 days up to the last active day.
 with
 
 user_days as (

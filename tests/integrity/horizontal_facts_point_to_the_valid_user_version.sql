@@ -1,4 +1,4 @@
--- Checked from the key: it is one of this user, valid at that moment; the unknown member's only without such a user.
+-- user_key is a version of the fact's user that was valid then; it is the unknown member only if the user is unknown.
 with
 
 facts as (

@@ -1,4 +1,4 @@
--- Checked from the key: it is one of this product, valid at that moment; the unknown member's only without such a product.
+-- product_key is a version of the line's product that was valid then; it is the unknown member only if the product is unknown.
 with
 
 items as (

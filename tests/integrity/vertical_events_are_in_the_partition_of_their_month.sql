@@ -1,4 +1,4 @@
--- render() leaves dbt's limit of an empty build out, under which a row would not know its partition.
+-- render() omits the subquery that dbt wraps around refs under --empty: tableoid is unknown outside it.
 with
 
 partitions as (

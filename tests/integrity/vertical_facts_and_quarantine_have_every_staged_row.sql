@@ -1,5 +1,5 @@
--- Every living staged row is in its mart or in quarantine.excluded_rows, and in one of them only.
--- Dimensions keep users and products whose raw row was removed, so of these only the staged ones are counted.
+-- Every staged row that is not deleted is either in its mart or in quarantine.excluded_rows.
+-- Dimensions keep users and products whose raw row no longer exists; only staged ones are counted.
 with
 
 staged_users as (

@@ -1,4 +1,4 @@
--- A row keeps 32 bits of a 64-bit number, so it may be from before or after the last turn of the counter.
+-- A row stores 32 bits of a 64-bit number, so it may be from before or after the last wraparound of the counter.
 {%- set turn = 4294967296 %}
 {%- set cases = [
     ('in the first round', 5, 100, 5),

@@ -1,4 +1,4 @@
--- Against the definition in whole numbers: five times the number of lower values, divided by that of all others.
+-- Compared with the definition in integers: five times the number of lower values, divided by the number of other values.
 with
 
 numbers as (

@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral') }}
 
--- Names the columns of the snapshot, which cannot be rebuilt: a new column of staging must not reach it by itself.
+-- Lists the snapshot's columns: a snapshot selects all columns and cannot be rebuilt, so a new staging column must not reach it.
 with
 
 products as (

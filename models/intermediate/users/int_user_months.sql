@@ -31,7 +31,7 @@ user_days as (
     where {{ is_in(changed_users) }}
 ),
 
--- The sign-up makes a row as well, so that a cohort can be counted where nobody came back.
+-- The sign-up adds a row too, so that a cohort is counted even if none of its users returned.
 happenings as (
     select
         user_id,
@@ -54,7 +54,7 @@ happenings as (
 dated as (
     select
         happenings.*,
-        -- Who has not signed up yet is in no cohort, active or not.
+        -- A user whose sign-up is after as_of belongs to no cohort, active or not.
         case
             when users.signup_date <= {{ utc_date(as_of()) }}
                 then {{ first_day_of('month', 'users.signup_date') }}

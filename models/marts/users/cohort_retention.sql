@@ -8,7 +8,7 @@
     ],
 ) }}
 
--- Without changed_keys: somebody of nearly every cohort comes on any day, and each month begins a row of every cohort.
+-- Without changed_keys: on most days nearly every cohort has an active user, and each month adds a row to every cohort.
 with
 
 user_months as (
