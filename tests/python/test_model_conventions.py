@@ -142,10 +142,10 @@ def test_every_relation_has_a_tested_key(manifest: Any) -> None:
     assert len(relations) > 40
     lacking = {node.name for node in relations if not has_tested_key(node, tests[node.unique_id])}
     assert lacking == WITHOUT_KEY
-    (parameters,) = (node for node in relations if node.name == "int_clv_parameters")
-    assert "expect_table_row_count_to_be_between" in {
-        test.test_metadata.name for test in tests[parameters.unique_id]
-    }
+    counted = "test.analytics_warehouse.int_clv_parameters_is_one_row"
+    assert manifest.nodes[counted].depends_on.nodes == [
+        "model.analytics_warehouse.int_clv_parameters"
+    ]
 
 
 def test_source_is_called_where_it_may_be() -> None:
