@@ -8,7 +8,6 @@
 {% macro read_source(table_name, has_row_xid=true) %}{{ table_name }}{% endmacro %}
 {% macro state_relation(identifier) %}{{ identifier }}{% endmacro %}
 {% macro statement_statistics() %}pg_stat_statements{% endmacro %}
-{% macro clv_parameters() %}clv_parameters{% endmacro %}
 {% macro clv_covariances() %}{% endmacro %}
 {% macro clv_variance(names) %}1{% endmacro %}
 {% macro score_purchase_histories(histories, parameters) %}select * from {{ histories }}{% endmacro %}

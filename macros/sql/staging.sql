@@ -25,3 +25,9 @@
         {%- endfor %}
     end
 {%- endmacro %}
+
+
+{% macro is_included(reasons) -%}
+    {#- Repeats the reasons: within one select PostgreSQL does not know the alias exclusion_reason. -#}
+    ({{ exclusion_reason(reasons) }}) is null and _deleted_at is null
+{%- endmacro %}

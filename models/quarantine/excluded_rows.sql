@@ -1,105 +1,40 @@
+{%- set keys = {
+    'users': 'user_id',
+    'categories': 'category_id',
+    'products': 'product_id',
+    'orders': 'order_id',
+    'payments': 'payment_id',
+    'user_sessions': 'session_id',
+    'events': 'event_id',
+    'consents': 'consent_id',
+    'erasure_requests': 'request_id',
+} %}
+
 with
 
-users as (
-    select
-        'users' as table_name,
-        user_id as row_key,
-        exclusion_reason,
-        _loaded_at
-    from {{ ref('stg_app__users') }}
-    where exclusion_reason is not null and not is_deleted
-),
+{% for table_name, key in keys.items() %}
+    {{ table_name }} as (
+        select
+            '{{ table_name }}' as table_name,
+            {{ key }} as row_key,
+            exclusion_reason,
+            _loaded_at
+        from {{ ref('stg_app__' ~ table_name) }}
+        where exclusion_reason is not null and not is_deleted
+    ),
+{% endfor %}
 
-categories as (
-    select
-        'categories' as table_name,
-        category_id as row_key,
-        exclusion_reason,
-        _loaded_at
-    from {{ ref('stg_app__categories') }}
-    where exclusion_reason is not null and not is_deleted
-),
-
-products as (
-    select
-        'products' as table_name,
-        product_id as row_key,
-        exclusion_reason,
-        _loaded_at
-    from {{ ref('stg_app__products') }}
-    where exclusion_reason is not null and not is_deleted
-),
-
-orders as (
-    select
-        'orders' as table_name,
-        order_id as row_key,
-        exclusion_reason,
-        _loaded_at
-    from {{ ref('stg_app__orders') }}
-    where exclusion_reason is not null and not is_deleted
-),
-
-payments as (
-    select
-        'payments' as table_name,
-        payment_id as row_key,
-        exclusion_reason,
-        _loaded_at
-    from {{ ref('stg_app__payments') }}
-    where exclusion_reason is not null and not is_deleted
-),
-
-user_sessions as (
-    select
-        'user_sessions' as table_name,
-        session_id as row_key,
-        exclusion_reason,
-        _loaded_at
-    from {{ ref('stg_app__user_sessions') }}
-    where exclusion_reason is not null and not is_deleted
-),
-
-events as (
-    select
-        'events' as table_name,
-        event_id as row_key,
-        exclusion_reason,
-        _loaded_at
-    from {{ ref('stg_app__events') }}
-    where exclusion_reason is not null and not is_deleted
-),
-
-consents as (
-    select
-        'consents' as table_name,
-        consent_id as row_key,
-        exclusion_reason,
-        _loaded_at
-    from {{ ref('stg_app__consents') }}
-    where exclusion_reason is not null and not is_deleted
-),
-
-erasure_requests as (
-    select
-        'erasure_requests' as table_name,
-        request_id as row_key,
-        exclusion_reason,
-        _loaded_at
-    from {{ ref('stg_app__erasure_requests') }}
-    where exclusion_reason is not null and not is_deleted
-),
-
-placed_orders as (
+included_orders as (
     select order_id
     from {{ ref('stg_app__orders') }}
-    where exclusion_reason is null and not is_deleted
+    where is_included
 ),
 
 order_lines as (
     select * from {{ ref('stg_app__order_items') }}
 ),
 
+-- A line without a reason of its own is excluded too if its order is not included.
 order_items as (
     select
         'order_items' as table_name,
@@ -107,31 +42,17 @@ order_items as (
         coalesce(order_lines.exclusion_reason, 'no such order') as exclusion_reason,
         order_lines._loaded_at
     from order_lines
-    left join placed_orders on order_lines.order_id = placed_orders.order_id
+    left join included_orders on order_lines.order_id = included_orders.order_id
     where not order_lines.is_deleted
-        and (order_lines.exclusion_reason is not null or placed_orders.order_id is null)
+        and (order_lines.exclusion_reason is not null or included_orders.order_id is null)
 ),
 
 final as (
-    select * from users
-    union all
-    select * from categories
-    union all
-    select * from products
-    union all
-    select * from orders
-    union all
+    {%- for table_name in keys %}
+        select * from {{ table_name }}
+        union all
+    {%- endfor %}
     select * from order_items
-    union all
-    select * from payments
-    union all
-    select * from user_sessions
-    union all
-    select * from events
-    union all
-    select * from consents
-    union all
-    select * from erasure_requests
 )
 
 select * from final

@@ -357,6 +357,22 @@ def buy(database: Database) -> None:
         )
 
 
+def test_the_data_tests_see_predictions(shop: Shop, copy: Database) -> None:
+    """Before a fit there are none, and every comparison of them holds."""
+    fit(copy, shop)
+    dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
+    names = ("user_clv_lies_within_its_percentiles", "user_clv_expects_more_orders_in_more_days")
+    dbt_project.run(copy, "test", *names, as_of=DAY)
+
+    with copy.connect() as session:
+        session.execute(
+            "update marts.user_clv set predicted_value_p10 = null, expected_orders_30d = null"
+            " where user_id = (select min(user_id) from marts.user_clv where p_alive is not null)"
+        )
+    with pytest.raises(dbt_project.DbtFailed, match=r"2 of \d+ nodes failed"):
+        dbt_project.run(copy, "test", *names, as_of=DAY)
+
+
 def test_a_new_version_reaches_everyone_by_an_incremental_build(shop: Shop, copy: Database) -> None:
     """And a second build on the same day writes nothing, the next day the predictions only."""
     fit(copy, shop)

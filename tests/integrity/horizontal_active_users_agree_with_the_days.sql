@@ -1,4 +1,4 @@
--- Users of each day, and, for the days of the last month, all users of 7 and 30 days, counted one by one.
+-- Daily users of every day; weekly and monthly users, counted distinct, of the 30 days up to the last active day.
 with
 
 user_days as (
@@ -18,11 +18,18 @@ daily as (
     group by 1
 ),
 
-recent_days as (
-    select metric_date
+last_day as (
+    select max(metric_date) as metric_date
     from active_users
     where metric_date <= {{ utc_date(as_of()) }}
-        and metric_date > {{ add_days(utc_date(as_of()), -30) }}
+),
+
+recent_days as (
+    select active_users.metric_date
+    from active_users
+    inner join last_day
+        on active_users.metric_date <= last_day.metric_date
+            and active_users.metric_date > {{ add_days('last_day.metric_date', -30) }}
 ),
 
 windows as (
@@ -33,7 +40,7 @@ windows as (
             where user_days.metric_date > {{ add_days('recent_days.metric_date', -7) }}
         ) as weekly
     from recent_days
-    inner join user_days
+    left join user_days
         on recent_days.metric_date >= user_days.metric_date
             and recent_days.metric_date < {{ add_days('user_days.metric_date', 30) }}
     group by 1
@@ -46,8 +53,13 @@ final as (
     left join windows on active_users.metric_date = windows.metric_date
     where active_users.daily_active_users is distinct from daily.users
         or active_users.sessions is distinct from daily.sessions
-        or active_users.weekly_active_users != windows.weekly
-        or active_users.monthly_active_users != windows.monthly
+        or (
+            windows.metric_date is not null
+            and (
+                active_users.weekly_active_users is distinct from windows.weekly
+                or active_users.monthly_active_users is distinct from windows.monthly
+            )
+        )
 )
 
 select * from final

@@ -1,4 +1,4 @@
--- In every month the categories' revenue together is that of the days.
+-- Per month, the revenue of all categories equals the revenue of all days.
 with
 
 days as (

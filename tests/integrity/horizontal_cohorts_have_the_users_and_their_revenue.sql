@@ -1,4 +1,4 @@
--- Each living user who signed up until as_of is in one cohort, and what they bought since then is in its rows.
+-- Each living user who signed up by as_of is in one cohort, whose rows hold the revenue since the sign-up month.
 with
 
 build as (

@@ -1,4 +1,4 @@
--- Checked from the key: it is one of this user, valid at that moment; the unknown member's only without such a user.
+-- user_key is a version of the fact's user that was valid then; it is the unknown member only if the user is unknown.
 with
 
 facts as (
@@ -54,11 +54,11 @@ final as (
             and facts.user_key = {{ unknown_key() }}
     where known_users.user_id is not null
         or (
-            facts.user_key != {{ unknown_key() }}
+            facts.user_key is distinct from {{ unknown_key() }}
             and (
                 versions.user_id is distinct from facts.user_id
-                or facts.happened_at < versions.effective_date
-                or facts.happened_at >= versions.expiry_date
+                or (facts.happened_at >= versions.effective_date) is not true
+                or (facts.happened_at < versions.expiry_date) is not true
             )
         )
 )

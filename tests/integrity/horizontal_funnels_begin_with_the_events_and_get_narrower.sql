@@ -1,4 +1,4 @@
--- All known users with an event of the first step in a month enter its funnel, and no step has more than the one before.
+-- A month's funnel starts with all known users who have an event of the first step; no step has more users than the previous one.
 with
 
 types as (

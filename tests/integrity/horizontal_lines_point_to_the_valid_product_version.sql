@@ -1,4 +1,4 @@
--- Checked from the key: it is one of this product, valid at that moment; the unknown member's only without such a product.
+-- product_key is a version of the line's product that was valid then; it is the unknown member only if the product is unknown.
 with
 
 items as (
@@ -24,11 +24,11 @@ final as (
             and items.product_key = {{ unknown_key() }}
     where known_products.product_id is not null
         or (
-            items.product_key != {{ unknown_key() }}
+            items.product_key is distinct from {{ unknown_key() }}
             and (
                 versions.product_id is distinct from items.product_id
-                or items.ordered_at < versions.effective_date
-                or items.ordered_at >= versions.expiry_date
+                or (items.ordered_at >= versions.effective_date) is not true
+                or (items.ordered_at < versions.expiry_date) is not true
             )
         )
 )

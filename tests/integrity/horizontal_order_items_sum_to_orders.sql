@@ -22,9 +22,9 @@ final as (
     from orders
     full outer join items on orders.order_id = items.order_id
     where orders.order_id is null
-        or orders.item_count != coalesce(items.item_count, 0)
-        or orders.quantity != coalesce(items.quantity, 0)
-        or orders.order_amount != coalesce(items.order_amount, 0)
+        or orders.item_count is distinct from coalesce(items.item_count, 0)
+        or orders.quantity is distinct from coalesce(items.quantity, 0)
+        or orders.order_amount is distinct from coalesce(items.order_amount, 0)
 )
 
 select * from final

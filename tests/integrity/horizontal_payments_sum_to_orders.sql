@@ -19,7 +19,7 @@ final as (
         paid.paid_amount as payments_amount
     from orders
     left join paid on orders.order_id = paid.order_id
-    where orders.paid_amount != coalesce(paid.paid_amount, 0)
+    where orders.paid_amount is distinct from coalesce(paid.paid_amount, 0)
 )
 
 select * from final

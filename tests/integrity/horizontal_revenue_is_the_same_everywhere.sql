@@ -1,4 +1,4 @@
--- The days' revenue is the orders', and the users' together with that of unknown users.
+-- Revenue by day equals revenue by order, and revenue by user plus that of unknown users.
 with
 
 days as (

@@ -1,4 +1,4 @@
--- Orders of the window as of the last build, added up, and ranked by whole numbers, give the same values and scores.
+-- Values and scores recomputed from the orders in the window as of the last build, with integer ranks.
 with
 
 user_rfm as (

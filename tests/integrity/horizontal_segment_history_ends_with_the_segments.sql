@@ -1,4 +1,4 @@
--- After a build of the present the history's last states are the segments of today; of deleted users they are none.
+-- After a build as of the present, the last states in the history are the current segments, and (none) for deleted users.
 with
 
 build as (
@@ -32,8 +32,9 @@ final as (
     full outer join last_states on user_segments.user_id = last_states.user_id
     cross join build
     cross join history
-    where build.as_of >= history.as_of
-        and {{ utc_date('build.as_of') }} <= build.built_on
+    -- Null if the history is empty or the model has no watermark.
+    where (build.as_of >= history.as_of) is not false
+        and ({{ utc_date('build.as_of') }} <= build.built_on) is not false
         and (
             user_segments.user_segment is distinct from last_states.user_segment
             or user_segments.rfm_segment is distinct from last_states.rfm_segment

@@ -1,4 +1,4 @@
--- Every user of user_rfm is in user_segments, with the same scores and segment, and no other is.
+-- user_rfm and user_segments have the same users, with the same scores and RFM segment.
 with
 
 user_rfm as (

@@ -1,4 +1,4 @@
--- The users whom the first build found in a segment, those who came and not those who left are the ones who are there now.
+-- Per segment: users at the first build, plus transitions in, minus transitions out, is the users at the last build.
 with
 
 build as (
@@ -78,7 +78,7 @@ final as (
         segment,
         sum(users) as users_missing
     from changes
-    where segment != '(none)'
+    where segment is distinct from '(none)'
     group by 1, 2
     having sum(users) != 0
 )

@@ -1,4 +1,4 @@
--- All that a user did until the as_of of the last build, laid out as one list and added up.
+-- Recomputed from one list of all orders, sessions and events up to the as_of of the last build.
 with
 
 user_analytics as (

@@ -1,4 +1,4 @@
--- What happened to known users, laid out as one list and summed by day, is what their metrics say.
+-- Events and sessions of known users, summed by day, equal their daily metrics.
 with
 
 happenings as (

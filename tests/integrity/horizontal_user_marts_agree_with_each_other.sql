@@ -1,4 +1,4 @@
--- Segment, spending and lifetime value of a user are the same wherever they stand.
+-- Segment, spending and lifetime value of a user are the same in all three tables.
 with
 
 user_analytics as (

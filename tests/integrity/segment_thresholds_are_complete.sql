@@ -1,4 +1,4 @@
--- Without one of the numbers every user would quietly fall through to the next segment.
+-- If a threshold is missing, every user silently falls through to the next segment.
 select count(*) as thresholds
 from {{ ref('segment_thresholds') }}
 where threshold_value is not null

@@ -1,4 +1,4 @@
--- Months are made as events arrive, so a row outside them is a surprise. A file without pages has never held a row.
+-- Builds create the months that their events need, so no row should be here. A file of size 0 has never held a row.
 {{ config(severity='warn') }}
 
 with

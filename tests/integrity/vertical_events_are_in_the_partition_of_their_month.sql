@@ -1,4 +1,4 @@
--- render() leaves dbt's limit of an empty build out, under which a row would not know its partition.
+-- render() omits the subquery that dbt wraps around refs under --empty: tableoid is unknown outside it.
 with
 
 partitions as (
@@ -12,8 +12,10 @@ partitions as (
 
 final as (
     select * from partitions
-    where strpos(partition_name, to_char(first_event, '"fct_user_events_"YYYY_MM"_"')) = 0
-        or date_trunc('month', first_event) != date_trunc('month', last_event)
+    where (
+        strpos(partition_name, to_char(first_event, '"fct_user_events_"YYYY_MM"_"')) > 0
+        and date_trunc('month', first_event) = date_trunc('month', last_event)
+    ) is not true
 )
 
 select * from final

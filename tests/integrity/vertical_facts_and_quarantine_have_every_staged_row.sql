@@ -1,7 +1,38 @@
--- Every living staged row is in its mart or in quarantine.excluded_rows, and in one of them only.
+-- Every staged row that is not deleted is either in its mart or in quarantine.excluded_rows.
+-- Dimensions keep users and products whose raw row no longer exists; only staged ones are counted.
 with
 
+staged_users as (
+    select * from {{ ref('stg_app__users') }}
+    where not is_deleted
+),
+
+staged_products as (
+    select * from {{ ref('stg_app__products') }}
+    where not is_deleted
+),
+
+current_users as (
+    select * from {{ ref('dim_users') }}
+    where is_current and not is_deleted
+),
+
+current_products as (
+    select * from {{ ref('dim_products') }}
+    where is_current and not is_deleted
+),
+
 staged as (
+    select
+        'users' as table_name,
+        count(*) as staged_rows
+    from staged_users
+    union all
+    select
+        'products' as table_name,
+        count(*) as staged_rows
+    from staged_products
+    union all
     select
         'categories' as table_name,
         count(*) as staged_rows
@@ -44,6 +75,18 @@ staged as (
 ),
 
 taken as (
+    select
+        'users' as table_name,
+        count(*) as taken_rows
+    from current_users
+    inner join staged_users on current_users.user_id = staged_users.user_id
+    union all
+    select
+        'products' as table_name,
+        count(*) as taken_rows
+    from current_products
+    inner join staged_products on current_products.product_id = staged_products.product_id
+    union all
     select
         'categories' as table_name,
         count(*) as taken_rows
@@ -91,9 +134,9 @@ final as (
         taken.taken_rows,
         coalesce(excluded.excluded_rows, 0) as excluded_rows
     from staged
-    inner join taken on staged.table_name = taken.table_name
+    left join taken on staged.table_name = taken.table_name
     left join excluded on staged.table_name = excluded.table_name
-    where staged.staged_rows != taken.taken_rows + coalesce(excluded.excluded_rows, 0)
+    where staged.staged_rows is distinct from taken.taken_rows + coalesce(excluded.excluded_rows, 0)
 )
 
 select * from final

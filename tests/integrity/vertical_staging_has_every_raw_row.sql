@@ -1,4 +1,4 @@
--- A staging model changes columns; it neither drops a row nor makes two of one.
+-- A staging model changes columns only: it neither drops nor duplicates a row.
 with
 
 counted as (

@@ -7,7 +7,7 @@ user_analytics as (
 living_users as (
     select user_id
     from {{ ref('stg_app__users') }}
-    where exclusion_reason is null and not is_deleted
+    where is_included
 ),
 
 final as (

@@ -1,4 +1,4 @@
--- Seen from a session in Tokyo, where a day begins nine hours earlier.
+-- In a session whose time zone is Tokyo, where a day begins nine hours earlier.
 with
 
 session_zone as materialized (

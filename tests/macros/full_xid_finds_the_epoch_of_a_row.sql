@@ -1,4 +1,4 @@
--- A row keeps 32 bits of a 64-bit number, so it may be from before or after the last turn of the counter.
+-- A row stores 32 bits of a 64-bit number, so it may be from before or after the last wraparound of the counter.
 {%- set turn = 4294967296 %}
 {%- set cases = [
     ('in the first round', 5, 100, 5),
@@ -17,20 +17,18 @@
 with
 
 placed as (
-    {%- for what, row_xid, newest, expected in cases %}
-    select
-        '{{ what }}' as what,
-        {{ full_xid(row_xid ~ '::bigint', newest ~ ':' ~ newest ~ ':') }} as actual,
-        '{{ expected }}'::xid8 as expected
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
-    {%- endfor %}
+    {% for what, row_xid, newest, expected in cases %}
+        select
+            '{{ what }}' as what,
+            {{ full_xid(row_xid ~ '::bigint', newest ~ ':' ~ newest ~ ':') }} as actual,
+            '{{ expected }}'::xid8 as expected
+        {{ 'union all' if not loop.last }}
+    {% endfor %}
 ),
 
 final as (
     select * from placed
-    where actual != expected
+    where actual is distinct from expected
 )
 
 select * from final

@@ -1,4 +1,4 @@
--- Against the definition in whole numbers: five times the number of lower values, divided by that of all others.
+-- Compared with the definition in integers: five times the number of lower values, divided by the number of other values.
 with
 
 numbers as (
@@ -24,7 +24,9 @@ counted as (
     select
         scored.n,
         scored.actual,
-        least(1 + 5 * count(*) filter (where others.score_of < scored.score_of) / 100, 5) as expected
+        least(
+            1 + 5 * count(*) filter (where others.score_of < scored.score_of) / 100, 5
+        ) as expected
     from scored
     cross join cases as others
     group by 1, 2

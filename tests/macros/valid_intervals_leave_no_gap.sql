@@ -2,17 +2,24 @@ with
 
 states (what, version_id, said, version_started_at, _loaded_at, dbt_valid_from) as (
     values
-    ('alone', 1, 'a', '2026-01-05'::timestamptz, '2026-01-06'::timestamptz, '2026-01-06'::timestamptz),
+    (
+        'alone',
+        1,
+        'a',
+        '2026-01-05'::timestamptz,
+        '2026-01-06'::timestamptz,
+        '2026-01-06'::timestamptz
+    ),
     ('told', 1, 'a', '2026-01-05', '2026-01-06', '2026-01-06'),
     ('told', 2, 'b', '2026-02-01', '2026-02-02', '2026-02-02'),
     ('untold', 1, 'a', '2026-01-05', '2026-01-06', '2026-01-06'),
     ('untold', 2, 'b', '2026-01-05', '2026-01-07', '2026-01-07'),
     ('untold', 3, 'a', '2026-01-01', '2026-01-08', '2026-01-08'),
-    -- Version 3 claims to be older than version 1, but not than what version 2 made of it.
+    -- Version 3 claims an earlier start than the one that version 2 was given.
     ('between', 1, 'a', '2026-01-05', '2026-01-06', '2026-01-06'),
     ('between', 2, 'b', '2026-01-02', '2026-01-09', '2026-01-09'),
     ('between', 3, 'c', '2026-01-07', '2026-01-10', '2026-01-10'),
-    -- What is said again is no version, nor is what says nothing twice.
+    -- A repeated state is not a version, and neither is a repeated null.
     ('again', 1, 'a', '2026-01-05', '2026-01-06', '2026-01-06'),
     ('again', 2, 'a', '2026-02-05', '2026-02-06', '2026-02-06'),
     ('again', 3, null, '2026-03-05', '2026-03-06', '2026-03-06'),

@@ -204,6 +204,7 @@ SEEDS = {
         "order_status,is_revenue,is_refund\ncompleted,{},false\npaid,true,false\n"
         "shipped,true,false\nreturned,false,{}\nrefunded,false,true\ncancelled,false,false\n"
     ),
+    "payment_statuses": "payment_status,is_paid\npaid,{}\ncaptured,true\nfailed,false\n",
     "event_types": (
         "event_type,event_category,funnel_step\npage_view,{},1\npurchase,purchase,{}\n"
         "click,engagement,\n"
@@ -212,6 +213,7 @@ SEEDS = {
 SEED_CHOICES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "segment_thresholds": (("1000", "30", "60"), ("500", "10", "20"), ("5000", "45", "5")),
     "order_statuses": (("true", "true"), ("false", "true"), ("true", "false")),
+    "payment_statuses": (("true",), ("false",)),
     "event_types": (("browse", "5"), ("look", "5"), ("browse", "")),
 }
 # What the project's own seeds say of these statuses and thresholds.
@@ -314,6 +316,7 @@ class Generator:
         late = random.Random(f"late {self.seed}")  # noqa: S311 - test data
         rare = random.Random(f"rare {self.seed}")  # noqa: S311 - test data
         valuing = random.Random(f"clv {self.seed}")  # noqa: S311 - test data
+        paying = random.Random(f"paying {self.seed}")  # noqa: S311 - test data
         # What makes a model take all its keys is rare, because it heals what went wrong before.
         loads = []
         clock = FIRST_LOAD
@@ -331,9 +334,10 @@ class Generator:
                 chance.choice(REBUILT_MODELS) if not is_first and chance.random() < 0.1 else None
             )
             seeds = {
-                name: text.format(*chance.choice(SEED_CHOICES[name]))
+                name: text.format(*drawn.choice(SEED_CHOICES[name]))
                 for name, text in SEEDS.items()
-                if chance.random() < 0.06
+                for drawn in (paying if name == "payment_statuses" else chance,)
+                if drawn.random() < 0.06
             }
             tables = list(self.contract.tables)
             load = Load(

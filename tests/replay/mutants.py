@@ -76,6 +76,12 @@ MUTANTS = (
         "",
     ),
     Mutant(
+        "payments do not follow the seed of statuses",
+        CORE + "fct_payments.sql",
+        "    ref('payment_statuses'),\n",
+        "",
+    ),
+    Mutant(
         "lines do not follow their orders",
         CORE + "fct_order_items.sql",
         "    upstream(\n        ref('stg_app__orders'),\n        columns='order_id',\n"
@@ -120,7 +126,7 @@ MUTANTS = (
     ),
     Mutant(
         "daily metrics do not follow events",
-        USERS + "user_daily_metrics.sql",
+        CORE + "user_daily_metrics.sql",
         "    ref('fct_user_events'),\n",
         "",
     ),

@@ -1,4 +1,4 @@
-{#- One row; its readers compare it whole, because a new version of the parameters concerns all their keys. -#}
+{#- A view of one row: readers compare it as a whole, because a new version of the parameters affects all keys. -#}
 {{ config(materialized='view', incremental_strategy='') }}
 
 with
@@ -13,8 +13,8 @@ versions as (
         row_number() over (
             partition by refused_because is null order by as_of desc, version desc
         ) as place
-    from {{ clv_parameters() }}
-    -- What was learnt later would know the future of an earlier day.
+    from {{ source('ml', 'clv_parameters') }}
+    -- Parameters fitted to later purchases would leak the future into an earlier day.
     where as_of <= {{ as_of() }}
 ),
 

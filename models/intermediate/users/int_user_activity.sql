@@ -22,7 +22,7 @@ with
 users as (
     select *
     from {{ ref('stg_app__users') }}
-    where {{ is_in(changed_users) }} and exclusion_reason is null and not is_deleted
+    where {{ is_in(changed_users) }} and is_included
 ),
 
 orders as (

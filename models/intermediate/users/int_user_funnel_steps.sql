@@ -39,7 +39,7 @@ moments as (
     inner join steps on events.event_type = steps.event_type
 ),
 
--- Each moment is the end of the way from the step before, and the start of the way to the next one.
+-- Each moment ends the path from the previous step and starts the path to the next one.
 ends as (
     select
         user_id,
@@ -75,7 +75,7 @@ ways as (
     from ends
 ),
 
--- Read twice below, so that the ways are computed once and not for each step.
+-- Read twice below, so that the paths are computed once, not once per step.
 starts as (
     select
         user_id,
@@ -87,7 +87,7 @@ starts as (
     where is_start
 ),
 
--- The first time of each step that comes after the first time of the step before.
+-- The first time of each step at or after the first time of the previous step.
 reached as (
     select
         user_id,

@@ -18,7 +18,7 @@ users as (
         user_id,
         {{ utc_date('signed_up_at') }} as signup_date
     from {{ ref('stg_app__users') }}
-    where {{ is_in(changed_users) }} and exclusion_reason is null and not is_deleted
+    where {{ is_in(changed_users) }} and is_included
 ),
 
 user_days as (
@@ -27,7 +27,7 @@ user_days as (
     where {{ is_in(changed_users) }}
 ),
 
--- The sign-up makes a row as well, so that a cohort can be counted where nobody came back.
+-- The sign-up adds a row too, so that a cohort is counted even if none of its users returned.
 happenings as (
     select
         user_id,
@@ -50,7 +50,7 @@ happenings as (
 dated as (
     select
         happenings.*,
-        -- Who has not signed up yet is in no cohort, active or not.
+        -- A user whose sign-up is after as_of belongs to no cohort, active or not.
         case
             when users.signup_date <= {{ utc_date(as_of()) }}
                 then {{ first_day_of('month', 'users.signup_date') }}

@@ -3,7 +3,7 @@
     meta={'tracked_keys': ['user_id']},
 ) }}
 
-{#- An order whose time comes changes int_user_activity first, so no clock is needed here. -#}
+{#- Needs no `due`: an order that as_of passes changes int_user_activity first. -#}
 {%- set changed_users = changed_keys('user_id', [ref('int_user_activity'), ref('fct_orders')]) %}
 
 with
@@ -46,7 +46,7 @@ purchases as (
     group by 1, 2
 ),
 
--- An order that was returned has left the revenue. One that gives money back beside it has not.
+-- A returned order is no longer revenue. A credit note is an order of its own and reduces nothing yet.
 credit_notes as (
     select
         user_id,
@@ -64,7 +64,7 @@ final as (
         purchases.repeat_purchases,
         {{ weeks_between('purchases.first_purchase_date', 'purchases.last_purchase_date') }}
             as recency_weeks,
-        -- Nobody knows which purchase a credit note is about: all of them lose the same share.
+        -- A credit note does not name its purchase, so it takes the same share off every purchase.
         case
             when purchases.repeat_purchases = 0 then null
             when purchases.amount > 0

@@ -17,7 +17,7 @@ with
 users as (
     select *
     from {{ ref('stg_app__users') }}
-    where {{ is_in(changed_users) }} and exclusion_reason is null and not is_deleted
+    where {{ is_in(changed_users) }} and is_included
 ),
 
 orders as (
@@ -34,7 +34,7 @@ orders_in_window as (
         max(order_date) as last_order_date,
         count(*) as frequency,
         sum(order_amount) as monetary,
-        -- The day on which the oldest order leaves the window; a day or two early at the end of a month, which is harmless.
+        -- The day on which the oldest order leaves the window; a few days early at the end of a month, which is harmless.
         {{ start_of_day(add_months('min(order_date)', rfm_window_months())) }} as next_leaves_at
     from orders
     where {{ is_in_rfm_window('order_date') }} and ordered_at <= {{ as_of() }}

@@ -8,10 +8,10 @@ with recursive
 categories as (
     select *
     from {{ ref('stg_app__categories') }}
-    where exclusion_reason is null and not is_deleted
+    where is_included
 ),
 
--- A parent that is missing or deleted leaves its children at the top.
+-- Children of a missing or deleted parent move to the top level.
 parented as (
     select
         categories.category_id,
@@ -21,7 +21,7 @@ parented as (
     left join categories as parents on categories.parent_id = parents.category_id
 ),
 
--- Walked from the top, so that a cycle, which has no top, is never entered.
+-- Recursion starts at the top, so it never enters a cycle, which has no top.
 reached as (
     select
         category_id,

@@ -27,13 +27,13 @@ with
 items as (
     select *
     from {{ ref('stg_app__order_items') }}
-    where {{ is_in(changed_items) }} and exclusion_reason is null and not is_deleted
+    where {{ is_in(changed_items) }} and is_included
 ),
 
 orders as (
     select *
     from {{ ref('stg_app__orders') }}
-    where exclusion_reason is null and not is_deleted
+    where is_included
 ),
 
 users as (

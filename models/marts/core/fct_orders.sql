@@ -23,7 +23,7 @@ with
 orders as (
     select *
     from {{ ref('stg_app__orders') }}
-    where {{ is_in(changed_orders) }} and exclusion_reason is null and not is_deleted
+    where {{ is_in(changed_orders) }} and is_included
 ),
 
 items as (

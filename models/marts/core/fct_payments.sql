@@ -6,31 +6,35 @@
     meta={'tracked_keys': ['order_id']},
 ) }}
 
-{%- set changed_payments = changed_keys(
-    'payment_id', [upstream(ref('stg_app__payments'), dated_by='paid_at')], dated_by='paid_at'
-) %}
+{%- set changed_payments = changed_keys('payment_id', [
+    upstream(ref('stg_app__payments'), dated_by='paid_at'),
+    ref('payment_statuses'),
+], dated_by='paid_at') %}
 
 with
 
 payments as (
     select *
     from {{ ref('stg_app__payments') }}
-    where {{ is_in(changed_payments) }} and exclusion_reason is null and not is_deleted
+    where {{ is_in(changed_payments) }} and is_included
+),
+
+statuses as (
+    select * from {{ ref('payment_statuses') }}
 ),
 
 final as (
     select
-        payment_id,
-        order_id,
-        {{ date_key(utc_date('paid_at')) }} as date_key,
-        payment_method,
-        payment_status,
-        amount::{{ amount_type() }} as amount,
-        coalesce(
-            payment_status in ('paid', 'completed', 'succeeded', 'captured', 'settled'), false
-        ) as is_paid,
-        paid_at
+        payments.payment_id,
+        payments.order_id,
+        {{ date_key(utc_date('payments.paid_at')) }} as date_key,
+        payments.payment_method,
+        payments.payment_status,
+        payments.amount::{{ amount_type() }} as amount,
+        coalesce(statuses.is_paid, false) as is_paid,
+        payments.paid_at
     from payments
+    left join statuses on payments.payment_status = statuses.payment_status
 )
 
 select * from final

@@ -39,8 +39,7 @@ events as (
     from {{ ref('stg_app__events') }}
     where {{ is_in(changed_events) }}
         and {{ is_retained('event_timestamp') }}
-        and exclusion_reason is null
-        and not is_deleted
+        and is_included
 ),
 
 users as (

@@ -18,7 +18,7 @@ with
 sessions as (
     select *
     from {{ ref('stg_app__user_sessions') }}
-    where {{ is_in(changed_sessions) }} and exclusion_reason is null and not is_deleted
+    where {{ is_in(changed_sessions) }} and is_included
 ),
 
 users as (

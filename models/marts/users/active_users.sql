@@ -50,7 +50,7 @@ user_days as (
     inner join days_to_read on metrics.metric_date = days_to_read.metric_date
 ),
 
--- A user counts once in each window: from an active day until the next one, or until the window has passed.
+-- A user counts once per window: from an active day until the next one, or until the window ends.
 changes as (
     select
         metric_date,

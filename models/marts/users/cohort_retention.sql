@@ -2,7 +2,7 @@
     unique_key=['cohort_month', 'months_since'],
 ) }}
 
--- Without changed_keys: somebody of nearly every cohort comes on any day, and each month begins a row of every cohort.
+-- Without changed_keys: on most days nearly every cohort has an active user, and each month adds a row to every cohort.
 with
 
 user_months as (

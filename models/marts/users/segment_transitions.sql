@@ -2,7 +2,7 @@
     unique_key=['transition_month', 'segmentation', 'from_segment', 'to_segment'],
 ) }}
 
--- Without changed_keys: the snapshot that it reads is itself compared whole, and an as_of that goes back takes months away.
+-- Without changed_keys: the snapshot that it reads is compared as a whole, and an earlier as_of removes months.
 with
 
 states as (
@@ -15,7 +15,7 @@ first_build as (
     from states
 ),
 
--- What the first build found is where everybody starts from; nobody moved there in that month.
+-- The states that the first build found are the starting point, not transitions of that month.
 dated as (
     select
         states.*,

@@ -2,7 +2,7 @@
     unique_key='user_id',
 ) }}
 
-{#- No tracked_keys: each day moves every prediction, so a model that followed this one would compute everybody anew. -#}
+{#- No tracked_keys: every prediction changes every day, so a model that read them would recompute all users. -#}
 {%- set changed_users = changed_keys(
     'user_id',
     [
@@ -38,7 +38,7 @@ histories as (
     where {{ is_in(changed_users) }}
 ),
 
--- Most users share their history with others: what depends on it alone is computed once.
+-- Most users share their purchase history with others: what depends only on it is computed once.
 pairs as (
     select distinct
         histories.repeat_purchases,
@@ -71,7 +71,7 @@ valued as {{ computed_once() }} (
     from left_or_not
 ),
 
--- By how many per cent the value rises when a parameter does by one: by_r and so on.
+-- by_r and so on: elasticity of the value by parameter.
 predicted as {{ computed_once() }} (
     select
         valued.user_id,

@@ -6,7 +6,7 @@
     meta={'tracked_keys': ['user_id']},
 ) }}
 
--- Without changed_keys: a score is a place among all users, so that one order can move users who did nothing.
+-- Without changed_keys: scores are ranks among all users, so one order can change the scores of inactive users.
 with
 
 recent_orders as (

@@ -72,7 +72,7 @@ final as (
         rfm.frequency_score,
         rfm.monetary_score,
         coalesce(rfm.rfm_segment, 'No Recent Purchase') as rfm_segment,
-        -- When the calendar alone moves the user on; an own purchase or visit changes the row anyway.
+        -- When the calendar alone changes the segment; a purchase or visit of the user changes the row anyway.
         case segmented.user_segment
             when 'New'
                 then

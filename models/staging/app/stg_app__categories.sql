@@ -1,3 +1,5 @@
+{%- set reasons = {'no category_id': 'category_id is null'} %}
+
 select
     -- ids
     category_id::{{ text_type() }} as category_id,
@@ -10,7 +12,8 @@ select
     _deleted_at is not null as is_deleted,
 
     -- load
-    {{ exclusion_reason({'no category_id': 'category_id is null'}) }} as exclusion_reason,
+    {{ exclusion_reason(reasons) }} as exclusion_reason,
     _loaded_at,
-    _row_xid
+    _row_xid,
+    {{ is_included(reasons) }} as is_included
 from {{ read_source('categories') }}

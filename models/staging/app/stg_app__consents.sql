@@ -1,3 +1,9 @@
+{%- set reasons = {
+    'no consent_id': 'consent_id is null',
+    'no user_id': clean_text('user_id') ~ ' is null',
+    'recorded_at is missing or outside the calendar': not_within_calendar('recorded_at'),
+} %}
+
 select
     -- ids
     consent_id::{{ text_type() }} as consent_id,
@@ -14,11 +20,8 @@ select
     recorded_at,
 
     -- load
-    {{ exclusion_reason({
-        'no consent_id': 'consent_id is null',
-        'no user_id': clean_text('user_id') ~ ' is null',
-        'recorded_at is missing or outside the calendar': not_within_calendar('recorded_at'),
-    }) }} as exclusion_reason,
+    {{ exclusion_reason(reasons) }} as exclusion_reason,
     _loaded_at,
-    _row_xid
+    _row_xid,
+    {{ is_included(reasons) }} as is_included
 from {{ read_source('consents') }}

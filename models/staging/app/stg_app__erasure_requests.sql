@@ -1,3 +1,8 @@
+{%- set reasons = {
+    'no request_id': 'request_id is null',
+    'no user_id': clean_text('user_id') ~ ' is null',
+} %}
+
 select
     -- ids
     request_id::{{ text_type() }} as request_id,
@@ -10,10 +15,8 @@ select
     requested_at,
 
     -- load
-    {{ exclusion_reason({
-        'no request_id': 'request_id is null',
-        'no user_id': clean_text('user_id') ~ ' is null',
-    }) }} as exclusion_reason,
+    {{ exclusion_reason(reasons) }} as exclusion_reason,
     _loaded_at,
-    _row_xid
+    _row_xid,
+    {{ is_included(reasons) }} as is_included
 from {{ read_source('erasure_requests') }}

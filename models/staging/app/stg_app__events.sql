@@ -1,3 +1,8 @@
+{%- set reasons = {
+    'no event_id': 'event_id is null',
+    'event_timestamp is missing or outside the calendar': not_within_calendar('event_timestamp'),
+} %}
+
 select
     -- ids
     event_id::{{ text_type() }} as event_id,
@@ -19,10 +24,8 @@ select
     event_timestamp,
 
     -- load
-    {{ exclusion_reason({
-        'no event_id': 'event_id is null',
-        'event_timestamp is missing or outside the calendar': not_within_calendar('event_timestamp'),
-    }) }} as exclusion_reason,
+    {{ exclusion_reason(reasons) }} as exclusion_reason,
     _loaded_at,
-    _row_xid
+    _row_xid,
+    {{ is_included(reasons) }} as is_included
 from {{ read_source('events') }}

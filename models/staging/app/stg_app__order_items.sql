@@ -1,3 +1,11 @@
+{%- set reasons = {
+    'no order_item_id': 'order_item_id is null',
+    'no order_id': 'order_id is null',
+    'quantity is missing or no amount': is_amount('quantity') ~ ' is not true',
+    'price_at_purchase is missing or no amount': is_amount('price_at_purchase') ~ ' is not true',
+    'quantity x price_at_purchase is no amount': is_amount('quantity::numeric * price_at_purchase') ~ ' is not true',
+} %}
+
 select
     -- ids
     order_item_id::{{ text_type() }} as order_item_id,
@@ -12,13 +20,8 @@ select
     _deleted_at is not null as is_deleted,
 
     -- load
-    {{ exclusion_reason({
-        'no order_item_id': 'order_item_id is null',
-        'no order_id': 'order_id is null',
-        'quantity is missing or no amount': is_amount('quantity') ~ ' is not true',
-        'price_at_purchase is missing or no amount': is_amount('price_at_purchase') ~ ' is not true',
-        'quantity x price_at_purchase is no amount': is_amount('quantity::numeric * price_at_purchase') ~ ' is not true',
-    }) }} as exclusion_reason,
+    {{ exclusion_reason(reasons) }} as exclusion_reason,
     _loaded_at,
-    _row_xid
+    _row_xid,
+    {{ is_included(reasons) }} as is_included
 from {{ read_source('order_items') }}

@@ -1,3 +1,8 @@
+{%- set reasons = {
+    'no order_id': 'order_id is null',
+    'order_date is missing or outside the calendar': not_within_calendar('order_date'),
+} %}
+
 select
     -- ids
     order_id::{{ text_type() }} as order_id,
@@ -14,10 +19,8 @@ select
     order_date as ordered_at,
 
     -- load
-    {{ exclusion_reason({
-        'no order_id': 'order_id is null',
-        'order_date is missing or outside the calendar': not_within_calendar('order_date'),
-    }) }} as exclusion_reason,
+    {{ exclusion_reason(reasons) }} as exclusion_reason,
     _loaded_at,
-    _row_xid
+    _row_xid,
+    {{ is_included(reasons) }} as is_included
 from {{ read_source('orders') }}

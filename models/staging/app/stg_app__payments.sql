@@ -1,3 +1,8 @@
+{%- set reasons = {
+    'no payment_id': 'payment_id is null',
+    'amount is missing or no amount': is_amount('amount') ~ ' is not true',
+} %}
+
 select
     -- ids
     payment_id::{{ text_type() }} as payment_id,
@@ -17,10 +22,8 @@ select
     {{ calendar_timestamp('paid_at') }} as paid_at,
 
     -- load
-    {{ exclusion_reason({
-        'no payment_id': 'payment_id is null',
-        'amount is missing or no amount': is_amount('amount') ~ ' is not true',
-    }) }} as exclusion_reason,
+    {{ exclusion_reason(reasons) }} as exclusion_reason,
     _loaded_at,
-    _row_xid
+    _row_xid,
+    {{ is_included(reasons) }} as is_included
 from {{ read_source('payments') }}

@@ -1,3 +1,5 @@
+{%- set reasons = {'no product_id': 'product_id is null'} %}
+
 select
     -- ids
     product_id::{{ text_type() }} as product_id,
@@ -18,7 +20,8 @@ select
     {{ version_started_at() }} as version_started_at,
 
     -- load
-    {{ exclusion_reason({'no product_id': 'product_id is null'}) }} as exclusion_reason,
+    {{ exclusion_reason(reasons) }} as exclusion_reason,
     _loaded_at,
-    _row_xid
+    _row_xid,
+    {{ is_included(reasons) }} as is_included
 from {{ read_source('products') }}

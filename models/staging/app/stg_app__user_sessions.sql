@@ -1,3 +1,8 @@
+{%- set reasons = {
+    'no session_id': 'session_id is null',
+    'session_start is missing or outside the calendar': not_within_calendar('session_start'),
+} %}
+
 select
     -- ids
     session_id::{{ text_type() }} as session_id,
@@ -14,10 +19,8 @@ select
     {{ calendar_timestamp('session_end') }} as ended_at,
 
     -- load
-    {{ exclusion_reason({
-        'no session_id': 'session_id is null',
-        'session_start is missing or outside the calendar': not_within_calendar('session_start'),
-    }) }} as exclusion_reason,
+    {{ exclusion_reason(reasons) }} as exclusion_reason,
     _loaded_at,
-    _row_xid
+    _row_xid,
+    {{ is_included(reasons) }} as is_included
 from {{ read_source('user_sessions') }}

@@ -1,3 +1,5 @@
+{%- set reasons = {'no user_id': 'user_id is null'} %}
+
 select
     -- ids
     user_id::{{ text_type() }} as user_id,
@@ -22,7 +24,8 @@ select
     {{ version_started_at() }} as version_started_at,
 
     -- load
-    {{ exclusion_reason({'no user_id': 'user_id is null'}) }} as exclusion_reason,
+    {{ exclusion_reason(reasons) }} as exclusion_reason,
     _loaded_at,
-    _row_xid
+    _row_xid,
+    {{ is_included(reasons) }} as is_included
 from {{ read_source('users') }}

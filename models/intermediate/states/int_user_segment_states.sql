@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral') }}
 
--- A snapshot sees what this gives, so it is no table of its own.
+-- Ephemeral: only the snapshot reads it.
 with
 
 users as (
@@ -15,7 +15,7 @@ segments as (
 final as (
     select
         users.user_id,
-        -- Who is deleted is in no segment any more. A missing row would say nothing to a snapshot.
+        -- Deleted users get a segment of their own: a snapshot does not notice a missing row.
         coalesce(segments.user_segment, '(none)') as user_segment,
         coalesce(segments.rfm_segment, '(none)') as rfm_segment,
         segments.total_spent,

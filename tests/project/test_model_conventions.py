@@ -1,0 +1,203 @@
+"""The conventions of the dbt project's layers, read from the parsed manifest."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support import dbt_project
+from warehouse.dbt import compiled
+
+# What the models of a layer may read, as the column "may read" of docs/architecture.md says.
+MAY_READ = {
+    "staging": {"source app"},
+    "snapshots": {"intermediate/states"},
+    "marts/core": {"staging", "snapshots", "seeds", "marts/core"},
+    "intermediate": {"staging", "seeds", "marts/core", "intermediate", "source ml"},
+    # Ephemeral: what a snapshot stores. Nothing but a snapshot reads them.
+    "intermediate/states": {"staging", "marts/core", "marts/users"},
+    "marts/users": {"seeds", "snapshots", "marts/core", "intermediate", "marts/users"},
+    "marts/finance": {"seeds", "marts/core", "intermediate", "marts/users", "marts/finance"},
+    "reporting": {"marts/core", "marts/users", "marts/finance"},
+    "quarantine": {"staging"},
+}
+PUBLIC = {"marts/core", "marts/users", "marts/finance", "reporting"}
+# A row that has no key cannot be told from another one without a key.
+KEY_WHERE = {"excluded_rows": "row_key is not null"}
+# One row, whose columns are all null without a fit. A test counts the row instead.
+WITHOUT_KEY = {"int_clv_parameters"}
+
+
+@pytest.fixture(scope="module")
+def manifest() -> Any:
+    """The parsed project."""
+    return dbt_project._parsed_once((), "{}", dbt_project.ROOT)
+
+
+def layer_of(node: Any) -> str:
+    """The layer of a model, snapshot, seed or source, by its folder."""
+    if node.resource_type == "source":
+        return f"source {node.source_name}"
+    if node.resource_type != "model":
+        return f"{node.resource_type}s"
+    folders = node.fqn[1:-1]
+    if folders[0] == "marts" or folders[:2] == ["intermediate", "states"]:
+        return "/".join(folders[:2])
+    return folders[0]
+
+
+def built(manifest: Any, *kinds: str) -> Iterator[Any]:
+    """This project's nodes of these kinds."""
+    for node in manifest.nodes.values():
+        if node.package_name == "analytics_warehouse" and node.resource_type in kinds:
+            yield node
+
+
+def generic_tests(manifest: Any) -> dict[str, list[Any]]:
+    """The generic tests of each node."""
+    found = defaultdict(list)
+    for test in built(manifest, "test"):
+        if getattr(test, "attached_node", None):
+            found[test.attached_node].append(test)
+    return found
+
+
+def test_a_layer_reads_only_what_it_may(manifest: Any) -> None:
+    seen = set()
+    wrong = []
+    for node in built(manifest, "model", "snapshot"):
+        layer = layer_of(node)
+        seen.add(layer)
+        for name in node.depends_on.nodes:
+            read = layer_of(manifest.nodes.get(name) or manifest.sources[name])
+            if read not in MAY_READ[layer]:
+                wrong.append(f"{node.name} of {layer} reads {name} of {read}")
+    assert wrong == []
+    assert seen == set(MAY_READ)
+
+
+def test_only_snapshots_read_their_states(manifest: Any) -> None:
+    states = [node for node in built(manifest, "model") if layer_of(node) == "intermediate/states"]
+    assert len(states) == 3
+    assert [node.name for node in states if node.config.materialized != "ephemeral"] == []
+    names = {node.unique_id for node in states}
+    readers = {
+        layer_of(node)
+        for node in built(manifest, "model", "snapshot")
+        if names.intersection(node.depends_on.nodes)
+    }
+    assert readers == {"snapshots"}
+
+
+def test_what_people_query_is_public_and_has_an_owner(manifest: Any) -> None:
+    owned = {group.name for group in manifest.groups.values() if group.owner.email}
+    assert owned == {"analytics"}
+    seen = set()
+    for node in built(manifest, "model"):
+        is_public = layer_of(node) in PUBLIC
+        seen.add(is_public)
+        assert node.access == ("public" if is_public else "protected"), node.name
+        assert (node.config.group in owned) == is_public, node.name
+    assert seen == {True, False}
+
+
+def has_tested_key(node: Any, tests: list[Any]) -> bool:
+    """Whether tests without a condition say that some columns are unique and never null."""
+    where = KEY_WHERE.get(node.name)
+    unique: list[set[str]] = []
+    never_null: set[str] = set()
+    for test in tests:
+        name, condition = test.test_metadata.name, test.config.where
+        if test.config.severity.lower() != "error" or condition not in (None, where):
+            continue
+        if name == "not_null":
+            never_null.add(test.column_name)
+        elif name == "unique":
+            unique.append({test.column_name})
+        elif name == "unique_combination_of_columns":
+            unique.append(set(test.test_metadata.kwargs["combination_of_columns"]))
+    if where:
+        never_null.add(where.removesuffix(" is not null"))
+    keys = [columns for columns in unique if columns <= never_null]
+    declared = node.config.get("unique_key")
+    if declared and node.resource_type == "model":
+        return {declared} in keys if isinstance(declared, str) else set(declared) in keys
+    return bool(keys)
+
+
+def test_every_relation_has_a_tested_key(manifest: Any) -> None:
+    tests = generic_tests(manifest)
+    relations = [
+        node
+        for node in built(manifest, "model", "snapshot", "seed")
+        if node.config.materialized != "ephemeral"
+    ]
+    assert len(relations) > 40
+    lacking = {node.name for node in relations if not has_tested_key(node, tests[node.unique_id])}
+    assert lacking == WITHOUT_KEY
+    counted = "test.analytics_warehouse.int_clv_parameters_is_one_row"
+    assert manifest.nodes[counted].depends_on.nodes == [
+        "model.analytics_warehouse.int_clv_parameters"
+    ]
+
+
+def test_source_is_called_where_it_may_be() -> None:
+    """Staging reads through `read_source`; tables of our own are read by their name."""
+    calls = {
+        (str(path.relative_to(dbt_project.ROOT)), call)
+        for folder in ("models", "macros", "snapshots")
+        for path in (dbt_project.ROOT / folder).rglob("*.sql")
+        for call in re.findall(r"\bsource\('(\w+)'", path.read_text())
+    }
+    assert {call for _, call in calls} == {"app", "ml"}
+    assert [path for path, call in calls if call == "ml"] == [
+        "models/intermediate/users/int_clv_parameters.sql"
+    ]
+    (reader,) = (path for path, call in calls if call == "app")
+    assert reader.startswith("macros/") and reader.endswith("read_source.sql")
+
+
+@pytest.mark.parametrize("target", ["dev", "ci"])
+def test_sources_of_our_own_are_where_the_hooks_create_them(database: Any, target: str) -> None:
+    """YAML cannot call generate_schema_name, so it repeats its rule."""
+    environment = {**database.environment, "DBT_TARGET": target}
+    of_target = dataclasses.replace(database, environment=environment)
+    pairs = {
+        "source('ml', 'clv_parameters')": "clv_parameters()",
+        **{
+            f"source('observability', '{name}')": f"state_relation('{name}')"
+            for name in ("watermarks", "key_changes", "expired_partitions")
+        },
+    }
+    inline = "\n".join(f"{{{{ {left} }}}} {{{{ {right} }}}}" for left, right in pairs.items())
+    results = dbt_project.run(of_target, "compile", options=("--inline", inline))
+    lines = compiled(results).compiled_code.strip().splitlines()
+    assert len(lines) == len(pairs)
+    for line in lines:
+        declared, created = line.split(" ")
+        assert declared == created
+        assert (f'"{target}_' in declared) == (target == "ci")
+
+
+def test_no_expression_passes_a_row_of_nulls(manifest: Any, database: Any) -> None:
+    """dbt_utils counts rows for which the expression is false, so one that is null passes."""
+    seen = 0
+    with database.connect() as session:
+        for test in built(manifest, "test"):
+            metadata = getattr(test, "test_metadata", None)
+            if metadata is None or metadata.name != "expression_is_true" or test.column_name:
+                continue
+            columns = manifest.nodes[test.attached_node].columns.values()
+            nulls = ", ".join(f"null::{each.data_type} as {each.name}" for each in columns)
+            row = session.execute(
+                f"select ({metadata.kwargs['expression']}) from (select {nulls}) as no_value"
+            ).fetchone()
+            assert row is not None
+            assert row[0] is not None, f"{test.name}: null for a row of nulls; add `is true`"
+            seen += 1
+    assert seen >= 10
