@@ -1,4 +1,4 @@
-{# What the linter sees in the place of the macros that ask dbt or the database. #}
+{# What the linter uses instead of the macros that call dbt or the database. #}
 {% macro as_of() %}'2026-01-01 00:00:00+00'::timestamptz{% endmacro %}
 {% macro changed_keys(columns, upstreams, due=none, dated_by=none) %}{% endmacro %}
 {% macro is_in(keys, columns=none) %}true{% endmacro %}
