@@ -1130,7 +1130,7 @@ def test_a_table_that_has_the_name_of_a_partition_is_named(database: Any, shapes
         "insert into marts.by_hand (id, at) values (99, '2026-01-15')",
     )
     with pytest.raises(
-        dbt_project.DbtFailed, match=r"no partition of .* `warehouse retain --apply`"
+        dbt_project.DbtFailed, match=r"not a partition of .* `warehouse retain --apply`"
     ):
         run(database, shapes, "by_hand")
     do(database, f"alter table {name} rename to kept")
