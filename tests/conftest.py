@@ -116,6 +116,12 @@ def sample_warehouse(server: Server, sample_folder: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def built(server: Server, sample_warehouse: Database) -> Iterator[Database]:
-    """A copy of the built sample, which the test may change."""
-    with new_database(server, template=sample_warehouse.name) as made:
+    """A copy of the built sample, which the test may change.
+
+    It has the same name in every test, so that dbt need not parse the project for each.
+    """
+    from tests.support import dbt_project
+
+    with new_database(server, template=sample_warehouse.name, name="built") as made:
         yield made
+        dbt_project.forget_configured(made)

@@ -1,13 +1,16 @@
 {% macro backfill_snapshot(snapshot, history, valid_from='valid_from') -%}
     {%- if execute -%}
     {%- set node = snapshot_of_name(snapshot) -%}
-    {%- set target_relation = relation_of_name(node.relation_name, 'the snapshot is not there yet; run dbt build first') -%}
+    {%- set target_relation = relation_of_name(node.relation_name, 'run dbt build first') -%}
     {%- set history_relation = relation_of_name(history, 'history takes a table or view, such as staging.user_history') -%}
     {%- set states = states_of_history(node, target_relation, history_relation, valid_from) -%}
     {%- set columns = states.columns | join(', ') -%}
 
     {%- call statement('states') -%}
-        {#- dbt takes an operation's connection for one in a transaction, and it is not. The lock is that of lock_model: this is relation_name. -#}
+        {#-
+            dbt assumes that an operation's connection is in a transaction, and it is not. This is the lock of lock_model:
+            `this` is relation_name.
+        -#}
         begin;
 
         select pg_advisory_xact_lock(hashtext('{{ node.relation_name }}'));
@@ -27,7 +30,7 @@
         from kept_states
         where dbt_valid_from < seen_from;
 
-        {#- The rows are dated back, where no reader would look; without a watermark each compares all keys. -#}
+        {#- The rows are dated in the past, which readers do not check; without a watermark each reader compares all keys. -#}
         delete from {{ state_relation('watermarks') }} where upstream_name = '{{ node.name }}';
     {%- endcall -%}
     {%- set counts = run_query(
@@ -35,8 +38,8 @@
     )[0] -%}
     {%- do run_query('commit') -%}
     {%- do log(
-        node.name ~ ': ' ~ counts[0] ~ ' states from ' ~ history ~ '; ' ~ counts[1]
-        ~ ' that begin after the warehouse first saw their ' ~ node.config.unique_key ~ ' are left out.',
+        node.name ~ ': ' ~ counts[0] ~ ' states from ' ~ history ~ '; skipped ' ~ counts[1]
+        ~ ' that begin after the warehouse first saw their ' ~ node.config.unique_key ~ '.',
         info=true
     ) -%}
     {%- endif -%}

@@ -1,7 +1,7 @@
 {% macro changed_keys(columns, upstreams, due=none, dated_by=none) -%}
     {#-
-        Finds the keys of this run and remembers how far each upstream has been read. The keys go into the
-        temporary table changed_keys, analysed, so that the planner knows how few they are.
+        Finds the keys of this run and records how far each upstream has been read. The keys go into the temporary table
+        changed_keys, analyzed, so that the planner knows how few they are.
     -#}
     {%- set columns = [columns] if columns is string else columns -%}
     {%- if not execute or model.resource_type == 'unit_test' or flags.WHICH not in ['build', 'run'] -%}
@@ -10,7 +10,7 @@
         {{ return({'all': not is_incremental(), 'columns': columns}) }}
     {%- endif -%}
 
-    {#- Before anything is read: who waits for another build must not hold the tables that it may have to lock. -#}
+    {#- Before anything is read: a build that waits for another one must not hold locks on tables that the other may need. -#}
     {%- do run_query(lock_model()) -%}
     {%- set upstreams = normalize_upstreams(columns, upstreams) -%}
     {%- do remember_watermarks(upstreams) -%}

@@ -1,5 +1,5 @@
 {% macro has_user_key_at(moment) -%}
-    {#- A new version of a user leaves most of their facts as they are; those need not be computed anew. -#}
+    {#- A new version of a user leaves most of their facts unchanged; those need not be recomputed. -#}
     led.user_key = coalesce((
         select users.user_key
         from {{ ref('dim_users') }} as users

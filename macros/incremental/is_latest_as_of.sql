@@ -1,7 +1,7 @@
 {% macro is_latest_as_of(snapshot) -%}
     {#-
-        What a snapshot keeps cannot be made again. A build as of an earlier day must not write behind what later builds have
-        seen, and one as of a day to come would keep all later ones from writing.
+        A snapshot cannot be rebuilt. A build as of an earlier day must not write before what later builds have seen, and one as
+        of a future day would keep all later builds from writing.
     -#}
     {{ utc_date(as_of()) }} <= '{{ run_started_at.strftime("%Y-%m-%d") }}'::date
     {%- if execute -%}

@@ -1,5 +1,5 @@
 {% macro is_retained(column, model_name=none) -%}
-    {#- What `warehouse retain` took away comes back by no late row and by no full refresh. -#}
+    {#- Rows that `warehouse retain` dropped do not return with a late row or a full refresh. -#}
     {%- set name = model_name or model.name -%}
     {%- set gone = {} -%}
     {%- if execute and model.resource_type != 'unit_test' -%}
@@ -13,7 +13,7 @@
     {%- if not gone['upper_bound'] -%}
         true
     {%- else -%}
-        {#- Rows without a moment, or with one before all others, are in the default partition, which does not expire. -#}
+        {#- Rows without a moment, or with -infinity, are in the default partition, which does not expire. -#}
         (
             {{ column }} >= '{{ gone['upper_bound'] }}'
             or {{ column }} is null

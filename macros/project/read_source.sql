@@ -1,5 +1,8 @@
 {% macro read_source(table_name, has_row_xid=true) -%}
-    {#- The tables of a company differ: one that var sources_present leaves out reads as an empty one with the contract's columns. -#}
+    {#-
+        Not every company has every table: one that var sources_present omits is read as an empty one with the contract's
+        columns.
+    -#}
     {%- set contract_tables = var('contract_tables') -%}
     {%- set present = var('sources_present') -%}
     {%- for name in present if name not in contract_tables -%}
@@ -9,7 +12,7 @@
     {%- endfor -%}
     {%- for name in ['users', 'orders'] if name not in present -%}
         {{ exceptions.raise_compiler_error(
-            "The variable sources_present leaves out '" ~ name ~ "', without which there is nothing to build; it has "
+            "The variable sources_present lacks '" ~ name ~ "', which every build needs; it has "
             ~ present | join(', ') ~ "."
         ) }}
     {%- endfor -%}

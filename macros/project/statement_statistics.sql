@@ -1,5 +1,5 @@
 {% macro statement_statistics() -%}
-    {#- pg_stat_statements of this database; where it is not there or not loaded, one row that says how to get it. -#}
+    {#- pg_stat_statements of this database; if it is not installed or not loaded, one row that says how to install it. -#}
     {%- set query -%}
         select
             to_regclass('pg_stat_statements') is not null

@@ -4,7 +4,7 @@
 
 
 {% macro first_day_of(period, date) -%}
-    {#- Without a zone: a date as it is would be taken for midnight in the session's zone, which some days do not have. -#}
+    {#- Without a zone: a date is cast to midnight in the session's zone, which some days do not have. -#}
     date_trunc('{{ period }}', {{ date }}::timestamp)::date
 {%- endmacro %}
 

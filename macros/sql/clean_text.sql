@@ -4,6 +4,6 @@
 
 
 {% macro foreign_key(column) -%}
-    {#- A key is taken as it is, so that an index on it serves; a blank one refers to nothing. -#}
+    {#- The key is not cleaned, so that an index on it can be used; a blank one refers to nothing. -#}
     case when {{ clean_text(column) }} is not null then {{ column }}::{{ text_type() }} end
 {%- endmacro %}

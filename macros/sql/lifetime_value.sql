@@ -10,7 +10,7 @@
 
 
 {% macro p_alive(log_odds) -%}
-    {#- Beyond 100 the chance is below 1e-43, and exp() would leave the range of the type. -#}
+    {#- Beyond 100 the probability is below 1e-43, and exp() would exceed the range of the type. -#}
     case
         when {{ log_odds }} is null then 1
         when {{ log_odds }} > 100 then 0
@@ -25,7 +25,7 @@
 
 
 {% macro predicted_amount(expression) -%}
-    {#- A prediction is no reason to stop a build: what does not fit into the type of amounts is cut off. -#}
+    {#- A prediction must not stop a build: a value beyond the range of amounts is capped. -#}
     case when {{ expression }} > 1e15 then 1e15 else {{ expression }} end::{{ amount_type() }}
 {%- endmacro %}
 
@@ -41,7 +41,7 @@
 
 
 {% macro default__computed_once() -%}
-    {#- PostgreSQL puts an expression wherever its name is used, and computes it as often, unless it is told not to. -#}
+    {#- PostgreSQL inlines the CTE and computes an expression wherever its name is used, unless told not to. -#}
     materialized
 {%- endmacro %}
 

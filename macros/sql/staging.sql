@@ -9,7 +9,7 @@
 
 
 {% macro version_started_at() -%}
-    {#- A row cannot be valid from after it was seen; without a possible time of its own it is valid from then. -#}
+    {#- A row cannot become valid after it was seen; without a plausible timestamp of its own it is valid from then. -#}
     case
         when coalesce(_deleted_at, updated_at) >= {{ beginning_of_time() }}
             then least(coalesce(_deleted_at, updated_at), _loaded_at)

@@ -1,4 +1,4 @@
 {% macro unknown_key() -%}
-    {#- No hash looks like this, so no key of the application can meet it. -#}
+    {#- No hash looks like this, so no key of the application can equal it. -#}
     'unknown'
 {%- endmacro %}

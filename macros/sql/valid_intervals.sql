@@ -1,8 +1,7 @@
 {% macro valid_intervals(states, key, attributes) -%}
     {#-
-        A state that says the same as the one before it is no new version. A version starts when the application
-        says that it changed. When that is not later than the start of an earlier version, the application did not
-        say, and it starts when it was loaded.
+        A state that equals the previous one is not a new version. A version starts when the application says it changed; if
+        that is not later than the start of an earlier version, it starts when it was loaded.
     -#}
     select
         *,

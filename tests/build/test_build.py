@@ -19,14 +19,20 @@ from warehouse.database import profile
 from warehouse.errors import WarehouseError
 
 
+@pytest.fixture(scope="module")
+def dbt_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for dbt's files that several builds of one database share, and so their parse."""
+    return tmp_path_factory.mktemp("dbt")
+
+
 def call(database: Any, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `warehouse` against a test's database, with dbt's files in `folder`."""
     variables = {"DBT_TARGET_PATH": str(folder / "target"), "DBT_LOG_PATH": str(folder / "logs")}
     return warehouse(database, *arguments, **variables)
 
 
-def test_build_passes_its_arguments_on_and_lists_the_marts(built: Any, tmp_path: Path) -> None:
-    answer = call(built, tmp_path, "build", "--select", "dim_time", "--exclude", "test_type:unit")
+def test_build_passes_its_arguments_on_and_lists_the_marts(built: Any, dbt_files: Path) -> None:
+    answer = call(built, dbt_files, "build", "--select", "dim_time", "--exclude", "test_type:unit")
 
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "dim_time" in answer.stdout
@@ -53,8 +59,8 @@ def test_a_failing_build_says_so(database: Any, tmp_path: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
-def test_what_dbt_does_not_know_is_named(built: Any, tmp_path: Path) -> None:
-    answer = call(built, tmp_path, "build", "--bogus")
+def test_what_dbt_does_not_know_is_named(built: Any, dbt_files: Path) -> None:
+    answer = call(built, dbt_files, "build", "--bogus")
 
     assert answer.returncode == 2
     assert "dbt stopped: No such option" in answer.stderr
@@ -62,11 +68,11 @@ def test_what_dbt_does_not_know_is_named(built: Any, tmp_path: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
-def test_a_second_build_names_the_first_and_leaves(built: Any, tmp_path: Path) -> None:
+def test_a_second_build_names_the_first_and_leaves(built: Any, dbt_files: Path) -> None:
     with dbt_project.environment(built.environment):
         where = profile.settings()
         with lock.build_lock(where, wait=False):
-            answer = call(built, tmp_path, "build", "--select", "dim_time")
+            answer = call(built, dbt_files, "build", "--select", "dim_time")
 
     assert answer.returncode == 75
     assert "Another build is running: warehouse build by" in answer.stderr
@@ -88,16 +94,16 @@ def test_targets_of_one_database_lock_what_they_share(built: Any) -> None:
             pass
 
 
-def test_a_second_build_can_wait(built: Any, tmp_path: Path) -> None:
+def test_a_second_build_can_wait(built: Any, dbt_files: Path) -> None:
     command = [sys.executable, "-m", "warehouse.cli", "build", "--wait", "--select", "dim_time"]
-    variables = {**os.environ, **built.environment, "DBT_TARGET_PATH": str(tmp_path / "target")}
+    variables = {**os.environ, **built.environment, "DBT_TARGET_PATH": str(dbt_files / "target")}
     with dbt_project.environment(built.environment):
         where = profile.settings()
     with lock.build_lock(where, wait=False):
         waiting = subprocess.Popen(
             command,
             cwd=dbt_project.ROOT,
-            env={**variables, "DBT_LOG_PATH": str(tmp_path)},
+            env={**variables, "DBT_LOG_PATH": str(dbt_files)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -111,7 +117,7 @@ def test_a_second_build_can_wait(built: Any, tmp_path: Path) -> None:
     assert "dim_time" in out
 
 
-def test_a_killed_build_gives_its_lock_back(built: Any, tmp_path: Path) -> None:
+def test_a_killed_build_gives_its_lock_back(built: Any, dbt_files: Path) -> None:
     with dbt_project.environment(built.environment):
         where = profile.settings()
     holder = subprocess.Popen(
@@ -137,9 +143,9 @@ def test_a_killed_build_gives_its_lock_back(built: Any, tmp_path: Path) -> None:
         pass
 
 
-def test_every_mart_says_what_it_answers(built: Any, tmp_path: Path) -> None:
-    assert call(built, tmp_path, "build", "--select", "dim_time").returncode == 0
-    marts = listing.read_marts(tmp_path / "target" / "manifest.json")
+def test_every_mart_says_what_it_answers(built: Any, dbt_files: Path) -> None:
+    assert call(built, dbt_files, "build", "--select", "dim_time").returncode == 0
+    marts = listing.read_marts(dbt_files / "target" / "manifest.json")
     folders = [
         path.stem
         for folder in ("marts", "reporting")

@@ -174,7 +174,7 @@ FAULTS = (
     (
         "update public.user_history set valid_from = '2020-01-01'",
         {},
-        "has 2 rows more than one for the same user_id and valid_from",
+        "has 2 rows that repeat the same user_id and valid_from",
     ),
 )
 

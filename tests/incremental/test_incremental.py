@@ -272,6 +272,6 @@ def test_an_upstream_that_logs_no_keys_is_refused(database: Any, tmp_path: Path)
         },
     )
     with pytest.raises(
-        dbt_project.DbtFailed, match=r"in below: above logs no keys; give it meta\.tracked_keys"
+        dbt_project.DbtFailed, match=r"in below: above does not log its keys; set its meta\.tracked"
     ):
         dbt_project.run(database, "run", project=project)

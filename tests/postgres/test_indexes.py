@@ -615,7 +615,7 @@ def build_behind_a_reader(
         reader.execute(f"select count(*) from {table}")
         with pytest.raises(
             dbt_project.DbtFailed,
-            match=refused + r", because others hold it; the next run tries again: .* lock timeout",
+            match=refused + r": locked by other sessions; the next run will retry: .* lock timeout",
         ):
             place.build(model, variables={"replace_lock_attempts": 1})
         assert is_untouched()
@@ -1000,7 +1000,7 @@ def test_a_table_in_use_gets_the_constraint_in_short_attempts(newest: Place) -> 
     build_behind_a_reader(
         newest,
         "versions",
-        r"the constraint versions_no_overlaps of .*versions. could not be made",
+        r"the constraint versions_no_overlaps of .*versions. could not be created",
         lambda: newest.ask(CONSTRAINTS) == [],
     )
     assert len(newest.ask(CONSTRAINTS)) == 1

@@ -278,7 +278,7 @@ def test_what_another_one_owns_is_met_as_it_is(warehouse: Any, project: Path) ->
         warehouse.environment["PGUSER"] = builder
         with warned() as warnings:
             run(warehouse, project, "table", options=WARNINGS)
-        assert "What stood on it and does not fit the new one was dropped" in warnings[0]
+        assert "Dropped, because they do not fit the new version" in warnings[0]
         assert "materialized view marts.of_analyst" in warnings[0]
         warehouse.environment["PGUSER"] = owner
         assert leftovers(warehouse) == []

@@ -158,7 +158,7 @@ def test_what_goes_without_a_view_is_named_too(warehouse: Any, project: Path) ->
         do(warehouse, "alter table marts.numbers add unique (n)", statement)
         with warned() as warnings:
             run(warehouse, project, options=WARNINGS)
-        assert "was replaced. What stood on it" in warnings[0] and name in warnings[0], warnings
+        assert "was replaced. Dropped, because" in warnings[0] and name in warnings[0], warnings
     with warned() as warnings:
         run(warehouse, project, options=WARNINGS)
     assert "was replaced" not in warnings[0]
@@ -206,8 +206,8 @@ def test_a_view_that_is_locked_is_left_for_the_next_run(warehouse: Any, project:
         holder = f"marts.on_top by pid {other.info.backend_pid} (a dashboard)"
         assert holder in said, said
         assert "lock timeout, tried 2 times for 100ms; held: " in said
-        assert 'still read the old one, "' in said
-        assert "The next run of this model tries again." in said
+        assert 'still read its old version "' in said
+        assert "The next run of this model will retry." in said
         assert leftovers(warehouse) == "numbers__dbt_backup"
         assert look(warehouse, "marts.on_top")[0] != seen[0], "it reads the backup"
 

@@ -124,7 +124,7 @@ def test_an_open_reader_of_another_text_stops_the_build_and_nobody_else(
             polled(database, "marts.seen"),
             pytest.raises(
                 dbt_project.DbtFailed,
-                match=r"view .*seen.* could not be replaced, because others hold it.*lock timeout",
+                match=r"view .*seen.* could not be replaced: locked by other.*lock timeout",
             ),
         ):
             run(database, project, variables=patience)
@@ -187,7 +187,7 @@ def test_a_backup_that_cannot_go_stops_a_view_with_other_columns(
     )
     with database.connect() as reader:
         reader.execute("select * from marts.on_top")
-        with pytest.raises(dbt_project.DbtFailed, match="of an earlier run is still there"):
+        with pytest.raises(dbt_project.DbtFailed, match="of an earlier run still exists"):
             run(database, project, variables={"sql_number": "'one'", **patience})
     run(database, project, variables={"sql_number": "'one'", **patience})
     assert ask(database, "select number from marts.seen") == "one"

@@ -204,7 +204,7 @@ def test_tables_that_the_application_lacks_may_be_missing(
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
-        ({"sources_present": ["users"]}, "leaves out 'orders'"),
+        ({"sources_present": ["users"]}, "lacks 'orders'"),
         ({"sources_present": ["users", "orders", "carts"]}, "names 'carts'"),
         ({"as_of": "yesterday"}, "The variable as_of is 'yesterday'"),
         ({"from": "01/02/2026"}, "The variable from is '01/02/2026'"),

@@ -213,14 +213,14 @@ MUTANTS = (
     Mutant(
         "keys that lost a row are not logged",
         STRATEGY,
-        "{{ write_down_keys('gone', tracked) }}",
-        "select count(*) from gone",
+        "{{ write_down_keys('deleted', tracked) }}",
+        "select count(*) from deleted",
     ),
     Mutant(
         "keys that gained a row are not logged",
         STRATEGY,
-        "{{ write_down_keys('come', tracked) }}",
-        "select count(*) from come",
+        "{{ write_down_keys('inserted', tracked) }}",
+        "select count(*) from inserted",
     ),
     Mutant(
         "the funnel does not hear of its months",

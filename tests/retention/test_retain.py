@@ -35,10 +35,10 @@ PARTITIONS = """
 """
 
 
-@pytest.fixture
-def keeping(tmp_path: Path) -> Iterator[Path]:
-    """A copy of the project in which events are kept for a month."""
-    folder = copy_project(tmp_path / "project")
+@pytest.fixture(scope="module")
+def keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the project in which events are kept for a month. It is shared: only read it."""
+    folder = copy_project(tmp_path_factory.mktemp("keeping") / "project")
     settings = yaml.safe_load((folder / "dbt_project.yml").read_text())
     settings["models"]["analytics_warehouse"]["marts"]["core"] = {
         "fct_user_events": {"+retain": {"months": 1}}

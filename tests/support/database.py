@@ -51,9 +51,18 @@ _numbers = itertools.count(1)
 
 
 @contextmanager
-def new_database(server: Server, template: str = "template0") -> Iterator[Database]:
-    """A new database, dropped afterwards."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
+def new_database(
+    server: Server, template: str = "template0", name: str | None = None
+) -> Iterator[Database]:
+    """A new database, dropped afterwards.
+
+    Args:
+        server: where it is created.
+        template: the database that it copies.
+        name: a name that no other has at the time; by default one that none had before. dbt reuses
+            a parse only for a database of the same name.
+    """
+    name = name or f"test_{os.getpid()}_{next(_numbers)}"
     with server.connect("postgres") as connection:
         # Files are copied as they are; the other strategy writes them to the log as well.
         connection.execute(f"create database {name} template {template} strategy file_copy")

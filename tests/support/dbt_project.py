@@ -50,6 +50,8 @@ SOMEWHERE = {"PGHOST": "/nowhere", "PGUSER": "nobody", "PGDATABASE": "some_datab
 _parses: dict[tuple, Any] = {}
 _databases: dict[tuple, Any] = {}
 KEPT_DATABASES = 16
+# Names of databases for which `configure` has changed a parse.
+_configured: set[str] = set()
 
 
 class DbtFailed(AssertionError):
@@ -272,6 +274,20 @@ def configure(database: Any, model: str, project: Path = ROOT, **config: Any) ->
     (node,) = (node for node in parsed.nodes.values() if node.name == model)
     for key, value in config.items():
         node.config[key] = value
+    _configured.add(database.environment["PGDATABASE"])
+
+
+def forget_configured(database: Any) -> None:
+    """Let `configure` end with a database whose name another one may get.
+
+    Args:
+        database: offers `environment`.
+    """
+    name = database.environment["PGDATABASE"]
+    if name in _configured:
+        _configured.remove(name)
+        for key in [key for key in _databases if ("PGDATABASE", name) in key[0]]:
+            del _databases[key]
 
 
 def build(database: Any, *select: str, **options: Any) -> list[RunResult]:

@@ -1,7 +1,7 @@
 {% macro create_clv_parameters() -%}
-    {#- For on-run-start; `warehouse clv fit` refuses a database without it. -#}
+    {#- `warehouse clv fit` requires this table. -#}
     {%- set parameters = clv_parameters() -%}
-    {#- Two first runs at once would both try to create; the lock ends with the transaction. -#}
+    {#- Two first runs at the same time would both try to create; the lock ends with the transaction. -#}
     select pg_advisory_xact_lock(hashtext('{{ parameters }}'));
 
     create schema if not exists {{ adapter.quote(parameters.schema) }};

@@ -2,7 +2,7 @@
     {%- set watermarks = state_relation('watermarks') -%}
     {%- set key_changes = state_relation('key_changes') -%}
 
-    {#- Two first runs at once would both try to create; the lock ends with the transaction. -#}
+    {#- Two first runs at the same time would both try to create; the lock ends with the transaction. -#}
     select pg_advisory_xact_lock(hashtext('{{ watermarks }}'));
 
     create schema if not exists {{ adapter.quote(watermarks.schema) }};
@@ -26,7 +26,7 @@
         written_by xid8 not null,
         changed_keys jsonb
     );
-    {#- Not "if not exists", which waits for every model that another build is writing before it looks. -#}
+    {#- Not "if not exists", which waits for every model that another build is writing before it checks. -#}
     do $$
     begin
         if to_regclass('{{ key_changes.include(identifier=false) }}.key_changes_by_model') is null then

@@ -1,5 +1,5 @@
 {% macro definition_fingerprint() -%}
-    {#- What decides over the rows beside the upstreams. A macro that changed is not seen: --full-refresh. -#}
+    {#- What determines the rows, apart from the upstreams. A changed macro is not detected: use --full-refresh. -#}
     {{ return(local_md5(
         model.raw_code ~ var('calendar_start') ~ var('calendar_end') ~ var('simple_clv_factor') ~ var('sources_present')
         ~ var('rfm_window_months')

@@ -1,5 +1,8 @@
 {% macro get_incremental_changed_keys_sql(arguments) -%}
-    {#- The incremental strategy changed_keys: for the keys of this run the target becomes what the model says, and nothing else is touched. -#}
+    {#-
+        The incremental strategy changed_keys: for the keys of this run the target becomes what the model returns; other rows
+        are not touched.
+    -#}
     {%- set target_relation = arguments['target_relation'] -%}
     {%- set temp_relation = arguments['temp_relation'] -%}
     {%- set unique_key = arguments['unique_key'] -%}
@@ -13,7 +16,7 @@
     {%- endif -%}
 
     {%- if flags.EMPTY -%}
-        {#- Without rows there is nothing to compare with; what stands there stays. -#}
+        {#- Without rows there is nothing to compare with; existing rows stay. -#}
         {{ return('create temporary table applied_changes () on commit drop') }}
     {%- endif -%}
 
@@ -39,7 +42,7 @@
 
     create temporary table applied_changes () on commit drop;
 
-    with gone as (
+    with deleted as (
         delete from {{ target_relation }} as old_row
         {%- if key_columns %}
         where ({{ prefixed('old_row', unique_key) }}) in (select {{ unique_key | join(', ') }} from {{ old_rows }})
@@ -49,19 +52,19 @@
         {%- endif %}
         returning {{ tracked_keys_of('old_row', tracked) }} as keys
     )
-    {{ write_down_keys('gone', tracked) }};
+    {{ write_down_keys('deleted', tracked) }};
 
-    with come as (
+    with inserted as (
         insert into {{ target_relation }} as new_row ({{ columns | join(', ') }})
         select {{ columns | join(', ') }}
         from {{ temp_relation }} as new_row
         where not exists (select 1 from same_rows as old_row where {{ have_same_key(unique_key) }})
         returning {{ tracked_keys_of('new_row', tracked) }} as keys
     )
-    {{ write_down_keys('come', tracked) }}
+    {{ write_down_keys('inserted', tracked) }}
     {%- if tracked and is_backfill() and has_asked_for_keys() %};
 
-    {#- A backfill doubts what stands further down as well: all its keys go on, changed or not. -#}
+    {#- A backfill also rebuilds what is downstream: it logs all its keys, changed or not. -#}
     with filled as (
         select {{ tracked_keys_of('new_row', tracked) }} as keys
         from {{ temp_relation }} as new_row
@@ -72,7 +75,7 @@
 
 
 {% macro old_rows_of_this_run(relation, key_columns, new_rows, unique_key) -%}
-    {#- A copy of the rows that stand under the keys of this run; of all keys, the table itself. -#}
+    {#- A copy of the existing rows of the keys of this run; for all keys, the table itself. -#}
     {%- if not key_columns -%}
         {{ return(relation) }}
     {%- endif -%}
@@ -81,13 +84,16 @@
         create temporary table old_rows on commit drop as
         select * from {{ relation }}
         {%- if key_columns | length == 1 and are_keys_fewer_than_rows(relation) %}
-        {#- The planner thinks it cheaper to read all partitions than to ask their indexes. They answer a sorted list in one go. #}
+        {#-
+            The planner estimates that reading all partitions is cheaper than asking their indexes. For a sorted list they
+            answer in one pass.
+        #}
         where {{ keys }} = any(array(select {{ keys }} from changed_keys order by {{ keys }}))
         {%- else %}
         where ({{ keys }}) in (select {{ keys }} from changed_keys)
         {%- endif %}
         {%- if key_columns != unique_key %}
-        {#- A row whose key is null, such as the unknown member of a dimension, is under no key of a run. #}
+        {#- A row with a null key, such as the unknown member of a dimension, belongs to no key of a run. #}
         union all
         select * from {{ relation }}
         where ({{ unique_key | join(', ') }}) in (
@@ -115,7 +121,7 @@
 
 
 {% macro key_columns_of_this_run() -%}
-    {#- None when the run concerns all keys, and no table of them was made. -#}
+    {#- Empty if the run covers all keys: then there is no table of them. -#}
     {{ return(run_query(
         "select attname from pg_attribute where attrelid = to_regclass('pg_temp.changed_keys') and attnum > 0 order by attnum"
     ) | map(attribute='attname') | list) }}
@@ -123,7 +129,7 @@
 
 
 {% macro has_asked_for_keys() -%}
-    {#- False for a model that is compared whole each time, whose rows no backfill concerns. -#}
+    {#- False for a model that always compares all its rows, which a backfill does not affect. -#}
     {{ return(run_query("select to_regclass('pg_temp.this_run') is not null")[0][0]) }}
 {%- endmacro %}
 

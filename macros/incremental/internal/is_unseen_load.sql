@@ -1,8 +1,8 @@
 {% macro is_unseen_load(watermark, row_xid) -%}
     {#-
-        Rows newer than the newest seen, and, within the overlap, those of transactions that had not surely ended
-        when the last run began: one may commit later than another that stamped its rows later. A row can hold the
-        number of a subtransaction, of which a snapshot knows nothing; it is always above its transaction's.
+        Rows newer than the newest one seen, and, within the overlap, those of transactions that may not have ended when the
+        last run began: one may commit after another that stamped its rows later. A row can hold the number of a subtransaction,
+        which a snapshot does not know; it is always above that of its transaction.
     -#}
     {%- if watermark['loaded_through'] is none -%}
         true

@@ -1,5 +1,5 @@
 {% macro keys_of_backfill(columns, upstreams, dated_by) -%}
-    {#- What the window holds, in the upstreams and in the table itself, where rows may stand that no upstream has. -#}
+    {#- The keys of the window, in the upstreams and in the table itself, which may have rows that no upstream has. -#}
     {%- for upstream in upstreams if upstream.dated_by %}
     union
     {%- set found -%}

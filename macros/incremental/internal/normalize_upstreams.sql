@@ -7,7 +7,7 @@
         {%- set entry_columns = entry.columns if entry.columns else columns -%}
         {%- if kind_of_upstream(node) == 'tracked' and not node.config.get('meta', {}).get('tracked_keys') -%}
             {{ exceptions.raise_compiler_error(
-                'changed_keys in ' ~ model.name ~ ': ' ~ node.name ~ ' logs no keys; give it meta.tracked_keys, a list of its columns.'
+                'changed_keys in ' ~ model.name ~ ': ' ~ node.name ~ ' does not log its keys; set its meta.tracked_keys to a list of its columns.'
             ) }}
         {%- endif -%}
         {%- do normalized.append({
@@ -27,7 +27,7 @@
 
 
 {% macro node_of_relation(relation) -%}
-    {#- dbt makes a dictionary of a node whenever it is asked for, which for all nodes takes longer than many a query. -#}
+    {#- dbt builds a dictionary for each access to a node, which for all nodes takes longer than many queries. -#}
     {%- set nodes = [] -%}
     {%- for unique_id in model.depends_on.nodes if unique_id.split('.')[0] in ['model', 'snapshot', 'seed'] -%}
         {%- do nodes.append(graph.nodes[unique_id]) -%}
@@ -35,13 +35,13 @@
     {%- for node in nodes if node.relation_name == relation | string -%}
         {{ return(node) }}
     {%- endfor -%}
-    {#- With --defer a ref leads into the schemas of another target. -#}
+    {#- With --defer a ref points to the schemas of another target. -#}
     {%- for node in nodes if node.alias == relation.identifier -%}
         {{ return(node) }}
     {%- endfor -%}
     {{ exceptions.raise_compiler_error(
-        'changed_keys in ' ~ model.name ~ ': ' ~ relation ~ ' is no model, snapshot or seed that this model refs; '
-        ~ 'give the upstreams as ref(...).'
+        'changed_keys in ' ~ model.name ~ ': ' ~ relation ~ ' is not a model, snapshot or seed that this model refs; '
+        ~ 'pass the upstreams as ref(...).'
     ) }}
 {%- endmacro %}
 

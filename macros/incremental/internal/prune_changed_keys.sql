@@ -5,12 +5,12 @@
     {%- for unique_id in graph.nodes if unique_id.startswith('model.') -%}
         {%- do models.append(unique_id.split('.')[2]) -%}
     {%- endfor -%}
-    {#- A model that has left the project reads no more; what every reader has seen is read by nobody. -#}
+    {#- A model that was removed from the project reads no more. Keys that every reader has seen are not needed. -#}
     delete from {{ watermarks }} where model_name not in ('{{ models | join("', '") }}');
 
     {#-
-        Only while no model is written: one that is built for the first time beside this run has read a state of its
-        upstreams, and nobody sees yet which. The next run prunes as well.
+        Only while no model is written: a model that another run is building for the first time has read its upstreams, and its
+        watermarks are not visible yet. The next run prunes as well.
     -#}
     do $prune$
     begin

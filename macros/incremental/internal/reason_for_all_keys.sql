@@ -1,5 +1,5 @@
 {% macro reason_for_all_keys(upstreams, previous, due) -%}
-    {#- None, or the words why this run concerns every key. -#}
+    {#- None, or the reason why this run covers every key. -#}
     {%- if not is_incremental() -%}
         {{ return('the table is built whole') }}
     {%- endif -%}

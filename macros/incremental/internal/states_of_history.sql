@@ -91,7 +91,7 @@
     {%- set faults = {
         'rows without ' ~ key ~ ' or ' ~ valid_from: counts[0],
         'rows whose ' ~ valid_from ~ ' lies in the future or before 1900': counts[1],
-        'rows more than one for the same ' ~ key ~ ' and ' ~ valid_from: counts[2],
+        'rows that repeat the same ' ~ key ~ ' and ' ~ valid_from: counts[2],
     } -%}
     {%- for fault, rows in faults.items() if rows -%}
         {{ exceptions.raise_compiler_error(

@@ -1,7 +1,7 @@
 {% macro remember_watermarks(upstreams) -%}
     {#-
-        Taken before anything is read: what is committed in between is read now and again by the next run,
-        which is harmless; taken afterwards it would be lost.
+        Taken before anything is read: what is committed in between is read now and again by the next run, which is harmless;
+        taken afterwards, it would be lost.
     -#}
     {%- set query -%}
         create temporary table this_run as
@@ -21,7 +21,7 @@
             select
                 '{{ upstream.name }}' as upstream_name,
                 {% if upstream.kind == 'loaded' -%}
-                    {#- A row stamped in the future must not hide those that come before it; least() skips a null. -#}
+                    {#- A row stamped in the future must not hide later rows; least() skips a null. -#}
                     (
                         select case when max(_loaded_at) is not null then least(max(_loaded_at), clock_timestamp()) end
                         from {{ upstream.relation }}
@@ -43,8 +43,8 @@
 
 {% macro advance_watermarks() -%}
     {#-
-        A post-hook inside the model's transaction: the watermarks and the table move together or not at all.
-        A table that was made anew is marked for its readers; made on empty inputs, it has read nothing itself.
+        Inside the model's transaction: the watermarks and the table change together or not at all. A new table is marked for
+        its readers; one created from empty inputs has read nothing itself.
     -#}
     {%- if execute -%}
         {%- set found = run_query(
@@ -133,6 +133,6 @@
 
 
 {% macro system_identifier() -%}
-    {#- Transaction numbers mean something in the cluster that gave them, and a dump is restored into another. -#}
+    {#- Transaction numbers are valid in their own cluster only, and a dump is restored into another one. -#}
     (select system_identifier::text from pg_control_system())
 {%- endmacro %}

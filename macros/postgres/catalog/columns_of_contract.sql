@@ -11,7 +11,7 @@
 
 
 {% macro column_of_index(given, columns) -%}
-    {#- As PostgreSQL reads a name: in small letters, unless it is quoted. None when there is no such column. -#}
+    {#- As PostgreSQL reads a name: in lower case, unless it is quoted. None if there is no such column. -#}
     {%- if given is not string or given in (columns or []) -%}
         {{ return(given) }}
     {%- endif -%}
@@ -21,7 +21,7 @@
 
 
 {% macro keys_of_contract() -%}
-    {#- Their columns are named as the catalog names them. -#}
+    {#- Columns have the names of the catalog. -#}
     {%- set keys = [] -%}
     {%- set all_columns = columns_of_contract() -%}
     {%- if all_columns is not none -%}

@@ -1,5 +1,8 @@
 {% macro has_dependents(relation) -%}
-    {#- Whether a plain drop would be refused: views on it or on a partition, but also functions, foreign keys and policies. -#}
+    {#-
+        Whether a plain drop would fail: because of views on it or on a partition, but also functions, foreign keys and
+        policies.
+    -#}
     {%- set query -%}
         select exists (
             select

@@ -1,5 +1,5 @@
 {% macro index_name(base, suffix) -%}
-    {#- PostgreSQL takes 63 bytes and cuts the rest off, which would make two long names one. -#}
+    {#- PostgreSQL cuts names after 63 bytes, which could make two long names equal. -#}
     {%- set name = base ~ suffix -%}
     {%- if name.encode('utf-8') | length <= 63 -%}
         {{ return(name) }}

@@ -1,5 +1,5 @@
 {% macro relation_in_catalog(relation) -%}
-    {#- Another build may have replaced it since this one remembered what there is. -#}
+    {#- Another build may have replaced it since dbt filled its cache. -#}
     {%- set found = run_query('select relkind from pg_class where oid = ' ~ regclass_of(relation)) -%}
     {%- if not found | length -%}
         {{ return(none) }}

@@ -1,5 +1,5 @@
 {% macro check_indexes() -%}
-    {#- A pre-hook: what is wrong in the configuration is said before anything is built. -#}
+    {#- A mistake in the configuration stops the build before anything is created. -#}
     {%- if execute -%}
         {%- do declared_indexes(columns_of_contract()) -%}
         {%- do read_no_overlaps() -%}

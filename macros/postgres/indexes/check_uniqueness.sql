@@ -1,5 +1,5 @@
 {% macro check_uniqueness(index) -%}
-    {#- PostgreSQL would find it too, after it has made what has to be dropped again. -#}
+    {#- PostgreSQL would find the duplicate only after building an index that it then has to drop. -#}
     {%- if index.unique -%}
         {%- set query -%}
             select
@@ -19,7 +19,7 @@
         {%- for double in run_query(query) -%}
             {{ exceptions.raise_compiler_error(
                 this.identifier ~ ': the index ' ~ index.name ~ ' cannot be unique, because ' ~ double['rows_of_key'] ~ ' rows have the key ('
-                ~ index['keys'] | join(', ') ~ ') = (' ~ double['key_value'] ~ '); it takes one row of each key.'
+                ~ index['keys'] | join(', ') ~ ') = (' ~ double['key_value'] ~ '); a unique index takes one row per key.'
             ) }}
         {%- endfor -%}
     {%- endif -%}

@@ -1,7 +1,7 @@
 {% macro claimed_index_name(name) -%}
     {#-
-        Names are unique in a schema. The table that is being replaced still has ours, and its indexes step aside;
-        of what somebody else made we step aside.
+        Names are unique in a schema. Indexes of this model's old table are renamed; if another object has the name, the new
+        index gets another one.
     -#}
     {%- set query -%}
         select
@@ -21,7 +21,7 @@
         {%- if is_in_transaction() -%}
             {%- do lock_out_maintenance(
                 'array(select indrelid from pg_index where indexrelid = ' ~ holder[0]['index_oid'] ~ ')',
-                'could not be made anew'
+                'could not be rebuilt'
             ) -%}
         {%- endif -%}
         {%- do run_query(
@@ -31,6 +31,6 @@
         {{ return(name) }}
     {%- endif -%}
     {%- set other_name = index_name(name, '_' ~ local_md5(this.schema ~ '.' ~ this.identifier ~ ' ' ~ name)[:8]) -%}
-    {%- do log(this.identifier ~ ': the name ' ~ name ~ ' is taken; the index is called ' ~ other_name ~ '.', info=true) -%}
+    {%- do log(this.identifier ~ ': the index name ' ~ name ~ ' is taken; using ' ~ other_name ~ '.', info=true) -%}
     {{ return(claimed_index_name(other_name)) }}
 {%- endmacro %}

@@ -7,7 +7,7 @@
 
 
 {% macro columns_to_index(relation) -%}
-    {#- A relation that dbt's statements are only compiled for has none. -#}
+    {#- A relation that does not exist, because dbt only compiles, has none. -#}
     {%- set columns = columns_of_contract() -%}
     {%- if columns is none -%}
         {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='name') | list or none -%}

@@ -6,9 +6,12 @@
         where pg_class.oid = {{ found['index_oid'] }}
     {%- endset -%}
     {%- set name = run_query(query)[0][0] -%}
-    {%- do log(this.identifier ~ ': dropping the index ' ~ name ~ '.', info=true) -%}
+    {%- do log(this.identifier ~ ': dropping index ' ~ name ~ '.', info=true) -%}
     {%- if is_partitioned -%}
-        {#- PostgreSQL cannot drop an index of a parent concurrently; parts that were not attached stay, so they go first. -#}
+        {#-
+            PostgreSQL cannot drop an index of a parent concurrently. Parts that were not attached would stay, so they are
+            dropped first.
+        -#}
         {%- set query -%}
             select format('%I.%I', nspname, names.relname)
             from pg_partition_tree('{{ this }}') as tree

@@ -1,12 +1,12 @@
 {% macro exclude_overlaps(relation) -%}
     {#-
-        PostgreSQL itself refuses two versions of one key at one moment. A new table gets the constraint with its indexes,
-        before it takes the place of the old one; as a post-hook in the transaction, this gives it to a table that lacks it.
-        It needs the extension btree_gist; where that cannot be had, the data tests of the model are what checks it.
+        PostgreSQL itself refuses two versions of one key at the same time. A new table gets the constraint with its indexes,
+        before it replaces the old one; an existing table without it gets it in the transaction of its build. It needs the
+        extension btree_gist; without it, only the data tests of the model check this.
     -#}
     {%- set wanted = read_no_overlaps() if execute -%}
     {%- if wanted -%}
-        {#- The key is an expression, so that the planner looks versions up in a btree index, which is several times faster. -#}
+        {#- The key is an expression, so that the planner uses a btree index to look up versions, which is several times faster. -#}
         {%- set definition = 'exclude using gist ((' ~ adapter.quote(wanted.key) ~ " || '') with =, tstzrange("
             ~ adapter.quote(wanted.valid_from) ~ ', ' ~ adapter.quote(wanted.valid_to) ~ ') with &&)' -%}
         {%- set hash = local_md5(definition) -%}
@@ -23,11 +23,11 @@
         {%- if found and found[0]['hash'] == hash -%}
             {{ return('') }}
         {%- elif not has_btree_gist() -%}
-            {%- do log(this.identifier ~ ': the server has no btree_gist for this role, so it does not refuse overlaps itself.') -%}
+            {%- do log(this.identifier ~ ': extension btree_gist is not available to this role, so PostgreSQL does not enforce no_overlaps.') -%}
             {{ return('') }}
         {%- endif -%}
         {%- set name = index_name(this.identifier, '_no_overlaps') -%}
-        {%- do run_query(lock_patiently(relation, 'the constraint ' ~ name ~ ' of ' ~ relation ~ ' could not be made')) -%}
+        {%- do run_query(lock_patiently(relation, 'the constraint ' ~ name ~ ' of ' ~ relation ~ ' could not be created')) -%}
         {%- if found -%}
             {%- do run_query('alter table ' ~ relation ~ ' drop constraint ' ~ adapter.quote(found[0]['name'])) -%}
         {%- endif -%}
@@ -69,7 +69,7 @@
 
 
 {% macro has_btree_gist() -%}
-    {#- True when the extension is there, or was made now: who may create in the database may install what the server trusts. -#}
+    {#- True if the extension is installed or can be: a role with CREATE on the database may install trusted extensions. -#}
     {%- set query -%}
         select
             exists (select from pg_extension where extname = 'btree_gist') as is_there,
@@ -86,7 +86,7 @@
     {%- endset -%}
     {%- set server = run_query(query)[0] -%}
     {%- if server['can_be_made'] and not server['is_there'] -%}
-        {#- Two models at once would both make it; the second waits here, and then finds it. -#}
+        {#- Two models at the same time would both create it; the second waits here, and then finds it. -#}
         {%- do run_query("select pg_advisory_xact_lock(hashtext('extension btree_gist'))") -%}
         {%- do run_query('create extension if not exists btree_gist with schema public') -%}
     {%- endif -%}

@@ -1,5 +1,5 @@
 {% macro comment_of_index(hash, why) -%}
-    {#- Says that the index is ours, of which model, and what it was made from. -#}
+    {#- Marks the index as created by these macros, with its model and the hash of its definition. -#}
     {{ return('dbt:' ~ hash ~ ' of ' ~ this.schema ~ '.' ~ this.identifier ~ ': ' ~ (why or 'declared by the model') | trim) }}
 {%- endmacro %}
 

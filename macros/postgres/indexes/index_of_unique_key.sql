@@ -36,7 +36,7 @@
         {{ return(none) }}
     {%- endfor -%}
     {%- for field in fields_of_partitions() if field not in names -%}
-        {#- PostgreSQL has no unique index without them. -#}
+        {#- PostgreSQL requires them in a unique index. -#}
         {{ return(none) }}
     {%- endfor -%}
     {{ return(declared_index({'columns': keys, 'unique': true, 'why': 'the key, looked up by builds'}, 0, columns)) }}

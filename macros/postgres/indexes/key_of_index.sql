@@ -1,5 +1,5 @@
 {% macro key_of_index(given, number, columns, type) -%}
-    {#- A column as PostgreSQL writes it, and behind it the operator class, the direction and the place of nulls. -#}
+    {#- A column, and after it the operator class, the direction and the position of nulls. -#}
     {%- set parts = modules.re.fullmatch(
         '("(?:[^"]|"")+"|[^ "]+)( +(?!(?:asc|desc|nulls)(?: |$))[a-z_][a-z0-9_.]*)?( +(?:asc|desc))?( +nulls +(?:first|last))?',
         given | string | trim,

@@ -1,10 +1,10 @@
 {% macro create_partitioned_index(index) -%}
-    {#- The parent's part is an entry in the catalog, no more; the rows are read child by child. -#}
+    {#- On the parent it is only a catalog entry; the rows are read partition by partition. -#}
     {%- set name = claimed_index_name(index.name) -%}
     {%- do run_query(try_patiently(
         'create ' ~ index.unique ~ 'index ' ~ adapter.quote(name) ~ ' on only ' ~ this ~ ' ' ~ index.definition ~ '; '
         ~ comment_on_index(name, index.comment),
-        'the index ' ~ name ~ ' of ' ~ this ~ ' could not be made'
+        'the index ' ~ name ~ ' of ' ~ this ~ ' could not be created'
     )) -%}
     {%- do complete_partitioned_index(adapter.quote(this.schema) ~ '.' ~ adapter.quote(name), this, index) -%}
 {%- endmacro %}
@@ -42,7 +42,7 @@
             {%- if not found -%}
                 {%- do run_query(try_patiently(
                     'create ' ~ index.unique ~ 'index ' ~ adapter.quote(name) ~ ' on only ' ~ table ~ ' ' ~ index.definition,
-                    'the index ' ~ name ~ ' of ' ~ table ~ ' could not be made'
+                    'the index ' ~ name ~ ' of ' ~ table ~ ' could not be created'
                 )) -%}
             {%- endif -%}
             {%- do complete_partitioned_index(child_index, table, index) -%}
@@ -53,7 +53,7 @@
             {%- do create_index_concurrently(table, name, index) -%}
         {%- endif -%}
         {%- if not child['attached_index'] -%}
-            {#- Whoever plans a query on the child holds its index till the end of the transaction, also one that is not attached. -#}
+            {#- A session that plans a query on the partition locks its index, attached or not, until its transaction ends. -#}
             {%- do run_query(try_patiently(
                 'alter index ' ~ parent_index ~ ' attach partition ' ~ child_index,
                 'the part ' ~ child_index ~ ' of the index ' ~ parent_index ~ ' could not be attached',

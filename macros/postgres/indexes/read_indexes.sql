@@ -1,7 +1,7 @@
 {% macro read_indexes() -%}
     {#-
-        The indexes of this model's table that are ours: they have our comment, or 32 hexadecimal digits for a name,
-        as dbt's own have and ours until they are done. An index of a constraint is the constraint's.
+        The indexes of this model's table that these macros created: they have our comment, or a name of 32 hexadecimal digits,
+        as dbt's own indexes have, and ours until they are finished. An index of a constraint belongs to the constraint.
     -#}
     {%- set query -%}
         select

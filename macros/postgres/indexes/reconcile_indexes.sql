@@ -1,18 +1,21 @@
 {% macro reconcile_indexes() -%}
     {#-
-        A post-hook outside of the transaction. One query of the catalog says whether there is anything to do;
-        mostly there is not, and nothing is locked.
+        Runs outside the transaction. One query of the catalog tells whether anything changed; usually nothing did, and nothing
+        is locked.
     -#}
     {%- if execute and model.config.materialized in materializations_with_indexes() -%}
         {%- set plan = plan_of_indexes() -%}
         {%- if plan -%}
             {%- set lock = "hashtext('indexes'), hashtext('" ~ this ~ "')" -%}
-            {#- Tried, never waited for: who waits has a snapshot, and a concurrent index waits for snapshots. -#}
+            {#-
+                Never waits for the lock: a waiting session holds a snapshot, and the creation of a concurrent index waits for
+                snapshots.
+            -#}
             {%- if run_query('select pg_try_advisory_lock(' ~ lock ~ ')')[0][0] -%}
                 {%- do carry_out_indexes(plan_of_indexes()) -%}
                 {%- do run_query('select pg_advisory_unlock(' ~ lock ~ ')') -%}
             {%- else -%}
-                {%- do log(this.identifier ~ ': another build is at its indexes; they are left to it.', info=true) -%}
+                {%- do log(this.identifier ~ ': skipping indexes: another build is updating them.', info=true) -%}
             {%- endif -%}
         {%- endif -%}
     {%- endif -%}
@@ -20,7 +23,7 @@
 
 
 {% macro plan_of_indexes() -%}
-    {#- None when every index is there as declared, and no other one of ours. -#}
+    {#- None if every declared index exists, and no other one of these macros. -#}
     {%- set state = read_indexes() -%}
     {%- if not state -%}
         {{ return(none) }}
@@ -53,7 +56,7 @@
 
 
 {% macro carry_out_indexes(plan) -%}
-    {#- What replaces comes first, then what it replaces goes. Killed anywhere, the next run takes it up. -#}
+    {#- Replacements are created before the indexes that they replace are dropped. If it is killed, the next run continues. -#}
     {%- if plan -%}
         {%- for found in plan.drop if not found['is_valid'] -%}
             {%- do drop_index(found, plan.is_partitioned) -%}
@@ -86,7 +89,7 @@
 
 
 {% macro name_index(index) -%}
-    {#- Its hash was its name until it was done; name and comment come in one transaction. -#}
+    {#- The hash is the name until the index is finished; name and comment change in one transaction. -#}
     {%- set schema = adapter.quote(this.schema) -%}
     {%- set name = claimed_index_name(index.name) -%}
     {%- do run_query(

@@ -4,17 +4,17 @@
         "select trouble from pg_temp.try_for_locks('select null', " ~ oids ~ ", '{}', " ~ lock_patience() ~ ')'
     )[0][0] -%}
     {%- if trouble -%}
-        {{ exceptions.raise_compiler_error(this ~ ' ' ~ failure ~ ', and is as it was: ' ~ trouble ~ '.') }}
+        {{ exceptions.raise_compiler_error(this ~ ' ' ~ failure ~ '; nothing was changed: ' ~ trouble ~ '.') }}
     {%- endif -%}
 {%- endmacro %}
 
 
 {% macro create_lock_out_maintenance() -%}
     {#-
-        VACUUM and ANALYZE wait till the end of the transaction, readers and writers do not notice. Autovacuum gives way only
-        to one who waits for deadlock_timeout, which is longer than an attempt of try_for_locks. And who has changed an entry of the
-        catalog, such as the name of an index, would wait for the ANALYZE that waits for this entry.
-        LOCK TABLE takes no materialized view. Of what takes the same lock this changes least: a mark of CLUSTER is lost.
+        VACUUM and ANALYZE wait until the end of the transaction; readers and writers are not affected. Autovacuum gives way
+        only to a session that waits for deadlock_timeout, which is longer than an attempt of try_for_locks. And a session that
+        has changed a catalog entry, such as the name of an index, would wait for the ANALYZE that waits for this entry. LOCK
+        TABLE does not accept a materialized view. The least intrusive command that takes this lock loses a mark of CLUSTER.
     #}
     create or replace function pg_temp.lock_out_maintenance(relations oid[])
     returns void
@@ -44,7 +44,7 @@
             begin
                 execute statement;
             exception
-                {#- It went meanwhile, or is another one's, who alone may lock it: then it is met as it is. #}
+                {#- It was dropped meanwhile, or another role owns it and only that role may lock it: continue without the lock. #}
                 when undefined_table or invalid_schema_name or wrong_object_type or insufficient_privilege then
                     null;
             end;

@@ -1,5 +1,8 @@
 {% macro run_patiently(sql) -%}
-    {#- What works concurrently waits for the transactions of others, the other models of this build among them, and nobody waits for it. -#}
+    {#-
+        A concurrent command waits for the transactions of other sessions, including other models of this build, and no session
+        waits for it.
+    -#}
     {%- do run_query("set lock_timeout = '" ~ var('index_lock_timeout') ~ "'") -%}
     {%- do run_query(sql) -%}
     {%- do run_query('reset lock_timeout') -%}

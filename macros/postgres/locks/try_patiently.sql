@@ -27,7 +27,7 @@
         end loop;
     exception
         when lock_not_available or deadlock_detected then
-            raise exception '%', {{ postgres_escape_comment(failure ~ ', because others hold it; the next run tries again: ') }} || sqlerrm;
+            raise exception '%', {{ postgres_escape_comment(failure ~ ': locked by other sessions; the next run will retry: ') }} || sqlerrm;
     end
     $try_patiently$
 {%- endmacro %}

@@ -1,4 +1,4 @@
 {% macro use_utc() -%}
-    {#- Keys are hashes of texts, and a moment reads differently in every zone. A session may be in any, behind a pooler. -#}
+    {#- Keys are hashes of texts, and the text of a timestamp depends on the zone. Behind a pooler a session may be in any zone. -#}
     set local timezone = 'UTC'
 {%- endmacro %}

@@ -6,8 +6,8 @@
         {{ lock_model() }}
     {%- endcall -%}
     {%- if stored_relation -%}
-        {#- Before the query is run: what it reads may be a backup, which another build waits to drop. -#}
-        {%- do lock_out_maintenance('array[' ~ regclass_of(stored_relation) ~ ']', 'could not be made anew') -%}
+        {#- Before the query runs: it may read a backup, which another build waits to drop. -#}
+        {%- do lock_out_maintenance('array[' ~ regclass_of(stored_relation) ~ ']', 'could not be rebuilt') -%}
     {%- endif -%}
     {%- if config.get('contract').enforced -%}
         {{ get_assert_columns_equivalent(sql) }}

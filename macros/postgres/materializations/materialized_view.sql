@@ -1,14 +1,14 @@
 {% materialization materialized_view, adapter='postgres' %}
     {#-
-        dbt's own refreshes what was made by an older query, behind a lock that keeps readers out. Here another
-        query makes another materialized view, beside the old one, and readers never wait for its rows.
+        dbt's own materialization refreshes the view of an older query under a lock that blocks readers. Here a changed query
+        creates another materialized view beside the old one, and readers never wait for its rows.
     -#}
     {%- set target_relation = this.incorporate(type='materialized_view') -%}
     {%- set intermediate_relation = make_intermediate_relation(target_relation) -%}
     {%- if config.get('on_configuration_change') != 'apply' -%}
         {{ exceptions.raise_compiler_error(
             this.identifier ~ ": on_configuration_change is '" ~ config.get('on_configuration_change')
-            ~ "'; a materialized view takes 'apply' alone: it always becomes what the model says."
+            ~ "'; a materialized view takes 'apply' only: it always follows the model."
         ) }}
     {%- endif -%}
 
@@ -39,13 +39,13 @@
 
 {% macro action_of_materialized_view(relation, sql) -%}
     {%- set query -%}
-        create temporary view view_to_come as
+        create temporary view new_view as
         {{ sql }}
         ;
 
         select
             relkind = 'm' as is_materialized_view,
-            relkind = 'm' and pg_get_viewdef(pg_class.oid) = pg_get_viewdef('pg_temp.view_to_come'::regclass) as is_same,
+            relkind = 'm' and pg_get_viewdef(pg_class.oid) = pg_get_viewdef('pg_temp.new_view'::regclass) as is_same,
             relispopulated as is_populated,
             exists (
                 select
@@ -61,7 +61,7 @@
         where oid = {{ regclass_of(relation) }}
     {%- endset -%}
     {%- set found = run_query((config.get('sql_header') or '') ~ query) -%}
-    {%- do run_query('drop view pg_temp.view_to_come') -%}
+    {%- do run_query('drop view pg_temp.new_view') -%}
     {%- if not found | length -%}
         {{ return('create') }}
     {%- endif -%}

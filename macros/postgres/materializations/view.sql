@@ -1,13 +1,13 @@
 {% materialization view, adapter='postgres' %}
     {#-
-        dbt's own drops the view that was there, and everything that stands on it. Here a view that says the same
-        stays untouched, and another one takes its place under the same identity, so readers never miss it.
+        dbt's own materialization drops the existing view and its dependents. Here an unchanged view is not touched, and a
+        changed one is replaced under the same identity, so readers always find it.
     -#}
     {%- set target_relation = this.incorporate(type='view') -%}
     {%- set new_relation = make_intermediate_relation(target_relation) -%}
     {%- set old_relation = make_backup_relation(target_relation, 'view') -%}
 
-    {#- What an earlier run could not drop, or did not come to. -#}
+    {#- What an earlier run could not drop, or did not reach. -#}
     {{ drop_relation_if_exists(load_cached_relation(new_relation)) }}
     {{ drop_relation_if_exists(load_cached_relation(old_relation)) }}
     {%- do begin_model(sql) -%}
@@ -32,8 +32,8 @@
 
     {%- if relation_in_catalog(old_relation) -%}
         {{ exceptions.raise_compiler_error(
-            this ~ ' has other columns and cannot be replaced, because ' ~ old_relation ~ ' of an earlier run is still there; the warning says'
-            ~ ' what keeps it.'
+            this ~ ' has changed columns and cannot be replaced, because ' ~ old_relation ~ ' of an earlier run still exists; the warning says'
+            ~ ' what depends on it.'
         ) }}
     {%- endif -%}
     {%- set old_relation = old_relation.incorporate(type=existing_relation.type) -%}
@@ -49,9 +49,9 @@
     {%- elif not existing_relation.is_view -%}
         {{ return('other columns') }}
     {%- endif -%}
-    {#- PostgreSQL replaces a view by one that has its columns, by name and type, and perhaps more behind them. -#}
+    {#- PostgreSQL can replace a view by one with the same columns, by name and type, and optionally more after them. -#}
     {%- set query -%}
-        create temporary view view_to_come as
+        create temporary view new_view as
         {{ sql }}
         ;
 
@@ -64,14 +64,14 @@
                     except
                     select attnum, attname, atttypid, atttypmod, attcollation
                     from pg_attribute
-                    where attrelid = 'pg_temp.view_to_come'::regclass and attnum > 0
+                    where attrelid = 'pg_temp.new_view'::regclass and attnum > 0
                 ) then 'other columns'
-                when pg_get_viewdef(to_regclass('{{ existing_relation }}')) = pg_get_viewdef('pg_temp.view_to_come'::regclass)
+                when pg_get_viewdef(to_regclass('{{ existing_relation }}')) = pg_get_viewdef('pg_temp.new_view'::regclass)
                     then 'same'
                 else 'same columns'
             end as fit
     {%- endset -%}
     {%- set fit = run_query((config.get('sql_header') or '') ~ query)[0][0] -%}
-    {%- do run_query('drop view pg_temp.view_to_come') -%}
+    {%- do run_query('drop view pg_temp.new_view') -%}
     {{ return(fit) }}
 {%- endmacro %}

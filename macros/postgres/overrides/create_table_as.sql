@@ -4,7 +4,7 @@
     {%- elif not temporary -%}
         {{ create_partitioned_table_as(relation, sql) }}
     {%- else -%}
-        {#- The rows of an incremental run; whatever strategy writes them, their partitions are there before. -#}
+        {#- The rows of an incremental run. Their partitions must exist before any strategy writes them. -#}
         {%- call statement('batch') -%}
             {{ dbt.postgres__create_table_as(true, relation, sql) }}
         {%- endcall -%}

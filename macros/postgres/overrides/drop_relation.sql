@@ -1,7 +1,7 @@
 {% macro postgres__drop_relation(relation) -%}
     {#-
-        dbt renames the table that it replaces to a backup and drops that with all that reads it. Here what
-        reads it reads the successor first, so that nobody misses a view; and what has to go is named.
+        dbt renames the table that it replaces to a backup and drops that with its dependents. Here the dependents are
+        redirected to the successor first, so that views always exist; the warning names those that had to be dropped.
     -#}
     {%- set successor = successor_of(relation) -%}
     {%- if successor is none or not has_dependents(relation) -%}
@@ -9,7 +9,7 @@
         {{ return('') }}
     {%- endif -%}
 
-    {#- The leftover of a killed run is met in the transaction of the model, which would hold the locks until its end. -#}
+    {#- The leftover of a killed run is dropped inside the transaction of the model, which would hold the locks until its end. -#}
     {%- set is_in_transaction = is_in_transaction() -%}
     {%- if is_in_transaction -%}
         {%- do run_query('commit') -%}
@@ -20,8 +20,8 @@
     {%- endif -%}
     {%- if trouble -%}
         {%- set message =
-            'The views on ' ~ successor ~ ' still read the old one, ' ~ relation ~ ', which could not be dropped: ' ~ trouble
-            ~ '. The next run of this model tries again.'
+            'The views on ' ~ successor ~ ' still read its old version ' ~ relation ~ ', which could not be dropped: ' ~ trouble
+            ~ '. The next run of this model will retry.'
         -%}
         {%- if is_in_transaction and flags.FULL_REFRESH -%}
             {{ exceptions.raise_compiler_error(message) }}

@@ -1,5 +1,5 @@
 {% macro postgres__get_columns_in_relation(relation) -%}
-    {#- dbt's own asks information_schema, which knows no materialized views. -#}
+    {#- dbt's own macro queries information_schema, which does not list materialized views. -#}
     {%- set columns = dbt.postgres__get_columns_in_relation(relation) -%}
     {%- if columns or not execute -%}
         {{ return(columns) }}

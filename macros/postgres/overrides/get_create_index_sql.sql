@@ -1,5 +1,5 @@
 {% macro postgres__get_create_index_sql(relation, index_dict) -%}
-    {#- create_indexes does without it; a materialization of your own may ask for one index. -#}
+    {#- create_indexes does not call it; other materializations may. -#}
     {%- set columns = columns_to_index(relation) -%}
     {%- do declared_indexes(columns) -%}
     {%- set entries = config.get('indexes') or [] -%}

@@ -2,7 +2,7 @@
     {%- if not relation.is_materialized_view -%}
         {{ return(dbt.postgres__get_show_grant_sql(relation)) }}
     {%- endif -%}
-    {#- dbt's own asks information_schema, which knows no materialized views. -#}
+    {#- dbt's own macro queries information_schema, which does not list materialized views. -#}
     select
         pg_get_userbyid(grantee) as grantee,
         privilege_type

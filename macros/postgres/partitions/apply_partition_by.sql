@@ -1,8 +1,8 @@
 {% macro apply_partition_by() -%}
     {#-
-        A pre-hook: a table that exists gets the partitions that the model declares now, with the rows it has. Without
-        it, a model that begins to declare them would go on as it was until somebody thinks of --full-refresh. And what is
-        wrong in the configuration is said before anything is built.
+        An existing table gets the partitions that the model declares now, with its rows. Otherwise, a change of partition_by
+        would have no effect until the next --full-refresh. A mistake in the configuration stops the build before anything is
+        created.
     -#}
     {%- if execute -%}
         {%- set partition_by = read_partition_by() -%}

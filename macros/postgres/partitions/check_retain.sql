@@ -1,5 +1,5 @@
 {% macro check_retain(partition_by) -%}
-    {#- For a pre-hook; `warehouse retain` says the same. -#}
+    {#- `warehouse retain` makes the same checks. -#}
     {%- set given = config.get('retain') -%}
     {%- if given is not none -%}
         {%- set allowed = 'one of days, months, years with a whole number from 1 on, such as {months: 24}' -%}

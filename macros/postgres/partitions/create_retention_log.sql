@@ -1,5 +1,5 @@
 {% macro create_retention_log() -%}
-    {#- For on-run-start, after create_incremental_state. Two first runs at once would both try to create. -#}
+    {#- After create_incremental_state, which creates the schema. Two first runs at the same time would both try to create. -#}
     select pg_advisory_xact_lock(hashtext('{{ state_relation('expired_partitions') }}'));
 
     create table if not exists {{ state_relation('expired_partitions') }} (

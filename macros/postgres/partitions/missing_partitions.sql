@@ -1,9 +1,9 @@
 {% macro missing_partitions(relation, rows_relation) -%}
-    {#- As create_partition takes them; rows_in is the default partition, which may hold rows that belong there. -#}
+    {#- As arguments of create_partition; rows_in is the default partition, which may hold rows that belong there. -#}
     {%- set partition_by = read_partition_by() -%}
     {%- set default_partition = default_partition_of(relation) -%}
     {%- set rows -%}
-        {#- What waits in the default partition arrives with every batch; mostly nothing does. -#}
+        {#- Rows of the default partition are checked with every batch; usually there are none. -#}
         (
             select {{ partition_by.quoted_field }} from {{ rows_relation }}
             {%- if default_partition %}
@@ -30,7 +30,10 @@
 
 
 {% macro missing_ranges(relation, rows, period, field) -%}
-    {#- The periods in which rows are, and one ahead, unless a partition reaches over their beginning; up to the next one that is there. -#}
+    {#-
+        The periods of the rows, and one ahead, unless a partition covers their beginning; each ends where the next existing
+        partition begins.
+    -#}
     {%- set query -%}
         with
 
@@ -71,7 +74,7 @@
         select
             suffix,
             lower_bound::text as lower_bound,
-            {# Somebody may have made a partition of a later part of the period. #}
+            {# A partition of a later part of the period may have been created manually. #}
             least(upper_bound, (
                 select min(existing.lower_bound)
                 from existing

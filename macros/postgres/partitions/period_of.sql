@@ -1,5 +1,5 @@
 {% macro period_of(relation, partition_by) -%}
-    {#- How the periods of a range are counted; their borders are those of UTC. -#}
+    {#- How a range is divided into periods; their bounds are in UTC. -#}
     {%- set data_type = data_type_of(relation, partition_by.field) -%}
     {%- if data_type not in ['date', 'timestamp without time zone', 'timestamp with time zone'] -%}
         {%- do refuse_partition_by('.fields', partition_by.field ~ ', of type ' ~ data_type, 'for range a date or a timestamp') -%}

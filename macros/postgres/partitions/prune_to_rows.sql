@@ -1,5 +1,5 @@
 {% macro prune_to_rows(alias, relation, rows) -%}
-    {#- A condition with constants, so that the planner leaves out the partitions in which none of the rows are. -#}
+    {#- A condition with constants, from which the planner excludes partitions that contain none of the rows. -#}
     {%- set partition_by = read_partition_by() -%}
     {%- if not partition_by or partition_by.method != 'range' -%}
         {{ return('true') }}
@@ -21,7 +21,10 @@
 
 
 {% macro periods_of_rows(relation, rows, partition_by) -%}
-    {#- Adjoining periods are one. None means all: a row in the default partition, or more periods than a plan should list. -#}
+    {#-
+        Adjoining periods are merged. None means all: a row is in the default partition, or there are more periods than a plan
+        should list.
+    -#}
     {%- set period = period_of(relation, partition_by) -%}
     {%- set query -%}
         select

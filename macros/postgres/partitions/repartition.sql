@@ -1,5 +1,5 @@
 {% macro repartition(relation) -%}
-    {%- do log(this.identifier ~ ': its partitions are not those of the model; it is written anew with its rows.', info=true) -%}
+    {%- do log(this.identifier ~ ': partition_by changed; rewriting the table.', info=true) -%}
     {%- set new_relation = make_intermediate_relation(relation.incorporate(type='table')) -%}
     {%- set old_relation = make_backup_relation(relation, 'table') -%}
     {%- set partition_by = read_partition_by() -%}
@@ -20,10 +20,10 @@
     {%- set changes = check_for_schema_changes(new_relation, relation) -%}
     {%- if changes.schema_changed -%}
         {{ exceptions.raise_compiler_error(
-            this.identifier ~ ': its partitions and its columns change in one build. Change the one, build, and change the other; or build it'
+            this.identifier ~ ': partition_by and the columns changed in the same build. Change one, build, then change the other; or build'
             ~ ' with --full-refresh. New columns: ' ~ (changes.source_not_in_target | map(attribute='name') | join(', ') or 'none')
-            ~ '; columns that go: ' ~ (changes.target_not_in_source | map(attribute='name') | join(', ') or 'none')
-            ~ '; other types: ' ~ (changes.new_target_types | map(attribute='column_name') | join(', ') or 'none') ~ '.'
+            ~ '; removed columns: ' ~ (changes.target_not_in_source | map(attribute='name') | join(', ') or 'none')
+            ~ '; changed types: ' ~ (changes.new_target_types | map(attribute='column_name') | join(', ') or 'none') ~ '.'
         ) }}
     {%- endif -%}
     {%- if partition_by -%}
@@ -41,8 +41,8 @@
     ) -%}
 
     {#-
-        The swap is committed at once, because its lock keeps readers out, and the rows of the build may take long. The
-        session keeps the locks of the model, so that no other build comes in between.
+        The swap commits at once, because its lock blocks readers, and inserting the rows of the build may take long. The
+        session keeps the locks of the model, so that no other build starts in between.
     -#}
     {%- do run_query(lock_patiently(relation, 'the partitions of ' ~ relation ~ ' could not be changed')) -%}
     {%- do run_query(lock_model('pg_advisory_lock')) -%}

@@ -1,5 +1,5 @@
 {% macro shape_of(relation) -%}
-    {#- How a table is partitioned, in words such as "range event_timestamp month"; empty when it is not. -#}
+    {#- How a table is partitioned, such as "range event_timestamp month"; empty without partitions. -#}
     {%- set query -%}
         with
 
@@ -43,8 +43,9 @@
         select
             method || ' ' || fields || case method
                 {#
-                    Somebody may have joined or divided periods. What a build made counts, the longest of it, because it shortens what
-                    another partition begins in; without any, as after a restore, what most are.
+                    Partitions may have been merged or split manually. The longest one that a build created decides, because a
+                    build shortens a period of which a later part has a partition; if there is none, as after a restore, the
+                    most common length decides.
                 #}
                 when 'range' then ' ' || coalesce((
                     select

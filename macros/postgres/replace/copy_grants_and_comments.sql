@@ -1,5 +1,5 @@
 {% macro create_copy_grants_and_comments() -%}
-    {#- What default privileges gave to the new one is taken back: the old one may have lost it. -#}
+    {#- Revokes what default privileges granted to the new relation: the old one may have lost it. -#}
     create or replace function pg_temp.copy_grants_and_comments(old oid, new oid)
     returns void
     language plpgsql

@@ -1,7 +1,7 @@
 {% macro create_create_beside() -%}
     {#-
-        A materialized view like the old one, of another query, with its indexes. Its owner makes it, because the query may
-        call functions. For the same reason the search_path is the session's.
+        A materialized view like the old one, of another query, with its indexes. Its owner creates it, because the query may
+        call functions. For the same reason the search_path is that of the session.
     -#}
     create or replace function pg_temp.create_beside(old oid, query text)
     returns oid

@@ -1,5 +1,5 @@
 {% macro create_drop_with_readers() -%}
-    {#- Returns what else was dropped, in PostgreSQL's words, or null. -#}
+    {#- Returns PostgreSQL's list of the dependents that were dropped, or null. -#}
     create or replace function pg_temp.drop_with_readers(relation oid)
     returns text
     language plpgsql

@@ -15,7 +15,7 @@
 
 
 {% macro create_find_readers() -%}
-    {#- Views and materialized views that read relations; through says of which kinds their own readers count too. -#}
+    {#- Views and materialized views that read relations; readers of readers are included for the kinds in through. -#}
     create or replace function pg_temp.find_readers(relations oid[], through "char"[])
     returns table (oid oid, relkind "char", distance integer)
     language sql

@@ -1,7 +1,7 @@
 {% macro create_functions_that_replace() -%}
     {#-
-        Temporary functions, gone with the session. Where names or definitions are written down, nothing but
-        pg_catalog is on the search_path; where the queries of others run, the session's is.
+        Temporary functions, dropped with the session. Functions that write names or definitions have only pg_catalog on their
+        search_path; those that run queries of models have that of the session.
     -#}
     {{ create_find_readers() }}
     {{ create_read_queries() }}

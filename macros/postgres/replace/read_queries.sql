@@ -1,7 +1,7 @@
 {% macro create_read_queries() -%}
     {#-
-        The queries of views, as if they read the new relations. PostgreSQL itself writes them: for a moment, which is undone,
-        each old relation has the name of the new one, in a schema whose own name is in no query yet.
+        The queries of views, as if they read the new relations. PostgreSQL itself writes them: in a subtransaction that is
+        rolled back, each old relation has the name of the new one, in a schema whose name occurs in no query.
     -#}
     create or replace function pg_temp.read_queries(views oid[], olds oid[], news oid[])
     returns text[]

@@ -1,7 +1,7 @@
 {% macro refresh_in_place(relation) -%}
     {%- set is_populated = run_query('select relispopulated from pg_class where oid = ' ~ regclass_of(relation))[0][0] -%}
     {%- if not is_populated -%}
-        {#- Nobody can read it yet, and PostgreSQL fills it in no other way. -#}
+        {#- It cannot be read yet, and PostgreSQL fills it in no other way. -#}
         {%- call statement('main') -%}
             refresh materialized view {{ relation }}
         {%- endcall -%}
@@ -14,7 +14,7 @@
         ~ regclass_of(relation).replace("'", "''") ~ ")', array[" ~ regclass_of(relation) ~ "], '{AccessShareLock}', " ~ lock_patience() ~ ')'
     )[0][0] -%}
     {%- if trouble -%}
-        {{ exceptions.raise_compiler_error(relation ~ ' could not be refreshed, and is as it was: ' ~ trouble ~ '.') }}
+        {{ exceptions.raise_compiler_error(relation ~ ' could not be refreshed; nothing was changed: ' ~ trouble ~ '.') }}
     {%- endif -%}
     {%- call noop_statement('main', 'REFRESH CONCURRENTLY', 'REFRESH', '-1') -%}
         refresh materialized view concurrently {{ relation }}

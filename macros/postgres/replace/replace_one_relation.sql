@@ -1,7 +1,7 @@
 {% macro create_replace_relation() -%}
     {#-
-        Materialized views that read the old relation are made anew first, which may take long and locks nobody out but
-        for the moment in which their queries are read. The swap comes last. Without its locks nothing is changed.
+        Materialized views that read the old relation are created again first, which may take long and blocks other sessions
+        only while their queries are read. The swap is last. If it does not get its locks, nothing changes.
     -#}
     create or replace function pg_temp.replace_relation(
         old oid,
@@ -23,7 +23,7 @@
         reader oid;
         query text;
     begin
-        {# Another model below the same ones may be replacing them, and they are others then. #}
+        {# A build of another upstream may be replacing the same readers, which then have other oids. #}
         loop
             readers := pg_temp.find_stored_readers(old);
             trouble := (pg_temp.try_for_locks('select null', old || readers, '{}', lock_timeout, attempts)).trouble;

@@ -5,9 +5,9 @@
         ~ regclass_of(old) ~ ', ' ~ regclass_of(new) ~ ', ' ~ takes_name ~ ', ' ~ lock_patience() ~ ')'
     )[0] -%}
     {%- if outcome['lost'] -%}
-        {%- do exceptions.warn(old ~ ' was replaced. What stood on it and does not fit the new one was dropped: ' ~ outcome['lost']) -%}
+        {%- do exceptions.warn(old ~ ' was replaced. Dropped, because they do not fit the new version: ' ~ outcome['lost']) -%}
     {%- endif -%}
-    {#- dbt's memory drops with a relation all that stood on it; these are still there. -#}
+    {#- dbt's cache drops the dependents together with a relation; these still exist. -#}
     {%- do adapter.cache_dropped(old) -%}
     {%- set readers = relations_on(old if takes_name else new) -%}
     {%- set schemas = graph.nodes.values() | map(attribute='schema') | list if readers | length else [] -%}

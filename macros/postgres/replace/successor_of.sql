@@ -1,5 +1,5 @@
 {% macro successor_of(relation) -%}
-    {#- dbt cuts a long name to make room for its suffix; then the one relation that begins so is meant. -#}
+    {#- dbt cuts a long name to make room for its suffix; then the only relation with that beginning is meant. -#}
     {%- set suffix = '__dbt_backup' -%}
     {%- if not relation.identifier.endswith(suffix) -%}
         {{ return(none) }}

@@ -1,8 +1,8 @@
 {% macro create_swap_relations() -%}
     {#-
-        Leads views from the old relations to the new ones, drops the old ones, and gives their names to the new ones, from
-        the first one that has none of its own. Returns what was dropped with them, or null. Locks are taken as readers take
-        them, a view before what it reads.
+        Redirects views from the old relations to the new ones, drops the old ones, and gives their names to the new ones from
+        position first_to_rename on. Returns the dropped dependents, or null. Takes locks in the order of readers, a view before
+        what it reads.
     -#}
     create or replace function pg_temp.swap_relations(olds oid[], news oid[], first_to_rename integer)
     returns text
@@ -12,7 +12,7 @@
     declare
         views oid[] := array(select oid from pg_temp.find_readers(olds, '{}') where relkind = 'v' order by oid);
         queries text[] := pg_temp.read_queries(views, olds, news);
-        {#- Filled from a new relation and from a view that still reads an old one, they are neither. -#}
+        {#- They were filled from a new relation and from a view that still reads an old one. -#}
         mixed oid[] := array(
             select oid from pg_temp.find_readers(olds, '{v,m}') inner join pg_class using (oid)
             where oid = any(news) and relispopulated
@@ -35,7 +35,7 @@
                 when lock_not_available or deadlock_detected then
                     raise;
                 when others then
-                    {#- Another of the relations that it reads may have been replaced meanwhile. #}
+                    {#- Another build may have replaced one of the relations that it reads. #}
                     if queries[number] != (pg_temp.read_queries(views[number:number], olds, news))[1] then
                         raise exception using errcode = 'lock_not_available', message = sqlerrm;
                     end if;
@@ -46,7 +46,7 @@
             execute format('refresh materialized view %s', mixed[number]::regclass);
         end loop;
 
-        {#- The highest first. One that fell with what is below it is not there any more. -#}
+        {#- The topmost first. One that was dropped with a lower one no longer exists. -#}
         for number in reverse cardinality(olds) .. 1 loop
             renames := array(
                 select format('alter materialized view %s rename to %I', news[number]::regclass, relname)

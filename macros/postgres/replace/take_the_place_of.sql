@@ -5,6 +5,6 @@
     ) -%}
     {%- set trouble = replace_relation(relation, new, takes_name=true) -%}
     {%- if trouble -%}
-        {{ exceptions.raise_compiler_error(relation ~ ' could not be replaced, and is as it was: ' ~ trouble ~ '.') }}
+        {{ exceptions.raise_compiler_error(relation ~ ' could not be replaced; nothing was changed: ' ~ trouble ~ '.') }}
     {%- endif -%}
 {%- endmacro %}

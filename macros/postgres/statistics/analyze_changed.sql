@@ -1,7 +1,7 @@
 {% macro analyze_changed() -%}
     {#-
-        A post-hook outside of the transaction. Autovacuum comes when a tenth has changed, but a minute later, when the models
-        that read this one have been planned; and never to the parent of partitions.
+        Runs outside the transaction. Autovacuum starts when a tenth has changed, but up to a minute later, after downstream
+        models have been planned; and it never analyzes the parent of partitions.
     -#}
     {%- if execute and config.get('materialized') in ['table', 'incremental', 'materialized_view'] -%}
         {%- do run_query('select pg_stat_force_next_flush()') -%}
@@ -14,9 +14,9 @@
 
 {% macro relations_to_analyze(relation) -%}
     {#-
-        Those never analysed, those of which more than half changed since, and parents whose count is off by a tenth, or whose
-        children that were analysed after them hold a tenth of the rows. Before PostgreSQL 18 a parent's children are analysed
-        with it, by name and right after it, so for an hour nothing but autovacuum's work counts there.
+        Relations that were never analyzed, those of which more than half changed since, and parents whose count is off by a
+        tenth, or whose partitions that were analyzed after them hold a tenth of the rows. Before PostgreSQL 18 an analyze of a
+        parent analyzes its partitions right after it, so for an hour only autovacuum's work counts there.
     -#}
     {%- set before_18 = "current_setting('server_version_num')::int < 180000" -%}
     with
