@@ -59,7 +59,11 @@ def assert_failed(outcome: Outcome, node: str, *words: str) -> None:
 # --- kill -9 of dbt ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", range(PAIRS))
+@pytest.mark.parametrize(
+    "number",
+    # Random moments are all alike, so a few of them are enough for every run.
+    [pytest.param(n, marks=pytest.mark.long if n >= 3 else ()) for n in range(PAIRS)],
+)
 def test_killed_at_any_moment(scene: Scene, number: int) -> None:
     """Two kills, two loads in a row: the second shows what the first left behind."""
     points = kill_points(SEED, 2 * PAIRS, scene.statements)
@@ -339,7 +343,7 @@ def file_size_limit(size: int) -> Iterator[None]:
 # --- Two builds at once -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_two_builds_at_once(scene: Scene, number: int) -> None:
     scene.restore()
     with scene.watched(HISTORY):

@@ -146,7 +146,7 @@ class Place:
         )
 
 
-@pytest.fixture(params=["server", "server_16"])
+@pytest.fixture(params=["server", pytest.param("server_16", marks=pytest.mark.long)])
 def place(request: pytest.FixtureRequest, project: Path) -> Iterator[Place]:
     """The small project and an empty database, on the newest PostgreSQL and on the oldest."""
     with new_database(request.getfixturevalue(request.param)) as database:

@@ -35,7 +35,9 @@ models:
 PATIENCE = {"replace_lock_timeout": "100ms", "replace_lock_attempts": 2}
 
 
-@pytest.fixture(params=["database", "database_16"], ids=["18", "16"])
+@pytest.fixture(
+    params=["database", pytest.param("database_16", marks=pytest.mark.long)], ids=["18", "16"]
+)
 def warehouse(request: pytest.FixtureRequest) -> Any:
     """A database with some numbers, of PostgreSQL 18 and of 16."""
     found = request.getfixturevalue(request.param)

@@ -48,7 +48,9 @@ def partitions(database: Any, table: str) -> dict[str, int]:
     return {bounds: ask(database, f"select count(*) from only {name}") for name, bounds in names}
 
 
-@pytest.fixture(params=["database", "database_16"], ids=["18", "16"])
+@pytest.fixture(
+    params=["database", pytest.param("database_16", marks=pytest.mark.long)], ids=["18", "16"]
+)
 def warehouse(request: pytest.FixtureRequest) -> Any:
     """A database with ten rows, of PostgreSQL 18 and of 16."""
     found = request.getfixturevalue(request.param)

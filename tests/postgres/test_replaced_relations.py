@@ -21,7 +21,9 @@ VARIABLES = {"kind": "table", "alias": "numbers", "sql_more": ""}
 PATIENCE = {"replace_lock_timeout": "100ms", "replace_lock_attempts": 2}
 
 
-@pytest.fixture(params=["database", "database_16"], ids=["18", "16"])
+@pytest.fixture(
+    params=["database", pytest.param("database_16", marks=pytest.mark.long)], ids=["18", "16"]
+)
 def warehouse(request: pytest.FixtureRequest) -> Any:
     """An empty database, of PostgreSQL 18 and of 16."""
     return request.getfixturevalue(request.param)

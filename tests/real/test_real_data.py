@@ -39,8 +39,9 @@ def load(database: Any, folder: Path, loaded_at: dt.datetime) -> None:
     [
         ("greenery", ["2021-02-10", "2021-02-12", "2021-04-15", "2021-02-11"]),
         ("cdnow_sample", ["1997-03-31", "1998-07-01", "1997-09-30"]),
-        ("cdnow", ["1997-09-30", "1998-07-01"]),
-        ("online_retail", ["2011-06-30", "2011-12-10"]),
+        # The whole of cdnow_sample.
+        pytest.param("cdnow", ["1997-09-30", "1998-07-01"], marks=pytest.mark.long),
+        pytest.param("online_retail", ["2011-06-30", "2011-12-10"], marks=pytest.mark.long),
     ],
     ids=["greenery", "cdnow_sample", "cdnow", "online_retail"],
 )
@@ -171,7 +172,7 @@ def write_deletions(tables: dict[str, pl.DataFrame], folder: Path, loaded_at: dt
         deleted.write_csv(folder / f"{table}.csv")
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv.gz"])
+@pytest.mark.parametrize("kind", ["parquet", pytest.param("csv.gz", marks=pytest.mark.long)])
 def test_sample(database: Any, tmp_path: Path, kind: str) -> None:
     plan = make_plan(users=600, days=150, seed=11, out=tmp_path / "sample", kind=kind)
     generate(plan)

@@ -45,10 +45,14 @@ def assert_incremental_equals_full(server: Server, project: Path, seed: int, siz
     assert not complaints, "\n".join([*told[:2], hint])
 
 
-def test_incremental_equals_full(server: Server, project: Path) -> None:
-    assert_incremental_equals_full(server, project, seed=1, size=(25, 8))
+@pytest.mark.parametrize(
+    "size", [(10, 8), pytest.param((25, 8), marks=pytest.mark.long)], ids=["few", "many"]
+)
+def test_incremental_equals_full(server: Server, project: Path, size: tuple[int, int]) -> None:
+    assert_incremental_equals_full(server, project, seed=1, size=size)
 
 
+@pytest.mark.long
 def test_incremental_equals_full_on_postgresql_16(server_16: Server, project: Path) -> None:
     assert_incremental_equals_full(server_16, project, seed=4, size=(25, 4))
 
