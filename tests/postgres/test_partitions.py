@@ -442,8 +442,9 @@ def test_a_table_that_is_read_is_switched_in_short_attempts(warehouse: Any, proj
         reader.execute("select count(*) from marts.rows")
         with pytest.raises(
             dbt_project.DbtFailed,
-            match=r"the partitions of .*rows. could not be changed, because others hold it;"
-            r" the next run tries again: .* lock timeout",
+            match=r"the partitions of .*rows. could not be changed: locked by other sessions;"
+            r" the next run will retry: .* lock timeout, tried 1 times"
+            rf".*; held: .*rows by pid {reader.info.backend_pid} ",
         ):
             run(warehouse, project, variables={"replace_lock_attempts": 1})
         assert ask(warehouse, identity) == before
