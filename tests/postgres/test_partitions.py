@@ -851,7 +851,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "retain_text": ({"retain": {"months": "two"}}, "retain.months is two; it takes"),
     "retain_of_list": (
         {"retain": {"months": 1}, "partition_by": BY_KIND},
-        "retain needs partition_by with the method range, because whole",
+        "retain needs partition_by with the method range, because whole partitions are dropped",
     ),
 }
 
