@@ -11,7 +11,7 @@
     {%- set unit = given | first -%}
     {%- set number = given[unit] -%}
     {%- set partition_by = node.config.get('partition_by') -%}
-    {%- if number is boolean or number is not integer or number < 1 -%}
+    {%- if number is not integer or number < 1 -%}
         {{ return({'fault': node.name ~ ': retain.' ~ unit ~ ' is ' ~ number ~ '; it takes ' ~ allowed ~ '.'}) }}
     {%- elif partition_by is not mapping or partition_by.get('method', 'range') != 'range' -%}
         {{ return({
