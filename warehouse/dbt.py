@@ -58,17 +58,6 @@ def run_apart(
     )
 
 
-def parse() -> dict[str, Any]:
-    """Parse the project; returns the new manifest.
-
-    Raises:
-        WarehouseError: dbt could not parse it.
-    """
-    if run(["--quiet", "parse"]):
-        raise WarehouseError("dbt could not parse the project: the lines above say why.")
-    return read_manifest()
-
-
 def compile_node(arguments: Sequence[str], variables: dict[str, str]) -> Any:
     """Compile one node.
 

@@ -3,5 +3,6 @@
     {%- do run_or_stop(create_incremental_state()) -%}
     {%- do run_or_stop(create_partition_schema()) -%}
     {%- do run_or_stop(create_retention_log()) -%}
+    {%- do run_or_stop(create_partition_bounds()) -%}
     {%- do run_or_stop(create_clv_parameters()) -%}
 {%- endmacro %}

@@ -615,7 +615,9 @@ def build_behind_a_reader(
         reader.execute(f"select count(*) from {table}")
         with pytest.raises(
             dbt_project.DbtFailed,
-            match=refused + r": locked by other sessions; the next run will retry: .* lock timeout",
+            match=refused
+            + r": locked by other sessions; the next run will retry: .* lock timeout, tried 1 times"
+            rf".*; held: .*{model} by pid {reader.info.backend_pid} ",
         ):
             place.build(model, variables={"replace_lock_attempts": 1})
         assert is_untouched()

@@ -445,7 +445,8 @@ def test_a_table_that_is_read_is_switched_in_short_attempts(warehouse: Any, proj
         with pytest.raises(
             dbt_project.DbtFailed,
             match=r"the partitions of .*rows. could not be changed: locked by other sessions;"
-            r" the next run will retry: .* lock timeout",
+            r" the next run will retry: .* lock timeout, tried 1 times"
+            rf".*; held: .*rows by pid {reader.info.backend_pid} ",
         ):
             run(warehouse, project, variables={"replace_lock_attempts": 1})
         assert ask(warehouse, identity) == before
@@ -852,7 +853,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "retain_text": ({"retain": {"months": "two"}}, "retain.months is two; it takes"),
     "retain_of_list": (
         {"retain": {"months": 1}, "partition_by": BY_KIND},
-        "retain needs partition_by with the method range, because whole",
+        "retain needs partition_by with the method range, because whole partitions are dropped",
     ),
 }
 
@@ -893,6 +894,76 @@ def test_retain_without_its_condition_is_warned_of(database: Any, project: Path)
         with warned() as said:
             run(database, project, options=WARNINGS)
         assert warning in said[0] if warning else said == [""]
+
+
+def test_the_bounds_of_all_partitions_can_be_queried(warehouse: Any, project: Path) -> None:
+    declared = {
+        "by_month": BY_MONTH,
+        "by_day": {"fields": ["day"], "granularity": "year"},
+        "by_part": {"fields": ["part"], "method": "list", "default_partition": True},
+        "by_hash": {"fields": ["id"], "method": "hash", "partitions": 1},
+    }
+    for name, partition_by in declared.items():
+        write_model(
+            project,
+            name,
+            "select * from public.given where part = 0",
+            materialized="table",
+            partition_by=partition_by,
+        )
+    run(warehouse, project)
+    do(
+        warehouse,
+        "create table public.by_name (name text, n int) partition by range (name, n)",
+        "create table public.a_to_m partition of public.by_name"
+        " for values from ('a', 1) to ('m', 2)",
+        "create table public.before partition of marts.by_month"
+        " for values from (minvalue) to ('2020-01-01 00:00:00+00')",
+        "create table public.after partition of marts.by_day"
+        " for values from ('2100-01-01') to (maxvalue)",
+    )
+    assert ask(
+        warehouse,
+        "select parent::text, method, lower_bound, upper_bound, is_default"
+        " from observability.partition_bounds order by 1, 5, 3, partition::text",
+    ) == [
+        ("by_name", "range", None, None, False),
+        ("marts.by_day", "range", "2026-01-01", "2027-01-01", False),
+        ("marts.by_day", "range", "2027-01-01", "2028-01-01", False),
+        ("marts.by_day", "range", "2100-01-01", "infinity", False),
+        ("marts.by_hash", "hash", None, None, False),
+        ("marts.by_month", "range", "-infinity", "2020-01-01 00:00:00+00", False),
+        ("marts.by_month", "range", "2026-01-01 00:00:00+00", "2026-02-01 00:00:00+00", False),
+        ("marts.by_month", "range", "2026-02-01 00:00:00+00", "2026-03-01 00:00:00+00", False),
+        ("marts.by_month", "range", "2026-03-01 00:00:00+00", "2026-04-01 00:00:00+00", False),
+        ("marts.by_month", "range", None, None, True),
+        ("marts.by_part", "list", None, None, False),
+        ("marts.by_part", "list", None, None, True),
+    ]
+
+
+def test_the_view_of_bounds_is_replaced_only_if_it_changed(database: Any, project: Path) -> None:
+    """Its readers do not delay the start of a run."""
+    write_model(project, "rows", "select 1 as id", materialized="view")
+    run(database, project)
+    view = "observability.partition_bounds"
+    do(database, f"alter database {database.name} set lock_timeout = '500ms'")
+    database.environment["WAREHOUSE_SESSION_OPTIONS"] = "-c timezone=UTC"
+    with database.connect() as reader:
+        reader.execute(f"select * from {view}")
+        run(database, project)
+        comment = f"select obj_description('{view}'::regclass)"
+        said = ask(database, comment)
+        assert said.startswith("The partitions of all tables of this database: parent, ")
+    do(
+        database,
+        f"drop view {view}",
+        f"create view {view} as select null::regclass as parent",
+        f"comment on view {view} is 'of an earlier version'",
+    )
+    run(database, project)
+    assert ask(database, comment) == said
+    assert ask(database, f"select count(*) from {view} where not is_default") == 0
 
 
 def test_the_number_of_attempts_is_checked(database: Any, project: Path) -> None:

@@ -124,7 +124,9 @@ def test_an_open_reader_of_another_text_stops_the_build_and_nobody_else(
             polled(database, "marts.seen"),
             pytest.raises(
                 dbt_project.DbtFailed,
-                match=r"view .*seen.* could not be replaced: locked by other.*lock timeout",
+                match=r"view .*seen.* could not be replaced: locked by other sessions.*"
+                r"lock timeout, tried 3 times for 200ms; held: .*seen by pid"
+                rf" {reader.info.backend_pid} ",
             ),
         ):
             run(database, project, variables=patience)

@@ -21,6 +21,7 @@ LAYERS = (
     *("postgres/partitions", "postgres/statistics", "postgres/materializations"),
     # Only dbt calls these. A macro below may call dbt's macro, which dbt dispatches to them.
     "postgres/overrides",
+    "retention",
     # Beside incremental. Its internal macros create the table that its public ones name.
     *("clv", "clv/internal"),
     *("incremental/internal", "incremental"),
@@ -121,6 +122,29 @@ def jinja_calls(text: str) -> Iterator[str]:
     """The names that a text calls in braces."""
     for braces in re.findall(r"\{\{.*?\}\}|\{%.*?%\}", text, re.DOTALL):
         yield from re.findall(r"(?<![\w.])(\w+)\(", braces)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "place"),
+    [
+        # A loop that retries pauses.
+        (r"pg_sleep|time\.sleep|LockNotAvailable", "macros/postgres/locks/try_for_locks.sql"),
+        (r"relpartbound", "macros/postgres/partitions/partition_bounds.sql"),
+        (r"\.get\('retain'\)\s*-?%}", "macros/postgres/partitions/read_retain.sql"),
+        (r"such as {months: 24}", "macros/postgres/partitions/read_retain.sql"),
+    ],
+)
+def test_what_has_one_place_is_nowhere_else(pattern: str, place: str) -> None:
+    """The loop that retries for locks, the bounds of partitions, and the validation of retain."""
+    root = dbt_project.ROOT
+    folders = ("macros", "models", "snapshots", "warehouse/retention")
+    files = [path for folder in folders for path in sorted((root / folder).rglob("*"))]
+    found = [
+        str(path.relative_to(root))
+        for path in files
+        if path.suffix in (".sql", ".py") and re.search(pattern, path.read_text())
+    ]
+    assert found == [place]
 
 
 def test_circles_are_found() -> None:

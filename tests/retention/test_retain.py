@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 import re
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,32 +21,85 @@ from tests.support import dbt_project
 from tests.support.command import warehouse
 from tests.support.dbt_project import NO_TESTS, copy_project
 from tests.support.relations import contents
+from tests.support.small_project import write_model, write_project
+from warehouse import dbt
 from warehouse.errors import WarehouseError
 from warehouse.retention import archive, detach
 from warehouse.retention import policy as policies_of
 
 PARTITIONS = """
-    select
-        inhrelid::regclass::text,
-        substring(pg_get_expr(relpartbound, oid), $$TO \\('(.*?)'\\)$$)::timestamptz
-    from pg_inherits
-    inner join pg_class on inhrelid = oid
-    where inhparent = 'marts.fct_user_events'::regclass
-        and pg_get_expr(relpartbound, oid) != 'DEFAULT'
+    select partition::text, upper_bound::timestamptz
+    from observability.partition_bounds
+    where parent = 'marts.fct_user_events'::regclass and not is_default
     order by 2
 """
+RANGE = {"fields": ["at"]}
+ALLOWED = "it takes one of days, months, years with a whole number from 1 on"
+NEEDS_RANGE = (
+    "retain needs partition_by with the method range, because whole partitions are dropped;"
+    " partition_by is "
+)
+# Configurations of a model, and what is said of them.
+MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
+    "weeks": ({"retain": {"weeks": 3}}, f"retain is {{'weeks': 3}}; {ALLOWED}"),
+    "two": (
+        {"retain": {"days": 3, "months": 1}},
+        f"retain is {{'days': 3, 'months': 1}}; {ALLOWED}",
+    ),
+    "none": ({"retain": {}}, f"retain is {{}}; {ALLOWED}"),
+    "number": ({"retain": 24}, f"retain is 24; {ALLOWED}"),
+    "text": ({"retain": "24 months"}, f"retain is 24 months; {ALLOWED}"),
+    "zero": ({"retain": {"months": 0}}, f"retain.months is 0; {ALLOWED}"),
+    "negative": ({"retain": {"days": -1}}, f"retain.days is -1; {ALLOWED}"),
+    "boolean": ({"retain": {"months": True}}, f"retain.months is True; {ALLOWED}"),
+    "fraction": ({"retain": {"years": 1.5}}, f"retain.years is 1.5; {ALLOWED}"),
+    "word": ({"retain": {"months": "two"}}, f"retain.months is two; {ALLOWED}"),
+    "null": ({"retain": {"months": None}}, f"retain.months is None; {ALLOWED}"),
+    "whole": ({"retain": {"months": 1}, "partition_by": None}, f"{NEEDS_RANGE}missing."),
+    "column": ({"retain": {"months": 1}, "partition_by": "at"}, f"{NEEDS_RANGE}at."),
+    "list": (
+        {"retain": {"months": 1}, "partition_by": {**RANGE, "method": "list"}},
+        f"{NEEDS_RANGE}{{'fields': ['at'], 'method': 'list'}}.",
+    ),
+}
 
 
-@pytest.fixture(scope="module")
-def keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of the project in which events are kept for a month. It is shared: only read it."""
-    folder = copy_project(tmp_path_factory.mktemp("keeping") / "project")
+@pytest.fixture
+def keeping(tmp_path: Path) -> Iterator[Path]:
+    """A copy of the project in which events are kept for a day, so that at least one month of the
+    sample has expired, whatever day of the month it is."""
+    folder = copy_project(tmp_path / "project")
+    set_retain(folder, {"days": 1})
+    yield folder
+
+
+def plan_of(
+    database: Any, project: Path = dbt_project.ROOT, options: Sequence[str] = (), **variables: Any
+) -> str:
+    """The JSON of `plan_retention`, as `warehouse retain` compiles it."""
+    results = dbt_project.run(
+        database,
+        "compile",
+        options=("--inline", policies_of.INLINE, *options),
+        project=project,
+        variables=variables,
+    )
+    return str(dbt.compiled(results).compiled_code)
+
+
+def prepare(session: psycopg.Connection, database: Any, **variables: Any) -> None:
+    """Create in a session what `find_expired` and `detach` use."""
+    session.execute(policies_of.make_plan(plan_of(database, **variables)).setup)
+    session.commit()
+
+
+def set_retain(folder: Path, retain: Any) -> None:
+    """Change what a copy of the project keeps, in its dbt_project.yml."""
     settings = yaml.safe_load((folder / "dbt_project.yml").read_text())
     settings["models"]["analytics_warehouse"]["marts"]["core"] = {
-        "fct_user_events": {"+retain": {"months": 1}}
+        "fct_user_events": {"+retain": retain}
     }
     (folder / "dbt_project.yml").write_text(yaml.safe_dump(settings))
-    yield folder
 
 
 def call(database: Any, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -65,12 +120,9 @@ def test_what_has_expired_goes_and_does_not_come_back(
                 ).fetchall(),
             )
 
-    now = datetime.now(UTC)
-    month_ago = (now.replace(day=1) - timedelta(days=1)).replace(
-        day=min(now.day, 28), hour=now.hour
-    )
+    day_ago = datetime.now(UTC) - timedelta(days=1)
     partitions, _ = state()
-    expired = [name for name, end in partitions if end <= month_ago]
+    expired = [name for name, end in partitions if end <= day_ago]
     assert 0 < len(expired) < len(partitions)
     with built.connect() as session:
         rows = {
@@ -80,9 +132,7 @@ def test_what_has_expired_goes_and_does_not_come_back(
 
     shown = call(built, keeping)
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    assert (
-        f"fct_user_events keeps 1 months: {len(expired)} partitions have expired." in shown.stdout
-    )
+    assert f"fct_user_events keeps 1 days: {len(expired)} partitions have expired." in shown.stdout
     assert all(name in shown.stdout for name in expired)
     assert state() == (partitions, [])
 
@@ -125,6 +175,7 @@ def test_a_run_that_was_cut_off_is_taken_further(built: Any, keeping: Path) -> N
         "fct_user_events", "marts.fct_user_events", ("user_id", "date_key"), "observability", "1 d"
     )
     with built.connect() as session:
+        prepare(session, built)
         partition = policies_of.find_expired(session, policy, datetime.now(UTC))[0]
         session.commit()
         detach.detach(session, partition)
@@ -140,20 +191,23 @@ def test_a_run_that_was_cut_off_is_taken_further(built: Any, keeping: Path) -> N
         ).fetchone() == (0,)
 
 
-def test_a_reader_in_the_way_is_waited_for_and_then_named(
-    built: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(detach, "LOCK_TIMEOUT", "50ms")
+def test_a_reader_in_the_way_is_waited_for_and_then_named(built: Any) -> None:
     policy = policies_of.Policy(
         "fct_user_events", "marts.fct_user_events", ("user_id",), "observability", "1 days"
     )
     with built.connect() as session, built.connect() as reader:
+        prepare(session, built, replace_lock_timeout="50ms", replace_lock_attempts=3)
         (partition, *_) = policies_of.find_expired(session, policy, datetime.now(UTC))
         session.commit()
         before = session.execute("select count(*) from observability.key_changes").fetchone()
         session.commit()
         reader.execute("select count(*) from marts.fct_user_events")
-        with pytest.raises(WarehouseError, match="queries on fct_user_events lock it"):
+        with pytest.raises(
+            WarehouseError,
+            match=rf"{partition.name} could not be detached: locked by other sessions \(.*lock"
+            r" timeout, tried 3 times for 50ms; held: marts.fct_user_events by pid"
+            rf" {reader.info.backend_pid} .*; run the command again",
+        ):
             detach.detach(session, partition)
         reader.commit()
         assert (
@@ -161,6 +215,87 @@ def test_a_reader_in_the_way_is_waited_for_and_then_named(
         )
         session.commit()
         detach.detach(session, partition)
+
+
+def test_maintenance_is_locked_out_first(built: Any) -> None:
+    """A manual VACUUM is waited for without blocking readers, and then named."""
+    policy = policies_of.Policy(
+        "fct_user_events", "marts.fct_user_events", ("user_id",), "observability", "1 days"
+    )
+    with built.connect() as session, built.connect() as vacuum:
+        prepare(session, built, index_lock_timeout="300ms")
+        (partition, *_) = policies_of.find_expired(session, policy, datetime.now(UTC))
+        session.commit()
+        # The lock of VACUUM.
+        vacuum.execute(f"lock table {partition.name} in share update exclusive mode")
+        with pytest.raises(
+            WarehouseError,
+            match=r"\(canceling statement due to lock timeout; held: "
+            rf"{partition.name} by pid {vacuum.info.backend_pid} ",
+        ):
+            detach.detach(session, partition)
+        vacuum.commit()
+        detach.detach(session, partition)
+
+
+def test_a_policy_is_read_again_at_every_call(built: Any, keeping: Path) -> None:
+    """Wherever it was changed: a stale policy would drop what is to be kept."""
+    with built.connect() as session:
+        before = session.execute(PARTITIONS).fetchall()
+    assert "fct_user_events keeps 1 days: 0" not in call(built, keeping).stdout
+
+    set_retain(keeping, {"months": 1200})
+    loosened = call(built, keeping, "--apply")
+    assert "keeps 1200 months: 0 partitions have expired" in loosened.stdout, loosened.stderr
+
+    set_retain(keeping, {"days": 1})
+    model = keeping / "models/marts/core/fct_user_events.sql"
+    text = model.read_text()
+    model.write_text(text.replace("config(", "config(retain={'years': 90},", 1))
+    loosened = call(built, keeping, "--apply")
+    assert "keeps 90 years: 0 partitions have expired" in loosened.stdout, loosened.stderr
+
+    model.write_text(text.replace("config(", "config(retain={'weeks': 1},", 1))
+    refused = call(built, keeping, "--apply")
+    assert refused.returncode == 1
+    assert f"fct_user_events: {MALFORMED['weeks'][1].replace('3', '1')}" in " ".join(
+        refused.stderr.split()
+    )
+    with built.connect() as session:
+        assert session.execute(PARTITIONS).fetchall() == before
+
+
+def test_policies_are_validated(database: Any, tmp_path: Path) -> None:
+    project = write_project(tmp_path / "project", {})
+    tracked = {"meta": {"tracked_keys": ["id"]}, "schema": None}
+    good = {"retain": {"months": 24}, "partition_by": {**RANGE, "method": "range"}, **tracked}
+    configs = {
+        **{name: {"partition_by": RANGE, **config} for name, (config, _) in MALFORMED.items()},
+        "good": good,
+        "everything": {"partition_by": RANGE},
+    }
+    for name, config in configs.items():
+        write_model(project, name, "select 1 as id", materialized="incremental", **config)
+    text = plan_of(database, project)
+    policies = {entry["model"]: entry for entry in json.loads(text)["policies"]}
+    assert policies.keys() == MALFORMED.keys() | {"good"}
+    for name, (_, message) in MALFORMED.items():
+        assert policies[name]["fault"].startswith(f"{name}: {message}")
+    (first, *_) = (entry["fault"] for entry in policies.values() if entry["fault"])
+    with pytest.raises(WarehouseError, match=re.escape(first)):
+        policies_of.make_plan(text)
+
+    # Targets put their name before the schemas; all models of a target share its log.
+    for name in MALFORMED:
+        (project / "models" / f"{name}.sql").unlink()
+    dbt_project.forget(project)
+    for options, schema in (((), "observability"), (("--target", "ci"), "ci_observability")):
+        (policy,) = policies_of.make_plan(plan_of(database, project, options)).policies
+        assert (policy.model, policy.tracked_keys, policy.retention, policy.observability) == (
+            *("good", ("id",), "24 months"),
+            schema,
+        )
+        assert policy.relation.endswith('"good"')
 
 
 def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) -> None:
@@ -186,9 +321,13 @@ def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) ->
             " partition_name text, lower_bound timestamptz, upper_bound timestamptz,"
             " row_count bigint, byte_count bigint, retention text, exported_to text,"
             " detached_at timestamptz default clock_timestamp(), dropped_at timestamptz)",
+            # The bounds of other tables may not be timestamps.
+            "create table public.by_name (name text) partition by range (name)",
+            "create table public.a_to_m partition of public.by_name for values from ('a') to ('m')",
         ):
             session.execute(statement)
         session.commit()
+        prepare(session, database)
         expired = policies_of.find_expired(session, policy, datetime.now(UTC))
         assert [partition.name for partition in expired] == [*names]
         session.commit()
@@ -229,11 +368,13 @@ def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) ->
 
 
 def test_readers_wait_for_no_scan(built: Any) -> None:
-    """The rows are read before the lock that keeps readers out, and not again behind it."""
+    """The rows are read before the lock that keeps readers out, and not again behind it, however
+    many attempts it takes."""
     policy = policies_of.Policy(
         "fct_user_events", "marts.fct_user_events", ("user_id",), "observability", "1 days"
     )
-    with built.connect() as session:
+    with built.connect() as session, built.connect() as reader:
+        prepare(session, built)
         (partition, *_) = policies_of.find_expired(session, policy, datetime.now(UTC))
         body = (
             "language plpgsql as $$ begin insert into public.seen"
@@ -253,7 +394,11 @@ def test_readers_wait_for_no_scan(built: Any) -> None:
         ):
             session.execute(statement)
         session.commit()
+        reader.execute("select count(*) from marts.fct_user_events")
+        ending = threading.Timer(3, reader.rollback)
+        ending.start()
         detach.detach(session, partition)
+        ending.join()
         seen = dict(session.execute("select moment, scans from public.seen").fetchall())
     assert seen["ddl_command_start"] == seen["INSERT"] == 2
 

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from warehouse import console, dbt
+from warehouse import console
 from warehouse.database.build_lock import build_lock
 from warehouse.database.connection import connect
 from warehouse.database.preflight import preflight
@@ -29,7 +29,7 @@ from warehouse.retention.policy import (
     Policy,
     find_expired,
     find_unfinished,
-    read_policies,
+    read_plan,
 )
 
 
@@ -56,9 +56,11 @@ def retain(
     where = settings()
     preflight(where)
     with build_lock(where, wait=False):
-        policies = read_policies(dbt.parse())
+        plan = read_plan()
+        policies = plan.policies
         with connect(where) as session:
             session.execute("set timezone = 'UTC'")
+            session.execute(plan.setup)
             unfinished = find_unfinished(session, policies)
             expired = [
                 partition

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from warehouse.errors import WarehouseError
@@ -10,82 +10,107 @@ from warehouse.retention.policy import Partition, identifier, log_of
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg import sql
 
-LOCK_TIMEOUT, ATTEMPTS = "5s", 5
+# The locks of readers, which do not conflict with a lock in share row exclusive mode.
+READERS = ("AccessShareLock", "RowShareLock")
 
 
 def detach(session: psycopg.Connection[Any], partition: Partition) -> None:
     """Detach a partition from its table, log its keys and log it, in one transaction.
 
-    Retries under a lock_timeout, because queries on the table hold its lock while they run.
+    Waits for locks in short attempts, as builds do.
+
+    Args:
+        session: a connection, not in a transaction, in which `Plan.setup` ran.
+        partition: the partition.
 
     Raises:
-        WarehouseError: the table was still locked after the last attempt.
+        WarehouseError: the table was still locked after the last attempt; names the sessions.
     """
-    import psycopg
     from psycopg import sql
 
     policy = partition.policy
-    child = identifier(partition.name)
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with session.transaction():
-                session.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'")
-                # The lock under which dbt writes the model.
-                session.execute("select pg_advisory_xact_lock(hashtext(%s))", [policy.relation])
-                # Read all rows before taking the lock that blocks readers. The lock of the table
-                # makes writers wait there; at the partition they would hold the table's lock.
-                session.execute(
-                    sql.SQL("lock table only {}, {} in share row exclusive mode").format(
-                        identifier(policy.relation), child
-                    )
+    parent, child = identifier(policy.relation), identifier(partition.name)
+    with session.transaction():
+        # The lock under which dbt writes the model. Then a lock that only readers pass: the rows
+        # are read before the lock that blocks readers. The lock of the table makes writers wait
+        # there; at the partition they would hold the table's lock.
+        _execute(
+            session,
+            partition,
+            sql.SQL(
+                "select pg_advisory_xact_lock(hashtext({}));"
+                " lock table only {}, {} in share row exclusive mode"
+            ).format(sql.Literal(policy.relation), parent, child),
+            READERS,
+        )
+        counted = session.execute(sql.SQL("select count(*) from {}").format(child)).fetchone()
+        if policy.tracked_keys:
+            pairs = sql.SQL(", ").join(
+                sql.SQL("{}, {}").format(sql.Literal(key), sql.Identifier(key))
+                for key in policy.tracked_keys
+            )
+            session.execute(
+                sql.SQL(
+                    "insert into {} (model_name, written_by, changed_keys)"
+                    " select distinct {}, pg_current_xact_id(), jsonb_build_object({})"
+                    " from {}"
+                ).format(
+                    sql.Identifier(policy.observability, "key_changes"),
+                    sql.Literal(policy.model),
+                    pairs,
+                    child,
                 )
-                counted = session.execute(
-                    sql.SQL("select count(*) from {}").format(child)
-                ).fetchone()
-                if policy.tracked_keys:
-                    pairs = sql.SQL(", ").join(
-                        sql.SQL("{}, {}").format(sql.Literal(key), sql.Identifier(key))
-                        for key in policy.tracked_keys
-                    )
-                    session.execute(
-                        sql.SQL(
-                            "insert into {} (model_name, written_by, changed_keys)"
-                            " select distinct {}, pg_current_xact_id(), jsonb_build_object({})"
-                            " from {}"
-                        ).format(
-                            sql.Identifier(policy.observability, "key_changes"),
-                            sql.Literal(policy.model),
-                            pairs,
-                            child,
-                        )
-                    )
-                session.execute(
-                    sql.SQL("alter table {} detach partition {}").format(
-                        identifier(policy.relation), child
-                    )
-                )
-                session.execute(
-                    sql.SQL(
-                        "insert into {} (model_name, partition_name, lower_bound, upper_bound,"
-                        " row_count, byte_count, retention) values (%s, %s, %s, %s, %s, %s, %s)"
-                    ).format(log_of(policy)),
-                    [
-                        policy.model,
-                        partition.name,
-                        partition.lower_bound,
-                        partition.upper_bound,
-                        *(counted or ()),
-                        partition.byte_count,
-                        policy.retention,
-                    ],
-                )
-            break
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-            if attempt == ATTEMPTS:
-                raise WarehouseError(
-                    f"{partition.name} could not be detached in {ATTEMPTS} attempts of"
-                    f" {LOCK_TIMEOUT}: queries on {policy.model} lock it. Partitions detached"
-                    " before it stay detached; run the command again."
-                ) from None
-            time.sleep(1)
+            )
+        _execute(
+            session,
+            partition,
+            sql.SQL("alter table {} detach partition {}").format(parent, child),
+        )
+        session.execute(
+            sql.SQL(
+                "insert into {} (model_name, partition_name, lower_bound, upper_bound,"
+                " row_count, byte_count, retention) values (%s, %s, %s, %s, %s, %s, %s)"
+            ).format(log_of(policy)),
+            [
+                policy.model,
+                partition.name,
+                partition.lower_bound,
+                partition.upper_bound,
+                *(counted or ()),
+                partition.byte_count,
+                policy.retention,
+            ],
+        )
+
+
+def _execute(
+    session: psycopg.Connection[Any],
+    partition: Partition,
+    statements: sql.Composed,
+    harmless_modes: Sequence[str] = (),
+) -> None:
+    """Execute statements by the macros' loop, pg_temp.try_for_locks.
+
+    Args:
+        session: a connection in a transaction.
+        partition: the partition that is being detached.
+        statements: what to execute.
+        harmless_modes: lock modes that do not conflict; sessions that hold only these are not
+            named.
+
+    Raises:
+        WarehouseError: the table was still locked after the last attempt; names the sessions.
+    """
+    row = session.execute(
+        "select trouble from pg_temp.try_for_locks("
+        "format('select pg_temp.run_statements(%%L)', %s::text),"
+        " array[to_regclass(%s)]::oid[], %s::text[])",
+        [statements.as_string(session), partition.policy.relation, [*harmless_modes]],
+    ).fetchone()
+    if row and row[0]:
+        raise WarehouseError(
+            f"{partition.name} could not be detached: locked by other sessions ({row[0]})."
+            " Partitions detached before it stay detached; run the command again."
+        )

@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from warehouse import dbt
 from warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
     import psycopg
 
-UNITS = ("days", "months", "years")
+# An inline query for `dbt compile`, which reads the project's files again.
+INLINE = "{{ plan_retention() }}"
 
-_EXPIRED = r"""
-    select
-        bounds.name,
-        bounds.lower_bound::text,
-        bounds.upper_bound::text,
-        pg_total_relation_size(bounds.oid) as byte_count
-    from (
+# Bounds are cast after the rows of other tables, which may have other types, are filtered out.
+_EXPIRED = """
+    with
+
+    bounds as materialized (
         select
             pg_class.oid,
             format('%%I.%%I', pg_namespace.nspname, pg_class.relname) as name,
-            coalesce(
-                substring(pg_get_expr(relpartbound, pg_class.oid), $$FROM \('(.*?)'\)$$),
-                '-infinity'
-            )::timestamptz as lower_bound,
-            substring(pg_get_expr(relpartbound, pg_class.oid), $$TO \('(.*?)'\)$$)::timestamptz
-                as upper_bound
-        from pg_inherits
-        inner join pg_class on pg_inherits.inhrelid = pg_class.oid
+            partitions.lower_bound,
+            partitions.upper_bound
+        from pg_temp.partition_bounds as partitions
+        inner join pg_class on partitions.partition = pg_class.oid
         inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
-        where pg_inherits.inhparent = to_regclass(%(parent)s)
-    ) as bounds
-    where bounds.upper_bound <= %(as_of)s::timestamptz - %(retention)s::interval
-    order by bounds.lower_bound
+        where partitions.parent = to_regclass(%(parent)s) and not partitions.is_default
+    )
+
+    select
+        name,
+        lower_bound::timestamptz::text,
+        upper_bound::timestamptz::text,
+        pg_total_relation_size(oid) as byte_count
+    from bounds
+    where upper_bound::timestamptz <= %(as_of)s::timestamptz - %(retention)s::interval
+    order by lower_bound::timestamptz
 """
 
 
@@ -60,6 +64,20 @@ class Policy:
 
 
 @dataclasses.dataclass(frozen=True)
+class Plan:
+    """What the macro `plan_retention` gives.
+
+    Attributes:
+        policies: the models that set `retain`.
+        setup: SQL that creates the temporary functions and the temporary view that `find_expired`
+            and `detach` use.
+    """
+
+    policies: list[Policy]
+    setup: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Partition:
     """An expired partition; its bounds as PostgreSQL prints them in UTC."""
 
@@ -70,46 +88,48 @@ class Partition:
     byte_count: int
 
 
-def read_policies(manifest: dict[str, Any]) -> list[Policy]:
-    """What each model keeps, by dbt's manifest.
+def read_plan() -> Plan:
+    """Read what each model keeps from the project's files, through dbt.
 
     Raises:
-        WarehouseError: the `retain` of a model is wrong; names the model and what is allowed.
+        WarehouseError: the `retain` of a model is invalid; names the model and what is allowed.
     """
-    policies = []
-    for node in manifest["nodes"].values():
-        given = node["config"].get("retain")
-        if node["resource_type"] != "model" or given is None:
-            continue
-        name = node["name"]
-        allowed = f"one of {', '.join(UNITS)} with a whole number from 1 on, such as {{months: 24}}"
-        if not isinstance(given, dict) or len(given) != 1 or next(iter(given)) not in UNITS:
-            raise WarehouseError(f"{name}: retain is {given!r}; it takes {allowed}.")
-        ((unit, number),) = given.items()
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise WarehouseError(f"{name}: retain.{unit} is {number!r}; it takes {allowed}.")
-        partition_by = node["config"].get("partition_by") or None
-        if not isinstance(partition_by, dict) or partition_by.get("method", "range") != "range":
-            raise WarehouseError(
-                f"{name}: retain needs partition_by with the method range, because it drops"
-                " whole partitions."
-            )
-        policies.append(
-            Policy(
-                model=name,
-                relation=node["relation_name"],
-                tracked_keys=tuple(node["config"]["meta"].get("tracked_keys", ())),
-                observability=f"{_prefix(manifest)}observability",
-                retention=f"{number} {unit}",
-            )
+    return make_plan(dbt.compile_node(["--inline", INLINE], {}).compiled_code)
+
+
+def make_plan(text: str) -> Plan:
+    """The plan in the JSON of `plan_retention`.
+
+    Raises:
+        WarehouseError: the `retain` of a model is invalid; names the model and what is allowed.
+    """
+    given = json.loads(text)
+    for entry in given["policies"]:
+        if entry["fault"]:
+            raise WarehouseError(entry["fault"])
+    policies = [
+        Policy(
+            model=entry["model"],
+            relation=entry["relation"],
+            tracked_keys=tuple(entry["tracked_keys"]),
+            observability=entry["observability"],
+            retention=entry["retention"],
         )
-    return policies
+        for entry in given["policies"]
+    ]
+    return Plan(policies, given["setup"])
 
 
 def find_expired(
     session: psycopg.Connection[Any], policy: Policy, as_of: datetime
 ) -> list[Partition]:
-    """The partitions of a model that ended before the rows that it keeps, the oldest first."""
+    """The partitions of a model that ended before the rows that it keeps, the oldest first.
+
+    Args:
+        session: a connection in which `Plan.setup` ran.
+        policy: what the model keeps.
+        as_of: the moment from which the retention period counts back.
+    """
     given = {"parent": policy.relation, "as_of": as_of, "retention": policy.retention}
     return [Partition(policy, *row) for row in session.execute(_EXPIRED, given)]
 
@@ -156,13 +176,3 @@ def parts_of(text: str) -> list[str]:
     """The parts of a name without their quotes; a quoted part may contain dots and quotes."""
     found = re.findall(r'"((?:[^"]|"")*)"|([^".]+)', text)
     return [quoted.replace('""', '"') or plain for quoted, plain in found]
-
-
-def _prefix(manifest: dict[str, Any]) -> str:
-    """The prefix of the target's schemas, found by a node that sets `schema`; a node that sets none
-    is in the target's own schema and does not show it."""
-    for node in manifest["nodes"].values():
-        own = node["config"].get("schema")
-        if own and node["schema"].endswith(own):
-            return str(node["schema"].removesuffix(own))
-    return ""

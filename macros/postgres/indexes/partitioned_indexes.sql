@@ -4,7 +4,9 @@
     {%- do run_query(try_patiently(
         'create ' ~ index.unique ~ 'index ' ~ adapter.quote(name) ~ ' on only ' ~ this ~ ' ' ~ index.definition ~ '; '
         ~ comment_on_index(name, index.comment),
-        'the index ' ~ name ~ ' of ' ~ this ~ ' could not be created'
+        'the index ' ~ name ~ ' of ' ~ this ~ ' could not be created',
+        this,
+        '{AccessShareLock,RowShareLock}'
     )) -%}
     {%- do complete_partitioned_index(adapter.quote(this.schema) ~ '.' ~ adapter.quote(name), this, index) -%}
 {%- endmacro %}
@@ -42,7 +44,9 @@
             {%- if not found -%}
                 {%- do run_query(try_patiently(
                     'create ' ~ index.unique ~ 'index ' ~ adapter.quote(name) ~ ' on only ' ~ table ~ ' ' ~ index.definition,
-                    'the index ' ~ name ~ ' of ' ~ table ~ ' could not be created'
+                    'the index ' ~ name ~ ' of ' ~ table ~ ' could not be created',
+                    table,
+                    '{AccessShareLock,RowShareLock}'
                 )) -%}
             {%- endif -%}
             {%- do complete_partitioned_index(child_index, table, index) -%}
@@ -57,7 +61,7 @@
             {%- do run_query(try_patiently(
                 'alter index ' ~ parent_index ~ ' attach partition ' ~ child_index,
                 'the part ' ~ child_index ~ ' of the index ' ~ parent_index ~ ' could not be attached',
-                table=table
+                table
             )) -%}
         {%- endif -%}
     {%- endfor -%}

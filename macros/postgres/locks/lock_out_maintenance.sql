@@ -1,7 +1,7 @@
 {% macro lock_out_maintenance(oids, failure) -%}
     {%- do run_query(create_lock_out_maintenance() ~ create_try_for_locks()) -%}
     {%- set trouble = run_query(
-        "select trouble from pg_temp.try_for_locks('select null', " ~ oids ~ ", '{}', " ~ lock_patience() ~ ')'
+        "select trouble from pg_temp.try_for_locks('select null', " ~ oids ~ ", '{}')"
     )[0][0] -%}
     {%- if trouble -%}
         {{ exceptions.raise_compiler_error(this ~ ' ' ~ failure ~ '; nothing was changed: ' ~ trouble ~ '.') }}

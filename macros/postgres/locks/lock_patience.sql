@@ -9,5 +9,5 @@
             "The variable replace_lock_timeout is '" ~ var('replace_lock_timeout') ~ "'; it takes a time with its unit, such as 800ms or 2s."
         ) }}
     {%- endif -%}
-    '{{ var('replace_lock_timeout') }}', {{ attempts }}
+    {{ return({'lock_timeout': "'" ~ var('replace_lock_timeout') ~ "'", 'attempts': attempts}) }}
 {%- endmacro %}

@@ -3,18 +3,19 @@
         Waits for a lock a little while, and again: whoever comes after a waiting one has to wait as well. The last attempt but one
         is long enough for autovacuum of a table for long values (TOAST), which cannot be locked out, to give way.
     -#}
+    {%- set patience = lock_patience() -%}
     create or replace function pg_temp.try_for_locks(
         statement text,
         relations oid[],
         harmless_modes text[],
-        lock_timeout text,
-        attempts integer,
         out answer text,
         out trouble text
     )
     language plpgsql
     as $function$
     declare
+        lock_timeout constant text := {{ patience.lock_timeout }};
+        attempts constant integer := {{ patience.attempts }};
         whole_timeout text := current_setting('lock_timeout');
         is_locked_out boolean;
         holders text;
@@ -73,6 +74,17 @@
             case when is_locked_out then format(', tried %s times for %s', attempts, lock_timeout) end,
             coalesce(holders, 'nothing any more')
         );
+    end
+    $function$;
+
+    {#- A statement without a result has no first value, and several statements have no common one. #}
+    create or replace function pg_temp.run_statements(statements text)
+    returns text
+    language plpgsql
+    as $function$
+    begin
+        execute statements;
+        return null;
     end
     $function$;
 {%- endmacro %}

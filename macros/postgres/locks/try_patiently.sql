@@ -1,38 +1,22 @@
-{% macro try_patiently(statements, failure, table=none) -%}
-    {#- A short wait and a pause, again and again: whoever comes after one who waits for a lock waits too. -#}
+{% macro try_patiently(statements, failure, relation, harmless_modes='{}') -%}
+    {{ create_lock_out_maintenance() }}
+    {{ create_try_for_locks() }}
     do $try_patiently$
     declare
-        whole_timeout text := current_setting('lock_timeout');
-        patience record;
+        trouble text := (pg_temp.try_for_locks(
+            format('select pg_temp.run_statements(%L)', $patient_statements${{ statements }}$patient_statements$),
+            array[{{ regclass_of(relation) }}],
+            '{{ harmless_modes }}'
+        )).trouble;
     begin
-        select * into patience from (values ({{ lock_patience() }})) as given (lock_timeout, attempts);
-        {%- if table %}
-        {#- Autovacuum gives way only to one who waits longer than an attempt. #}
-        perform set_config('lock_timeout', '{{ var('index_lock_timeout') }}', true);
-        lock table {{ table }} in share update exclusive mode;
-        {%- endif %}
-        for attempt in 1 .. patience.attempts loop
-            begin
-                perform set_config('lock_timeout', patience.lock_timeout, true);
-                execute $patient_statements${{ statements }}$patient_statements$;
-                perform set_config('lock_timeout', whole_timeout, true);
-                return;
-            exception
-                when lock_not_available or deadlock_detected then
-                    if attempt = patience.attempts then
-                        raise;
-                    end if;
-            end;
-            perform pg_sleep(0.5);
-        end loop;
-    exception
-        when lock_not_available or deadlock_detected then
-            raise exception '%', {{ postgres_escape_comment(failure ~ ': locked by other sessions; the next run will retry: ') }} || sqlerrm;
+        if trouble is not null then
+            raise exception '%', {{ postgres_escape_comment(failure ~ ': locked by other sessions; the next run will retry: ') }} || trouble;
+        end if;
     end
     $try_patiently$
 {%- endmacro %}
 
 
 {% macro lock_patiently(relation, failure, then='') -%}
-    {{ try_patiently('lock table ' ~ relation ~ ' in access exclusive mode; ' ~ then, failure, table=relation) }}
+    {{ try_patiently('lock table ' ~ relation ~ ' in access exclusive mode; ' ~ then, failure, relation) }}
 {%- endmacro %}

@@ -22,7 +22,7 @@
         {%- endset -%}
         {%- call statement('main') -%}
             {{ config.get('sql_header') or '' }}
-            {{ try_patiently(create_view, 'the view ' ~ this ~ ' could not be replaced') if fit == 'same columns' else create_view }}
+            {{ try_patiently(create_view, 'the view ' ~ this ~ ' could not be replaced', this) if fit == 'same columns' else create_view }}
         {%- endcall -%}
         {%- do store_raw_result(name='main', message='CREATE VIEW', code='CREATE VIEW', rows_affected='-1') -%}
     {%- endif -%}

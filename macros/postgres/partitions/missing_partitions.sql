@@ -60,15 +60,10 @@
 
         existing as (
             select
-                coalesce(substring(bounds, $$FROM \('(.*?)'\)$$), '-infinity')::{{ period.data_type }} as lower_bound,
-                coalesce(substring(bounds, $$TO \('(.*?)'\)$$), 'infinity')::{{ period.data_type }} as upper_bound
-            from (
-                select pg_get_expr(pg_class.relpartbound, pg_class.oid) as bounds
-                from pg_inherits
-                inner join pg_class on pg_inherits.inhrelid = pg_class.oid
-                where pg_inherits.inhparent = '{{ relation }}'::regclass
-            ) as partitions
-            where bounds != 'DEFAULT'
+                lower_bound::{{ period.data_type }} as lower_bound,
+                upper_bound::{{ period.data_type }} as upper_bound
+            from {{ partition_bounds() }} as partitions
+            where parent = '{{ relation }}'::regclass and not is_default
         )
 
         select
@@ -107,10 +102,9 @@
         select
             format_type(atttypid, atttypmod) as data_type,
             (
-                select string_agg(pg_get_partition_constraintdef(inhrelid), ' or ')
-                from pg_inherits
-                inner join pg_class on pg_inherits.inhrelid = pg_class.oid
-                where pg_inherits.inhparent = attrelid and pg_get_expr(relpartbound, pg_class.oid) != 'DEFAULT'
+                select string_agg(pg_get_partition_constraintdef(partition), ' or ')
+                from {{ partition_bounds() }} as partitions
+                where parent = attrelid and not is_default
             ) as condition
         from pg_attribute
         where attrelid = '{{ relation }}'::regclass and attname = '{{ partition_by.field }}'

@@ -18,12 +18,13 @@
 
         bounds as (
             select
-                pg_get_expr(pg_class.relpartbound, pg_class.oid) as bound,
+                partitions.lower_bound,
+                partitions.upper_bound,
                 coalesce(pg_class.relnamespace = to_regnamespace('{{ adapter.quote(partition_schema()) }}'), false)
                 and pg_class.relname ~ ('_' || parent.partrelid || '$') as is_ours
             from parent
-            inner join pg_inherits on parent.partrelid = pg_inherits.inhparent
-            inner join pg_class on pg_inherits.inhrelid = pg_class.oid
+            inner join {{ partition_bounds() }} as partitions on parent.partrelid = partitions.parent
+            inner join pg_class on partitions.partition = pg_class.oid
         ),
 
         lengths as (
@@ -33,8 +34,8 @@
             from (
                 select
                     is_ours,
-                    substring(bound, $$FROM \('(.*?)'\)$$)::timestamptz as begins,
-                    substring(bound, $$TO \('(.*?)'\)$$)::timestamptz as ends
+                    lower_bound::timestamptz as begins,
+                    upper_bound::timestamptz as ends
                 from bounds
             ) as spans
             where isfinite(begins) and isfinite(ends)

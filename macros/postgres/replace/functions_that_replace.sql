@@ -11,6 +11,5 @@
     {{ create_swap_relations() }}
     {{ create_lock_out_maintenance() }}
     {{ create_try_for_locks() }}
-    {{ create_refresh_concurrently() }}
     {{ create_replace_relation() }}
 {%- endmacro %}

@@ -10,8 +10,9 @@
 
     {%- do run_query(create_functions_that_replace()) -%}
     {%- set trouble = run_query(
-        "select trouble from pg_temp.try_for_locks('select pg_temp.refresh_concurrently("
-        ~ regclass_of(relation).replace("'", "''") ~ ")', array[" ~ regclass_of(relation) ~ "], '{AccessShareLock}', " ~ lock_patience() ~ ')'
+        "select trouble from pg_temp.try_for_locks(format('select pg_temp.run_statements(%L)', "
+        ~ "format('refresh materialized view concurrently %s', " ~ regclass_of(relation) ~ ')), array[' ~ regclass_of(relation)
+        ~ "], '{AccessShareLock}')"
     )[0][0] -%}
     {%- if trouble -%}
         {{ exceptions.raise_compiler_error(relation ~ ' could not be refreshed; nothing was changed: ' ~ trouble ~ '.') }}

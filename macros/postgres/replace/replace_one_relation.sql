@@ -7,8 +7,6 @@
         old oid,
         new oid,
         takes_name boolean,
-        lock_timeout text,
-        attempts integer,
         out lost text,
         out trouble text
     )
@@ -26,7 +24,7 @@
         {# A build of another upstream may be replacing the same readers, which then have other oids. #}
         loop
             readers := pg_temp.find_stored_readers(old);
-            trouble := (pg_temp.try_for_locks('select null', old || readers, '{}', lock_timeout, attempts)).trouble;
+            trouble := (pg_temp.try_for_locks('select null', old || readers, '{}')).trouble;
             exit when trouble is not null or readers = pg_temp.find_stored_readers(old);
         end loop;
         foreach reader in array readers loop
@@ -35,7 +33,7 @@
             into query, trouble
             from pg_temp.try_for_locks(
                 format('select pg_temp.read_queries(array[%s::oid], %L, %L)', reader, olds, news),
-                olds, '{}', lock_timeout, attempts
+                olds, '{}'
             ) as tried;
             exit when trouble is not null;
             begin
@@ -56,7 +54,7 @@
             from pg_temp.try_for_locks(
                 format('select pg_temp.swap_relations(%L, %L, %s)', olds, news, case when takes_name then 1 else 2 end),
                 olds || array(select oid from pg_temp.find_readers(olds, '{}') where relkind = 'v'),
-                '{}', lock_timeout, attempts
+                '{}'
             ) as tried;
         end if;
         if trouble is not null then

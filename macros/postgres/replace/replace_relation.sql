@@ -2,7 +2,7 @@
     {%- do run_query(create_functions_that_replace()) -%}
     {%- set outcome = run_query(
         'select * from pg_temp.replace_relation('
-        ~ regclass_of(old) ~ ', ' ~ regclass_of(new) ~ ', ' ~ takes_name ~ ', ' ~ lock_patience() ~ ')'
+        ~ regclass_of(old) ~ ', ' ~ regclass_of(new) ~ ', ' ~ takes_name ~ ')'
     )[0] -%}
     {%- if outcome['lost'] -%}
         {%- do exceptions.warn(old ~ ' was replaced. Dropped, because they do not fit the new version: ' ~ outcome['lost']) -%}
