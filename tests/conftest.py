@@ -1,4 +1,4 @@
-"""The fixtures of all tests: PostgreSQL servers, databases in them, and a built sample."""
+"""Fixtures of all tests: PostgreSQL servers, databases on them, and a built sample."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.database import Database, new_database
 from tests.support.server import short_folder, temporary_server
 from warehouse.server import Server
 
-# The variables of whoever runs the tests must not lead a test to their own database.
+# The tests must not use the developer's own database, so they ignore variables with these prefixes.
 _OUTSIDE = ("PG", "DBT_", "WAREHOUSE_")
 _KEPT = {"WAREHOUSE_POSTGRES"}
 
-# `make test` gives whole files to its processes. A long file that starts last makes the other
-# processes wait, so the longest files come first, and the short ones fill the gaps.
+# `make test` distributes whole files to its processes. A long file that starts last makes the other
+# processes wait, so the longest files come first and the short ones fill the gaps.
 LONGEST_FIRST = (
     *("test_faults", "test_indexes", "test_real_data", "test_partitions", "test_cost"),
     *("test_time_zones", "test_retain", "test_clv", "test_replaced_relations", "test_project"),
@@ -28,7 +28,7 @@ LONGEST_FIRST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files of `LONGEST_FIRST` first; each file keeps the order of its tests."""
+    """Run the files of `LONGEST_FIRST` first; keep the order of tests in each file."""
     names = {path.stem for path in Path(__file__).parent.rglob("test_*.py")}
     if unknown := [name for name in LONGEST_FIRST if name not in names]:
         raise pytest.UsageError(
@@ -50,16 +50,16 @@ def _clean_environment() -> Iterator[None]:
 
 @pytest.fixture
 def short_path() -> Iterator[Path]:
-    """A temporary folder whose path is short enough for a socket; that of tmp_path often is not."""
+    """A temporary folder whose path is short enough for a socket; tmp_path is often too long."""
     with short_folder() as folder:
         yield folder
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """A running embedded server, shared by the session; not durable, but fast.
+    """A running embedded server, shared by the session; fast, but not durable.
 
-    It is PostgreSQL 18; `WAREHOUSE_POSTGRES=16 pytest` runs the same tests on 16.
+    It runs PostgreSQL 18; `WAREHOUSE_POSTGRES=16 pytest` runs the same tests on 16.
     """
     with temporary_server() as running:
         yield running
@@ -74,7 +74,7 @@ def server_16() -> Iterator[Server]:
 
 @pytest.fixture
 def database(server: Server) -> Iterator[Database]:
-    """A new, empty database in the shared server, dropped after the test."""
+    """A new, empty database on the shared server, dropped after the test."""
     with new_database(server) as made:
         yield made
 
@@ -118,7 +118,7 @@ def sample_warehouse(server: Server, sample_folder: Path) -> Iterator[Database]:
 def built(server: Server, sample_warehouse: Database) -> Iterator[Database]:
     """A copy of the built sample, which the test may change.
 
-    It has the same name in every test, so that dbt need not parse the project for each.
+    It has the same name in every test, so that dbt does not parse the project for each test.
     """
     from tests.support import dbt_project
 

@@ -1,1 +1,1 @@
-"""Builds that are disturbed: one that dies where it is told to, a watching reader, the scene."""
+"""Faults during builds: a build that kills itself, a concurrent reader, the database."""

@@ -1,8 +1,8 @@
-"""`dbt build` in a process of its own, which can be killed at any statement.
+"""Runs `dbt build` in a separate process that can be killed at any statement.
 
-An interpreter with dbt and the parsed project takes seconds to start. So one process, that of
-multiprocessing's forkserver, imports this module and parses the project once; each build is a fork
-of it. What a build is told to do to itself it does with SIGKILL: no handler, no goodbye.
+Starting an interpreter with dbt and the parsed project takes seconds. Therefore one process, the
+forkserver of multiprocessing, imports this module and parses the project once; each build is a fork
+of it. A build kills itself with SIGKILL, so no handler or cleanup runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-DATABASE = "faults"  # the parsed project names it, so every database under test has this name
+DATABASE = "faults"  # the parsed project contains it, so every database under test has this name
 WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
 
 BEFORE, DURING, AFTER = "before", "during", "after"
@@ -29,14 +29,15 @@ BEFORE, DURING, AFTER = "before", "during", "after"
 
 @dataclasses.dataclass(frozen=True)
 class Kill:
-    """Where a build kills itself.
+    """The point at which a build kills itself.
 
     Args:
-        statement: the number of the statement, counted from 1 over the threads of the build.
-        matching: instead of a number: a regular expression for the name of the statement's
-            connection, which is that of the node, and its text: `model.project.fct_orders: COMMIT`.
-        moment: before the statement is sent, during it, or after it was answered.
-        delay: for `during`: seconds after it was sent.
+        statement: the number of the statement, counted from 1 across all threads of the build.
+        matching: instead of a number, a regular expression that matches the name of the
+            connection (which is that of the node) and the statement, such as
+            `model.project.fct_orders: COMMIT`.
+        moment: before the statement is sent, during it, or after its result.
+        delay: for `during`: seconds after the statement was sent.
     """
 
     statement: int = 0
@@ -51,14 +52,14 @@ class Kill:
 
 
 class _Watch:
-    """A callback for dbt's events that counts statements and pulls the trigger."""
+    """A callback for dbt's events that counts statements and sends the SIGKILL."""
 
     def __init__(self, kill: Kill | None) -> None:
         self.statements = 0
         self._kill = kill
         self._pattern = re.compile(kill.matching, re.DOTALL) if kill and kill.matching else None
         self._lock = threading.Lock()
-        # An answer does not name its statement; a thread waits for one answer at a time.
+        # A result event does not name its statement, but a thread waits for one result at a time.
         self._thread: threading.Thread | None = None
 
     def __call__(self, event: Any) -> None:
@@ -98,7 +99,7 @@ def _work(
     folder: str,
     kill: Kill | None,
 ) -> None:
-    """What the forked process does: run dbt, and write down how it ended."""
+    """Run dbt in the forked process and record its outcome."""
     from dbt.cli.main import dbtRunner
 
     from tests.faults.warm import MANIFEST
@@ -131,12 +132,12 @@ def _work(
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a build ended.
+    """The outcome of a build.
 
     Args:
-        status: 0 when the process ended by itself, else minus the signal that killed it.
-        failures: what dbt says of each node that failed.
-        statements: how many statements were sent; 0 of a killed build.
+        status: 0 if the process ended by itself, else the negative number of the signal.
+        failures: dbt's message for each failed node.
+        statements: the number of statements sent; 0 for a killed build.
     """
 
     status: int
@@ -148,11 +149,11 @@ class Build:
     """A running build.
 
     Args:
-        environment: the PG* variables that lead to the database.
-        folder: an empty folder, or none yet, for what dbt writes.
+        environment: the PG* variables of the database.
+        folder: an empty or nonexistent folder for dbt's output.
         as_of: the variable of this name.
-        kill: where the build kills itself; None when it does not.
-        options: further options of `dbt build`.
+        kill: where the build kills itself; None if it does not.
+        options: additional options of `dbt build`.
     """
 
     def __init__(
@@ -173,15 +174,15 @@ class Build:
 
     @property
     def runs(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is running."""
         return self._process.is_alive()
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         self._process.kill()
 
     def wait(self, seconds: float = 120) -> Outcome:
-        """Wait for the end, at most so long; it is killed then, and TimeoutError raised."""
+        """Wait for the process to end; after `seconds`, kill it and raise TimeoutError."""
         self._process.join(seconds)
         if self._process.is_alive():
             self._process.kill()
@@ -199,13 +200,13 @@ class Build:
 
 
 def context() -> Any:
-    """The forkserver, warm: processes of it are forks of one that has parsed the project."""
+    """The warm forkserver: its processes are forks of one that has parsed the project."""
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload(["tests.faults.warm"])
     started_with = {
-        # It does not get our sys.path, and passes over what it cannot import.
+        # The forkserver does not inherit sys.path, and ignores modules that it cannot import.
         "PYTHONPATH": os.pathsep.join(sys.path),
-        # What a killed build leaves is cleaned up at the end; that is no news here.
+        # Suppress the warning that resources of killed builds are cleaned up at exit.
         "PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker",
     }
     before = {name: os.environ.get(name) for name in started_with}

@@ -1,4 +1,4 @@
-"""A reader in a process of its own: it asks for every mart by name, again and again."""
+"""A reader in a separate process that queries every mart by name, repeatedly."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from psycopg import sql
 from tests.faults.builder import context
 from tests.support.relations import DATED_BY_THE_BUILD
 
-# What an analyst reads, and what must always be there.
+# The schemas that analysts read, and whose relations must always exist.
 SCHEMAS = ("marts", "intermediate", "reporting", "quarantine", "snapshots")
-# Columns that follow the clock of the query, and one that names the transaction of a raw row.
+# Columns computed at query time, and the column with the transaction ID of a raw row.
 LEFT_OUT = ("days_since_signup", "days_since_last_activity", "recency_days", "_row_xid")
 
 
-# A view of several marts is between two builds for as long as one of them is; no row of it may be
-# missing or twice, by this key.
+# While a build updates the marts of such a view one by one, the view shows a mixture of two builds.
+# None of its rows, by this key, may be missing or duplicated.
 OF_SEVERAL = {"reporting.user_analytics": "user_id"}
-# Only counted: the calendar is large and made of nothing but variables, and a load stamps the rows
-# that it rejects with the clock.
+# Only counted: the calendar is large and depends only on variables, and a load stamps rejected rows
+# with the current time.
 COUNTED = ("marts.dim_date", "marts.dim_time", "quarantine.rejected_rows")
-PAUSE = 0.05  # seconds between two rounds
-TOLD_APART = 200  # how many states of one relation are kept
+PAUSE = 0.05  # seconds between two rounds of queries
+TOLD_APART = 200  # maximum number of states kept per relation
 
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """One relation: `text` asks for its number of rows and a fingerprint of them."""
+    """One relation, and the query for its number of rows and their fingerprint."""
 
     relation: str
     text: str
 
 
-# How a relation looked: rows and fingerprint.
+# The state of a relation: number of rows and fingerprint.
 State = tuple[int, str]
 
 
 def questions(session: psycopg.Connection) -> list[Question]:
-    """What the reader asks, for every table and view of `SCHEMAS` that is there now."""
+    """The reader's queries for all existing tables and views of `SCHEMAS`."""
     found = session.execute(
         """
         select nspname, relname, array_agg(attname::text order by attnum)
@@ -78,9 +78,12 @@ def questions(session: psycopg.Connection) -> list[Question]:
 
 @dataclasses.dataclass
 class Seen:
-    """What the reader saw. `states`: by relation the states in their order, each told once until it
-    changes; `errors`: `relation: message`; `rounds`: how often it read everything; `slowest`: the
-    longest answer and whose it was; `lost`: how often the connection was lost."""
+    """The observations of the reader.
+
+    `states`: the states of each relation in order, without consecutive duplicates; `errors`: lines
+    such as `relation: message`; `rounds`: how often it read everything; `slowest`: the duration and
+    relation of the slowest query; `lost`: how often it lost the connection.
+    """
 
     states: dict[str, list[State]] = dataclasses.field(default_factory=dict)
     errors: list[str] = dataclasses.field(default_factory=list)
@@ -90,18 +93,18 @@ class Seen:
 
 
 def look(session: psycopg.Connection, asked: Sequence[Question]) -> dict[str, State]:
-    """Every relation as it is now."""
+    """The current state of every relation."""
     return {question.relation: session.execute(question.text).fetchone() for question in asked}
 
 
 class Reader:
-    """Reads from its start until `stop`.
+    """Reads from its creation until `stop`.
 
     Args:
-        parameters: how psycopg connects.
-        asked: what it reads.
-        may_lose_connection: whether the server is going to end; a lost connection is made anew
-            then, and else an error.
+        parameters: the connection parameters for psycopg.
+        asked: the queries.
+        may_lose_connection: whether the test stops the server. If so, the reader reconnects
+            after losing its connection; otherwise that is an error.
     """
 
     def __init__(
@@ -120,22 +123,22 @@ class Reader:
         self._ask("round")
 
     def rounds(self) -> int:
-        """How often everything was read so far."""
+        """The number of completed rounds."""
         return self._ask("rounds")
 
     def round(self) -> None:
-        """Wait until everything was read once more."""
+        """Wait until another round is complete."""
         self._ask("round")
 
     def stop(self) -> Seen:
-        """End the reader after one more round."""
+        """Stop the reader after another round."""
         self._ask("round")
         seen = self._ask("stop")
         self._process.join()
         return seen
 
     def kill(self) -> None:
-        """End it without a question."""
+        """Kill the reader without waiting for a round."""
         self._process.kill()
         self._process.join()
 
@@ -149,7 +152,7 @@ class Reader:
 def _read(
     pipe: Any, parameters: Mapping[str, str], asked: Sequence[Question], may_lose_connection: bool
 ) -> None:
-    """What the process does."""
+    """The main function of the process."""
     seen = Seen()
     session: psycopg.Connection | None = None
     waiting = False

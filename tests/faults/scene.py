@@ -1,4 +1,4 @@
-"""The database whose builds are disturbed, and the result of an undisturbed build."""
+"""The database whose builds get faults, and the expected result of a build without faults."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from warehouse.sample.generate import generate
 from warehouse.server import Server
 
 LOADS = 5
-HISTORY = 3  # this many loads are built before any fault
+HISTORY = 3  # number of loads built before any fault
 HOLD = (4712, 1)
 
-# A session of a killed build ends this soon: client_connection_check_interval, and some more.
+# A session of a killed build ends within this time: client_connection_check_interval plus a margin.
 ORPHAN_SECONDS = 5 + 5
 
-# What happens to rows that were loaded before, in every load: each statement takes some of them.
-# {at} is the stamp of the load, {some} a condition on the table's key.
+# In every load, these statements change some of the rows loaded earlier.
+# {at} is the timestamp of the load, {some} a condition on the table's key.
 CHANGES = (
-    # Versions of users, some of which were valid before events that are built already.
+    # New versions of users, some of them valid before events that are already built.
     "update raw.users set subscription_tier = 'tier of ' || {at}, country = 'NL',"
     " updated_at = {at} - interval '9 days', _loaded_at = {at} where {some:user_id}",
     "update raw.users set _deleted_at = {at}, _loaded_at = {at}"
@@ -56,7 +56,7 @@ CHANGES = (
     "update raw.user_sessions set session_end = session_start + interval '1 hour',"
     " _loaded_at = {at} where {some:session_id}",
     "update raw.events set _deleted_at = {at}, _loaded_at = {at} where {few:event_id}",
-    # Late events, in a month of their own.
+    # Late events, in a month without other events.
     "insert into raw.events (event_id, user_id, event_type, event_timestamp, _loaded_at)"
     " select 'late of ' || {at} || user_id, user_id, 'page_view',"
     " {at} - interval '100 days', {at} from raw.users where {some:user_id}",
@@ -64,7 +64,7 @@ CHANGES = (
 
 
 class _Share:
-    """`{some:column}` in a statement: a condition that holds for one row in so many."""
+    """`{some:column}` in a statement: a condition that is true for one row in `one_in`."""
 
     def __init__(self, number: int, one_in: int) -> None:
         self._number = number
@@ -76,20 +76,20 @@ class _Share:
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """What undisturbed builds make: all rows, and how a reader sees each relation."""
+    """The result of builds without faults: all rows, and each relation's state for a reader."""
 
     rows: Contents
     states: dict[str, State]
 
 
 class Scene:
-    """A server with a database in the midst of its life, and copies of it.
+    """A server with a database that has a history of builds, and copies of it.
 
-    The database has seen `HISTORY` loads, each of them built; the next one is loaded and not built.
+    The database has `HISTORY` loads, each of them built; the next one is loaded but not built.
 
     Args:
-        server: a running server, durable enough for what is going to be done to it.
-        folder: for files.
+        server: a running server, durable enough for the faults of the tests.
+        folder: a folder for files.
     """
 
     def __init__(self, server: Server, folder: Path) -> None:
@@ -107,7 +107,7 @@ class Scene:
             dt.datetime.fromtimestamp(int(bound) // 1_000_000, dt.UTC) for bound in plan.bounds
         ]
         self.expected: dict[int, Expected] = {}
-        self.statements = 0  # of an incremental build, in which a kill is sure to hit
+        self.statements = 0  # of an incremental build; a kill at any of them takes effect
         self.questions: list[Question] = []
         self._make()
 
@@ -120,7 +120,7 @@ class Scene:
             outcome = self.build(number).wait()
             assert outcome.status == 0 and not outcome.failures, outcome
             if number == HISTORY:
-                # The last ones are left out: the process may end before it is killed.
+                # Without the last ones: the process may end before the kill takes effect.
                 self.statements = outcome.statements - 5
             self.questions = self.questions or self._ask()
             with self._session() as session:
@@ -129,7 +129,7 @@ class Scene:
         empty = [
             name
             for name, state in self.expected[0].states.items()
-            # The first build sees nobody move.
+            # The first build finds no moves between segments.
             if not state[0] and name != "marts.segment_transitions"
         ]
         assert not empty, f"nothing is in {empty}, so nothing could go missing"
@@ -145,7 +145,7 @@ class Scene:
             yield session
 
     def administer(self, statement: str, *names: str) -> None:
-        """Run a statement outside of the database; `{}` are names."""
+        """Run a statement in the database postgres; the names replace its `{}` placeholders."""
         with self.server.connect("postgres") as session:
             session.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
@@ -153,15 +153,15 @@ class Scene:
         self.administer("create database {} template {}", name, DATABASE)
 
     def restore(self, number: int = HISTORY) -> None:
-        """Make the database as it is when this load (0 or `HISTORY`) was loaded, and not built."""
-        self.server.up()  # which a test that failed may have left stopped
+        """Reset the database to the state with this load (0 or `HISTORY`) loaded but not built."""
+        self.server.up()  # a failed test may have left it stopped
         self.administer("drop database if exists {} with (force)", DATABASE)
         self.administer("create database {} template {}", DATABASE, f"loaded_{number}")
 
     # --- Loads and builds ---------------------------------------------------------------------
 
     def load(self, number: int) -> None:
-        """Load the files of a load, and change rows of earlier ones."""
+        """Load the files of a load, and change rows of earlier loads."""
         at = self._stamps[number]
         with self.database.connect() as session:
             load_folder(self._files[number], connection=session, loaded_at=at)
@@ -176,29 +176,29 @@ class Scene:
                 )
 
     def build(self, number: int, kill: Kill | None = None, **more: Any) -> Build:
-        """Start a build of this load.
+        """Start a build of a load.
 
         Args:
-            number: of the load; it says as of when.
+            number: the number of the load, which determines as_of.
             kill: where the build kills itself.
-            more: `options` of dbt, and more environment variables as `environment`.
+            more: `options` for dbt, and additional environment variables as `environment`.
         """
         environment = {**self.database.environment, **more.pop("environment", {})}
         folder = self.folder / f"build_{next(self._numbers)}"
         return Build(environment, folder, self.as_of(number), kill, **more)
 
     def as_of(self, number: int) -> str:
-        """The day as of which a load is built."""
+        """The value of as_of for the build of a load."""
         return self._stamps[number].date().isoformat()
 
-    # --- Watching and judging -----------------------------------------------------------------
+    # --- Watching and checking ----------------------------------------------------------------
 
     @contextmanager
     def watched(self, number: int, *, may_lose_connection: bool = False) -> Iterator[list[Seen]]:
-        """Read everything all the time while this load is built, and judge what was read.
+        """Read everything continuously while this load is built, and check the observed states.
 
-        Raises AssertionError when a query failed, or a relation was seen in another state than that
-        before the load's build or, from then on, that after it.
+        Raises AssertionError if a query failed, if a relation was in a state other than the one
+        before or the one after the build, or if it returned to the earlier one.
         """
         told: list[Seen] = []
         parameters = {**self.server.parameters(DATABASE), "application_name": "reader"}
@@ -218,7 +218,7 @@ class Scene:
                 self.expected[each].states[relation] for each in (max(number - 1, 0), number)
             )
             if relation.startswith("quarantine."):
-                before = after  # it shows what is loaded
+                before = after  # quarantine shows the loaded rows, built or not
             if states not in ([before], [after], [before, after]):
                 wrong.append(
                     f"{relation} went through {states}; before the build it is {before}, after it"
@@ -227,9 +227,9 @@ class Scene:
         assert not wrong, "a reader saw what was neither before nor after:\n" + show(wrong)
 
     def recover(self, number: int) -> None:
-        """Build once more, and compare every row with the undisturbed build.
+        """Build again, and compare every row with the build without faults.
 
-        Raises AssertionError when the build fails, a row differs, or something was left behind.
+        Raises AssertionError if the build fails, a row differs, or something is left behind.
         """
         outcome = self.build(number).wait()
         assert outcome.status == 0 and not outcome.failures, f"the build after the fault: {outcome}"
@@ -249,8 +249,10 @@ class Scene:
         assert not lines, "after the fault and one more build:\n" + show(lines)
 
     def _leftovers(self) -> list[str]:
-        """What a build must not leave behind: relations, sessions, locks. Temporary relations go
-        with their session; after a crash PostgreSQL clears them away when it comes to it."""
+        """Relations, sessions and locks that a build left behind, except temporary relations.
+
+        PostgreSQL drops those at the end of the session, or at some later time after a crash.
+        """
         with self._session() as session:
             rows = session.execute(
                 """
@@ -268,12 +270,12 @@ class Scene:
         return [row[0] for row in rows]
 
     def backends(self) -> set[int]:
-        """The processes of the sessions that the server has."""
+        """The process IDs of all sessions on the server."""
         with self._session() as session:
             return {row[0] for row in session.execute("select pid from pg_stat_activity")}
 
     def waiting_for(self, relation: str) -> int | None:
-        """The process of a session of dbt that waits for a lock on a relation."""
+        """The process ID of a dbt session that waits for a lock on a relation."""
         with self._session() as session:
             row = session.execute(
                 "select pid from pg_locks inner join pg_stat_activity using (pid)"
@@ -283,7 +285,7 @@ class Scene:
         return row and row[0]
 
     def wait_until(self, condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
-        """Wait for something that is true, and return it."""
+        """Wait until the condition returns a true value, and return it."""
         deadline = time.monotonic() + seconds
         while not (found := condition()):
             assert time.monotonic() < deadline, f"waited {seconds} seconds: {what}"
@@ -292,11 +294,11 @@ class Scene:
 
     @contextmanager
     def held(self, relation: str, moment: str = "before insert") -> Iterator[Held]:
-        """Hold every write to a relation, in the midst of its transaction, until released.
+        """Block every write to a relation, inside its transaction, until released.
 
         Args:
             relation: schema and name.
-            moment: of the trigger, such as `before insert`.
+            moment: the time and event of the trigger, such as `before insert`.
         """
         with self._session() as control:
             control.execute(
@@ -319,19 +321,19 @@ class Scene:
             finally:
                 hold.release()
         with self._session() as control:
-            # A server that was killed may have forgotten it.
+            # After a crash of the server the trigger may be missing.
             control.execute(f"drop trigger if exists wait_here on {relation}")
 
 
 class Held:
-    """A write that waits."""
+    """A blocked write."""
 
     def __init__(self, scene: Scene, control: psycopg.Connection) -> None:
         self._scene = scene
         self._control = control
 
     def backend(self) -> int:
-        """The process of the backend that waits, when there is one."""
+        """Wait for a blocked write, and return the process ID of its backend."""
         return self._scene.wait_until(self._waiting, "no write came to where it is held")
 
     def _waiting(self) -> int | None:
@@ -344,22 +346,22 @@ class Held:
 
     @property
     def waits(self) -> bool:
-        """Whether a write waits."""
+        """Whether a write is blocked."""
         return self._waiting() is not None
 
     def release(self) -> None:
-        """Let it go on, and hold nothing more; a server that has gone holds nothing either."""
+        """Unblock the write, and block no others; a stopped server blocks none anyway."""
         with contextlib.suppress(psycopg.OperationalError):
             self._control.execute("select pg_advisory_unlock_all()")
 
 
 def kill_points(seed: str, count: int, statements: int) -> list[Kill]:
-    """Points that cover a whole build: one in each of `count` stretches of its statements.
+    """Kill points that cover a whole build: one in each of `count` ranges of its statements.
 
     Args:
-        seed: gives the same points again.
-        count: how many.
-        statements: of a whole build.
+        seed: the random seed.
+        count: the number of points.
+        statements: the number of statements of a whole build.
     """
     dice = random.Random(seed)  # noqa: S311 - no secret
     points = []

@@ -1,11 +1,11 @@
 """Faults during a build: killed, disconnected, cancelled, out of disk, or two builds at once.
 
-Each test disturbs a build that has work in every model. Meanwhile a reader asks for every mart, and
-must find each of them as it was before or as it is afterwards. Then one more build, an incremental
-one, must give what a build gives that nobody disturbed, row by row.
+Each test causes a fault in a build that has work in every model. Meanwhile a reader queries every
+mart, and must find each in its state before or after the build. Then another incremental build must
+give the same rows as a build without faults.
 
 `FAULT_POINTS=200 FAULT_SEED=7 pytest tests/faults/test_faults.py -k any_moment` tries other
-moments; the output of a failing test says which.
+moments; the output of a failing test names them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KILLABLE = {"shared_buffers": "128MB", "fsync": "off", "full_page_writes": "off"
 
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
-    """A server that survives being killed, because the operating system keeps what it wrote.
+    """A server that survives SIGKILL, because the operating system keeps its writes.
 
     Without fsync the data would not survive a power failure, which no test causes.
     """
@@ -44,12 +44,12 @@ def scene() -> Iterator[Scene]:
 
 
 def assert_killed(outcome: Outcome) -> None:
-    """The build is dead, and came to no end of its own."""
+    """Check that the build was killed before it ended by itself."""
     assert outcome.status == -signal.SIGKILL, outcome
 
 
 def assert_failed(outcome: Outcome, node: str, *words: str) -> None:
-    """The build ended by itself, and says which node failed and why."""
+    """Check that the build ended by itself, and that its message names the failed node and why."""
     assert outcome.status == 0, outcome
     told = [line for line in outcome.failures if line.startswith(f"{node}: ")]
     assert told, f"{node} is not among what failed: {outcome.failures}"
@@ -61,11 +61,11 @@ def assert_failed(outcome: Outcome, node: str, *words: str) -> None:
 
 @pytest.mark.parametrize(
     "number",
-    # Random moments are all alike, so a few of them are enough for every run.
+    # Random moments are equally good, so every run tests only a few of them.
     [pytest.param(n, marks=pytest.mark.long if n >= 3 else ()) for n in range(PAIRS)],
 )
 def test_killed_at_any_moment(scene: Scene, number: int) -> None:
-    """Two kills, two loads in a row: the second shows what the first left behind."""
+    """Kill the builds of two consecutive loads; the second one shows what the first left behind."""
     points = kill_points(SEED, 2 * PAIRS, scene.statements)
     scene.restore()
     for load, kill in ((HISTORY, points[number]), (HISTORY + 1, points[PAIRS + number])):
@@ -78,7 +78,7 @@ def test_killed_at_any_moment(scene: Scene, number: int) -> None:
 
 
 def test_killed_again_and_again(scene: Scene) -> None:
-    """Three builds in a row are killed, each of them further on."""
+    """Kill three consecutive builds, each at a later statement."""
     scene.restore()
     with scene.watched(HISTORY):
         for kill in kill_points(f"{SEED} again", 3, scene.statements):
@@ -88,7 +88,7 @@ def test_killed_again_and_again(scene: Scene) -> None:
 
 
 def test_the_first_build_is_killed(scene: Scene) -> None:
-    """In the middle of making the snapshot, which nothing could make again later."""
+    """Kill it while it creates the snapshot, whose contents cannot be rebuilt later."""
     scene.restore(0)
     kill = Kill(matching=r"\.snp_app__users: .*create unique index")
     assert_killed(scene.build(0, kill).wait())
@@ -132,7 +132,7 @@ def test_killed_while_a_view_is_replaced(scene: Scene) -> None:
     assert row == (text,)
 
 
-# The statement stands in the middle of its transaction, and the server does not know of the death.
+# The statement waits inside its transaction, and the server does not notice the dead client.
 @pytest.mark.parametrize(
     ("relation", "moment"),
     [
@@ -164,7 +164,7 @@ def test_the_orphan_of_a_killed_build_ends_and_the_next_build_waits_for_it(
 
 
 def test_the_orphan_of_a_refresh_locks_nobody_out(scene: Scene) -> None:
-    """A refresh waits for another one; nobody else waits for either, and it ends with its build."""
+    """A refresh waits for another one; no other session waits, and it ends with its build."""
     scene.restore()
     with scene.watched(HISTORY) as told:
         with scene.database.connect() as analyst:
@@ -224,7 +224,7 @@ def test_a_statement_takes_too_long(scene: Scene) -> None:
     ("table", "who"),
     [
         ("marts.fct_orders", "fct_orders: "),
-        # A statement on-run-start needs it. No node runs then, and dbt says what the database said.
+        # A statement of on-run-start needs it. No node runs, and dbt reports the database's error.
         ("observability.expired_partitions", "dbt: "),
     ],
 )
@@ -251,8 +251,7 @@ def test_a_lock_is_not_to_be_had(scene: Scene, table: str, who: str) -> None:
     ],
 )
 def test_the_server_crashes(scene: Scene, victim: str, relation: str) -> None:
-    """An immediate stop, kill -9 of the postmaster, kill -9 of dbt's backend: recovery from the
-    log."""
+    """An immediate stop, kill -9 of the postmaster or of dbt's backend: recovery from the WAL."""
     scene.restore()
     server = scene.server
     log_before = server.log.stat().st_size
@@ -292,11 +291,11 @@ def test_no_room_for_temporary_files(scene: Scene) -> None:
 
 
 def test_no_room_for_a_table(scene: Scene) -> None:
-    """The file of a table cannot grow any more: the operating system says no.
+    """The file of a table cannot grow: the operating system returns an error.
 
-    A full disk needs a file system of one's own, for which one must be root. A limit on the size of
-    files needs no privilege, and fails in the same place. It is above the 16 MB of a file of the
-    log, without which no server runs, so the table is filled up to it.
+    A full disk needs a separate file system, which only root can create. A file size limit needs
+    no privilege and fails in the same place. The limit exceeds the 16 MB of a WAL segment, which
+    every server needs, so the test fills the table up to the limit.
     """
     scene.restore()
     server = scene.server
@@ -304,7 +303,7 @@ def test_no_room_for_a_table(scene: Scene) -> None:
         (month,) = session.execute(
             "select tableoid::regclass::text from marts.fct_user_events"
             " where event_timestamp < %s order by event_timestamp desc limit 1",
-            [scene.as_of(HISTORY - 1)],  # the sample has some of the far future
+            [scene.as_of(HISTORY - 1)],  # the sample has events in the far future
         ).fetchone()
         session.execute(f"alter table {month} set (autovacuum_enabled = false)")
         session.execute(
@@ -314,7 +313,7 @@ def test_no_room_for_a_table(scene: Scene) -> None:
             f" jsonb_populate_record(null::{month}, to_jsonb(event) || jsonb_build_object("
             "'event_id', 'filler ' || number, 'page_url', repeat('x', 1800))) as filler"
         )
-        # A table that was rewritten has no notes of where there is room, and the delete makes none.
+        # A rewritten table has no free space map, and the delete does not create one.
         session.execute(f"vacuum full {month}")
         session.execute(f"delete from {month} where event_id like 'filler %'")
         (size,) = session.execute("select pg_relation_size(%s)", [month]).fetchone()
@@ -331,7 +330,7 @@ def test_no_room_for_a_table(scene: Scene) -> None:
 
 @contextmanager
 def file_size_limit(size: int) -> Iterator[None]:
-    """Processes that are started within cannot write a file beyond so many bytes."""
+    """Limit the size of files that processes started in this context can write, in bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -354,7 +353,7 @@ def test_two_builds_at_once(scene: Scene, number: int) -> None:
 
 
 def test_a_second_build_waits_for_the_model_that_is_being_written_alone(scene: Scene) -> None:
-    """Of a model that reads no seed: those are emptied and filled, and wait for their readers."""
+    """The held model reads no seed: seeds are truncated and filled, which waits for readers."""
     scene.restore()
     with scene.watched(HISTORY):
         with scene.held("marts.fct_user_sessions") as hold:
@@ -378,7 +377,7 @@ def test_two_first_builds_at_once(scene: Scene) -> None:
 
 
 def test_dbt_build_beside_warehouse_build(scene: Scene, tmp_path: Path) -> None:
-    """The commands as people type them; `warehouse build` locks out its like, not dbt."""
+    """The commands as users type them; `warehouse build` locks out its own kind, but not dbt."""
     scene.restore()
     arguments = ["build", "--vars", json.dumps({"as_of": scene.as_of(HISTORY)}), *WITHOUT_TESTS]
     with scene.watched(HISTORY):

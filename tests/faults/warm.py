@@ -1,7 +1,7 @@
-"""The parsed project, made when this module is imported: in the process that builds are forks of,
-and nowhere else.
+"""Parses the project on import. Only the process that forks the builds imports this module.
 
-What the first build of a process does once, such as compiling the macros, is done here for all.
+Work that the first build of a process does once, such as compiling the macros, is done here for all
+builds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-import dbt.task.build  # noqa: F401 - dbt imports these two when it first needs them
+import dbt.task.build  # noqa: F401 - dbt imports both on first use
 import dbt_common.clients.agate_helper  # noqa: F401
 from dbt_common.clients.jinja import template_cache
 
@@ -18,7 +18,7 @@ from tests.support import dbt_project
 
 
 def _parse() -> Any:
-    """dbt's Manifest. Nothing is connected to: parsing needs the name of the database alone."""
+    """dbt's Manifest. Opens no connection: parsing needs only the name of the database."""
     nowhere = {"PGHOST": "/nowhere", "PGUSER": "nobody", "PGDATABASE": DATABASE}
     return dbt_project._parsed(tuple(sorted(nowhere.items())), "{}", dbt_project.ROOT)
 
@@ -26,6 +26,6 @@ def _parse() -> Any:
 MANIFEST = _parse()
 for _macro in MANIFEST.macros.values():
     template_cache.get_node_template(_macro)
-# A collection in a fork would write to what it looks at, and so copy it.
+# A garbage collection in a fork would write to the objects it visits, and so copy their pages.
 gc.collect()
 gc.freeze()

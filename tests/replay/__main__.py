@@ -1,4 +1,4 @@
-"""Random histories and mutants: `python -m tests.replay histories N`, `... mutants`."""
+"""Replay random histories, or test the replay with mutants."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from tests.support.server import temporary_server
 
 PER_BATCH = 25
 LOADS = 8
-# By the seed, so that a batch is built by the same one again; every fourth by the oldest PostgreSQL
-# that is supported.
+# PostgreSQL versions by seed, so that the same version builds a batch again. The oldest supported
+# version builds every fourth batch.
 VERSIONS = (16, 18, 18, 18)
 
-# The batches that a mutant has to get through to survive, beginning with its own. The plans of 893
-# and 5193 hold nearly everything that is rare.
+# The batches that must not find a mutant for it to survive, in addition to its own, which is first.
+# The plans of 893 and 5193 contain nearly all rare features.
 MUTANT_SEEDS = (111, 893, 5193, 129, 120, 107, 102)
 MUTANT_HISTORIES = 40
 
 
 @contextmanager
 def workshop(version: int) -> Iterator[Workshop]:
-    """A server of this version in a temporary folder, and a workshop in it."""
+    """Start a server of this version in a temporary folder, and create a workshop on it."""
     with temporary_server(version=version) as running:
         yield Workshop(running, copy_project(running.home.parent / "project"))
 
@@ -57,18 +57,19 @@ def make(seed: int, count: int, loads: int) -> tuple[Plan, dict[str, History]]:
 def explain(
     place: Workshop, plan: Plan, of_prefix: dict[str, History], complaints: Complaints
 ) -> str:
-    """Shrink one failing history, and tell what it is and what came out wrong.
+    """Shrink one failing history, and describe it and its differences.
 
     Args:
-        place: where to replay.
-        plan: what the histories have in common.
+        place: the workshop to replay in.
+        plan: the plan of the histories.
         of_prefix: the histories by their prefix.
-        complaints: what their replay said.
+        complaints: the differences that their replay found.
 
     Returns:
-        The history as a script of loads, and its differences; or that no history shows them alone.
+        The history as a script of loads, with its differences; or a message that no single history
+        reproduces them.
     """
-    # What comes after the load that failed does not matter; but it has to be a quiet one.
+    # Loads after the failed one do not matter, but the last load has to be quiet.
     end = next(n for n in range(load_of(complaints), len(plan) + 1) if plan[n - 1].is_quiet)
     plan = plan[:end]
     of_prefix = {name: History(each.loads[:end]) for name, each in of_prefix.items()}
@@ -81,14 +82,14 @@ def explain(
     prefix = named[0] if named else _find_culprit(wrong, plan, of_prefix)
     if prefix is None or (named and not wrong(plan, {prefix: of_prefix[prefix]})):
         told = show(next(iter(complaints.values())))
-        return f"{told}\nNo history shows this alone; the whole batch is needed."
+        return f"{told}\nNo single history reproduces this, only the whole batch."
 
     def failing(candidate_plan: Plan, candidates: Sequence[History]) -> list[int]:
         of_name = {f"h{position}": each for position, each in enumerate(candidates)}
         found = wrong(candidate_plan, of_name)
         names = {name for name in found if name}
         if found and not names:
-            # The build stopped, or nobody's row is wrong; the small ones are searched first.
+            # The build failed, or no row names a history; search the small ones first.
             small_first = sorted(of_name, key=lambda name: of_name[name].size)
             culprit = _find_culprit(wrong, candidate_plan, {n: of_name[n] for n in small_first})
             names = {culprit} if culprit else set()
@@ -105,7 +106,7 @@ def _find_culprit(
     plan: Plan,
     of_prefix: dict[str, History],
 ) -> str | None:
-    """By halves, a history that fails alone; the first ones are searched first."""
+    """Bisect for a history that fails alone, searching the first half first."""
     names = list(of_prefix)
     while len(names) > 1:
         half = names[: (len(names) + 1) // 2]
@@ -116,7 +117,7 @@ def _find_culprit(
 
 
 def run_histories(count: int, first_seed: int, loads: int) -> int:
-    """Replay at least so many histories, in batches; 0 when incremental equals full in all."""
+    """Replay at least `count` histories, in batches; return 0 if incremental equals full in all."""
     began = time.monotonic()
     seeds = range(first_seed, first_seed + -(-count // PER_BATCH))
     of_version: dict[int, list[int]] = {}
@@ -137,12 +138,12 @@ def run_histories(count: int, first_seed: int, loads: int) -> int:
                 if complaints:
                     for name, lines in complaints.items():
                         print(f"{name or 'no history'}:\n{show(lines, 3)}")
-                    print(f"To see it again: make replay N={PER_BATCH} SEED={seed}", flush=True)
+                    print(f"To reproduce: make replay N={PER_BATCH} SEED={seed}", flush=True)
                     print(explain(place, plan, of_prefix, complaints))
                     return 1
     minutes = (time.monotonic() - began) / 60
     total = len(seeds) * PER_BATCH
-    print(f"{total} histories: incremental equals full. {total / minutes:.0f} a minute.")
+    print(f"{total} histories: incremental equals full. {total / minutes:.0f} per minute.")
     return 0
 
 
@@ -150,25 +151,25 @@ def run_histories(count: int, first_seed: int, loads: int) -> int:
 
 
 def run_mutants(only: str) -> int:
-    """Break each mechanism, and see that the replay finds it.
+    """Break each mechanism, and check that the replay finds it.
 
     Args:
-        only: parts of names, separated by commas; empty for all mutants.
+        only: comma-separated parts of names; empty for all mutants.
 
     Returns:
-        0 when every mutant is found, 1 when one survives, 2 when a part fits no name.
+        0 if the replay finds every mutant, 1 if one survives, 2 if a part matches no name.
     """
     parts = [part.strip() for part in only.split(",") if part.strip()]
     for part in parts:
         if not any(part in mutant.name for mutant in MUTANTS):
             names = "\n  ".join(mutant.name for mutant in MUTANTS)
-            print(f"No mutant has '{part}' in its name; there are:\n  {names}")
+            print(f"No mutant name contains '{part}'. The mutants are:\n  {names}")
             return 2
     chosen = [
         mutant for mutant in MUTANTS if not parts or any(part in mutant.name for part in parts)
     ]
     survivors = []
-    # The full rebuild does not use what is broken, so it is made once, by the project as it is.
+    # A full rebuild does not use the broken mechanisms, so the original project builds it once.
     rebuilds: dict[int, dict[int, Contents]] = {}
     with workshop(18) as place:
         for mutant in chosen:
@@ -179,12 +180,12 @@ def run_mutants(only: str) -> int:
             seconds = time.monotonic() - started
             print(f"{'found' if found else 'SURVIVED':8} {mutant.name} ({seconds:.0f} s)")
             print(f"         {found[:200]}" if found else "", flush=True)
-    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants were found.")
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants found.")
     return 1 if survivors else 0
 
 
 def _try(place: Workshop, mutant: Mutant, rebuilds: dict[int, dict[int, Contents]]) -> str | None:
-    """The first difference that a mutant makes, or None when it gets through all batches."""
+    """The first difference that a mutant causes, or None if no batch finds it."""
     for seed in dict.fromkeys((mutant.seed, *MUTANT_SEEDS)):
         plan, of_prefix = make(seed, MUTANT_HISTORIES, LOADS)
         if seed not in rebuilds:
@@ -201,9 +202,9 @@ def _try(place: Workshop, mutant: Mutant, rebuilds: dict[int, dict[int, Contents
 
 @contextmanager
 def _broken(place: Workshop, mutant: Mutant) -> Iterator[None]:
-    """Let the workshop use a copy of the project in which the mutant is applied."""
+    """Let the workshop use a copy of the project with the mutant applied."""
     whole = place.project
-    # A folder of its own, by which the parsed project is remembered.
+    # A separate folder for each mutant, because parsed projects are cached by folder.
     folder = whole.parent / f"mutant-{MUTANTS.index(mutant)}"
     shutil.copytree(whole, folder)
     mutant.apply(folder)
@@ -216,22 +217,22 @@ def _broken(place: Workshop, mutant: Mutant) -> Iterator[None]:
 
 
 def main() -> int:
-    """Read the command line, and do what it says."""
+    """Parse the command line, and run the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.replay", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     of_histories = commands.add_parser("histories", help="replay random histories")
     of_histories.add_argument("count", type=int, help="how many, rounded up to batches of 25")
-    of_histories.add_argument("--seed", type=int, default=1, help="of the first batch")
-    of_histories.add_argument("--loads", type=int, default=LOADS, help="of each history")
-    of_mutants = commands.add_parser("mutants", help="break mechanisms, and see it found")
-    of_mutants.add_argument("--only", default="", help="parts of names, separated by commas")
+    of_histories.add_argument("--seed", type=int, default=1, help="random seed of the first batch")
+    of_histories.add_argument("--loads", type=int, default=LOADS, help="loads per history")
+    of_mutants = commands.add_parser("mutants", help="check that the replay finds each mutant")
+    of_mutants.add_argument("--only", default="", help="comma-separated parts of mutant names")
     given = parser.parse_args()
-    # A run that is told to end stops its server, as at Ctrl-C.
+    # A terminated run stops its server, as with Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if given.command == "mutants":
         return run_mutants(given.only)
     if given.count < 1 or given.loads < 2:
-        parser.error(f"at least 1 history of 2 loads is needed; got {given.count} of {given.loads}")
+        parser.error(f"need at least 1 history of 2 loads; got {given.count} of {given.loads}")
     return run_histories(given.count, given.seed, given.loads)
 
 

@@ -1,8 +1,8 @@
-"""Random histories of loads, as plain data: made from a seed, printed as a script, and shrunk.
+"""Random histories of loads, as plain data: generated from a seed, printed as a script, and shrunk.
 
-A **plan** says what is common to all histories of a batch: the clock, `as_of`, seeds, which models
-a load builds. A **history** says what happens to a handful of rows in each load. Many histories
-share one database and one plan; a prefix to all keys keeps them apart.
+A **plan** defines what all histories of a batch have in common: the clock, `as_of`, seeds, which
+models a load builds. A **history** defines the changes of a handful of rows in each load. Many
+histories share one database and one plan; each history has its own prefix for all keys.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from warehouse import contract
 
 Values = Mapping[str, str | None]
 
-# When a batch of changes is committed. What is not committed before the build was written and
-# stamped before it, by a transaction that is still open.
+# When a batch of changes is committed. All changes are written and stamped before the build; those
+# committed during or after it come from a transaction that is still open.
 BEFORE, DURING, AFTER = "before the build", "during the build", "after the build"
 
 LOAD_OVERLAP = dt.timedelta(days=1)
-# How much earlier than the load's clock a batch stamps its rows; the whole overlap is allowed.
+# How much earlier than the load's clock a batch stamps its rows, up to the whole overlap.
 LATENESS = (
     dt.timedelta(0),
     dt.timedelta(0),
@@ -44,8 +44,8 @@ FIRST_LOAD = dt.datetime(2024, 4, 1, 12, tzinfo=dt.UTC)
 class Operation:
     """One change of one row.
 
-    `kind` is `put` (insert, or replace with every column), `change` (some columns), `touch` (the
-    same row again), `delete` or `restore`. `key` and foreign keys are without the prefix.
+    `kind` is `put` (insert, or replace every column), `change` (some columns), `touch` (load the
+    row again unchanged), `delete` or `restore`. `key` and foreign keys do not contain the prefix.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Batch:
-    """Operations of one transaction: when it commits, and how long before that it stamped rows."""
+    """Operations of one transaction, its time of commit, and the lateness of its stamps."""
 
     commit: str
     lateness: dt.timedelta
@@ -69,13 +69,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class History:
-    """What happens to one small application: for every load its batches."""
+    """The changes in one small application: the batches of each load."""
 
     loads: tuple[tuple[Batch, ...], ...]
 
     @property
     def size(self) -> int:
-        """What shrinking makes smaller: operations, their cells, and what is unusual in batches."""
+        """What shrinking minimizes: operations, their cells, and unusual batch properties."""
         return sum(
             3 * len(batch.operations)
             + sum(len(operation.values) for operation in batch.operations)
@@ -88,25 +88,25 @@ class History:
 
 @dataclass(frozen=True)
 class Load:
-    """What all histories have in common in one load.
+    """The properties that all histories share in one load.
 
     Args:
         clock: the newest stamp of the load.
         as_of: the variable of this name.
-        is_quiet: nothing stays open during the build, so that a full rebuild must give the same.
-        select: what is built, everything when empty.
-        rebuild: a model that is built anew, alone, before the build.
-        late: when late transactions may commit; one that stays open hides how others are found.
-        wait_in: the model in whose write the transactions of `DURING` commit.
-        seeds: seeds that are changed from this load on, with their new text.
-        grow: raw tables that gain a column which the contract does not know.
+        is_quiet: no transaction stays open during the build, so a full rebuild must give the same.
+        select: the nodes to build; everything if empty.
+        rebuild: a model to rebuild from scratch, alone, before the build.
+        late: when late transactions may commit; an open one hides how the build finds others.
+        wait_in: the transactions of `DURING` commit during the write of this model.
+        seeds: seeds that change from this load on, with their new text.
+        grow: raw tables that gain a column that is not in the contract.
         clv_factor: the variable simple_clv_factor.
-        has_beat: whether a row of every table comes, stamped with the clock.
-        empty_first: whether a build with --empty goes ahead.
-        emptied: a model that is built anew on empty inputs, alone, before the build.
-        backfill: the first and the last day that the build takes anew, as variables from and to.
-        has_faults: whether rows of these days went wrong without a trace, before the load.
-        clv_version: parameters of lifetime value that are written down before the load.
+        has_beat: whether every table gets a row stamped with the clock.
+        empty_first: whether a build with --empty runs first.
+        emptied: a model to rebuild from scratch on empty inputs, alone, before the build.
+        backfill: the first and last day to backfill, passed as variables from and to.
+        has_faults: whether to corrupt rows of these days before the load, without logging it.
+        clv_version: parameters of lifetime value to insert before the load.
     """
 
     clock: dt.datetime
@@ -154,7 +154,7 @@ Plan = tuple[Load, ...]
 
 
 def script(plan: Plan, history: History) -> str:
-    """The history as lines to read, load by load."""
+    """The history as readable lines, load by load."""
     lines = []
     for number, (load, batches) in enumerate(zip(plan, history.loads, strict=True), start=1):
         lines.append(f"load {number}: {load}")
@@ -168,7 +168,7 @@ def script(plan: Plan, history: History) -> str:
     return "\n".join(lines)
 
 
-# --- Making them ------------------------------------------------------------------------------
+# --- Generation -------------------------------------------------------------------------------
 
 MOMENTS = (
     "2024-01-31 23:59:59.999999+00",
@@ -182,7 +182,7 @@ MOMENTS = (
     "2024-05-02 10:00:00+00",
     "2024-06-15 10:00:00+00",
 )
-# When the calendar moves a user on who signed up, or was last seen, at one of these moments.
+# When a user who signed up or was last active at one of these moments changes segment with time.
 DUE_MOMENTS = tuple(
     f"{dt.datetime.fromisoformat(moment).astimezone(dt.UTC).date() + dt.timedelta(days=days)}"
     " 00:00:00+00"
@@ -216,10 +216,10 @@ SEED_CHOICES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "payment_statuses": (("true",), ("false",)),
     "event_types": (("browse", "5"), ("look", "5"), ("browse", "")),
 }
-# What the project's own seeds say of these statuses and thresholds.
+# The same statuses and thresholds as in the project's seeds.
 USUAL_SEEDS = {name: text.format(*SEED_CHOICES[name][0]) for name, text in SEEDS.items()}
 
-# What fits might have written down: trusted, refused, and as of moments before and after a load's.
+# Possible results of fits: trusted or refused, as of moments before and after those of the loads.
 CLV_MODELS = ("bg-nbd", "mbg-nbd")
 CLV_MOMENTS = ("2024-02-15 12:00:00+00", "2024-04-03 23:59:59.999999+00", "2024-05-20 00:00:00+00")
 CLV_REFUSAL = "only 3 users have bought"
@@ -231,7 +231,7 @@ CLV_ESTIMATE: Mapping[str, float] = {
     **{"cov_v_p": -0.05, "cov_v_q": 0.017, "cov_v_v": 0.073},
 }
 
-# Models whose own write comes after both snapshots of a build, so that it is known what they saw.
+# Models that a build writes after both snapshots, so that it is known what the snapshots saw.
 WAITING_MODELS = (
     "dim_users",
     "fct_orders",
@@ -251,7 +251,7 @@ PARTIAL_BUILDS = (
     ("int_user_activity", "user_segments"),
     ("+dim_users", "+dim_products"),
 )
-# Without the snapshots that they read, which are one load behind.
+# Excludes the snapshots that these models read, which are then one load behind.
 WITHOUT_SNAPSHOTS = ("dim_users", "dim_products", "fct_order_items")
 REBUILT_MODELS = (
     "dim_users",
@@ -284,7 +284,7 @@ KEYS = {
     "consents": ["k0"],
     "erasure_requests": ["r0"],
 }
-# Tables that matter more come more often.
+# More important tables are more frequent.
 WEIGHTS = dict(
     zip(KEYS, (8, 4, 3, 6, 7, 3, 4, 6, 1, 1), strict=True),
 )
@@ -304,7 +304,7 @@ def _contract() -> contract.Contract:
 
 
 class Generator:
-    """Draws plans and histories from one seed; the same seed gives the same ones."""
+    """Generates plans and histories from a seed; the same seed gives the same ones."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -317,7 +317,7 @@ class Generator:
         rare = random.Random(f"rare {self.seed}")  # noqa: S311 - test data
         valuing = random.Random(f"clv {self.seed}")  # noqa: S311 - test data
         paying = random.Random(f"paying {self.seed}")  # noqa: S311 - test data
-        # What makes a model take all its keys is rare, because it heals what went wrong before.
+        # Features that make a model process all keys are rare, because they repair earlier errors.
         loads = []
         clock = FIRST_LOAD
         for number in range(count):
@@ -357,7 +357,7 @@ class Generator:
                     rare.choice(REBUILT_MODELS) if not is_first and rare.random() < 0.06 else None
                 ),
                 backfill=("2024-02-01", "2024-04-05") if chance.random() < 0.06 else None,
-                # A build has made their table before.
+                # The first build creates the table.
                 clv_version=None if is_first else self._clv_version(valuing),
             )
             if load.backfill and not select and not is_first:
@@ -368,7 +368,7 @@ class Generator:
         return tuple(loads)
 
     def _as_of(self, chance: random.Random, clock: dt.datetime, loads: list[Load]) -> str:
-        """Mostly the clock's day; else the last one again, days off, or a sharp moment."""
+        """Mostly the clock's day; else the previous as_of, a day further off, or an edge moment."""
         kind = chance.random()
         if kind < 0.2 and loads:
             return loads[-1].as_of
@@ -380,7 +380,7 @@ class Generator:
         return f"{clock.date()}"
 
     def _clv_version(self, chance: random.Random) -> Mapping[str, Any] | None:
-        """At times a version of the parameters, of which a few are refused."""
+        """Sometimes a version of the parameters; a few of them are refused."""
         kind = chance.random()
         common = {"model": chance.choice(CLV_MODELS), "as_of": chance.choice(CLV_MOMENTS)}
         common |= {"users": 3, "repeaters": 2}
@@ -390,7 +390,7 @@ class Generator:
         return {**common, **CLV_ESTIMATE, "r": r} if kind < 0.24 else None
 
     def history(self, number: int, plan: Plan) -> History:
-        """The history of this number, for a plan."""
+        """The history with this number for a plan."""
         chance = random.Random(f"history {self.seed} {number}")  # noqa: S311 - test data
         activity = chance.choice((2, 4, 7))
         first, *later = (
@@ -400,8 +400,10 @@ class Generator:
         return History((self._with_sales(number, first), *later))
 
     def _with_sales(self, number: int, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
-        """The batches, with most users there from the start, and some of what they bought: drawn at
-        random alone, hardly a user would have spent anything."""
+        """Add a first batch that inserts most users and some purchases.
+
+        With purely random batches hardly any user would have spent anything.
+        """
         chance = random.Random(f"sales {self.seed} {number}")  # noqa: S311 - test data
         taken = {
             (operation.table, operation.key) for batch in batches for operation in batch.operations
@@ -431,7 +433,7 @@ class Generator:
             if commit != BEFORE and (load.is_quiet or chance.random() < 0.5):
                 continue
             operations = [self._operation(chance) for _ in range(chance.randint(0, activity))]
-            # Of two open transactions only one can hold a row.
+            # Only one of two open transactions can lock a row.
             own = [each for each in operations if (each.table, each.key) not in taken]
             taken.update((each.table, each.key) for each in own)
             if own and commit in (BEFORE, *load.late):
@@ -457,7 +459,7 @@ class Generator:
         return Operation("put", table, key, cells)
 
     def _columns(self, table: str) -> list[str]:
-        """The columns that operations fill; the key of the table itself is not among them."""
+        """The columns that operations fill, without the key of the table."""
         return [
             name
             for name in self.contract.tables[table].columns
@@ -466,7 +468,7 @@ class Generator:
 
 
 def set_order(names: list[str]) -> list[str]:
-    """The names once each, in their order."""
+    """The names without duplicates, in their order."""
     return list(dict.fromkeys(names))
 
 
@@ -475,7 +477,7 @@ def _one_of(*values: str | None) -> Any:
 
 
 def _reference(table: str, strange: tuple[str | None, ...] = (None,)) -> Any:
-    """Mostly a key of the table, whether the row exists or not; at times none, or a blank."""
+    """Mostly a key of the table, whether the row exists or not; sometimes null or blank."""
     return lambda chance: (
         chance.choice(strange) if chance.random() < 0.15 else chance.choice(KEYS[table])
     )
@@ -531,8 +533,11 @@ CELLS = {
 
 @dataclass(frozen=True, order=True)
 class Piece:
-    """Something that can be left out of a history: an operation, a cell of it when `cell` is named,
-    or, when `operation` is None, what is unusual in a batch, which `cell` then names."""
+    """A removable part of a history.
+
+    That is an operation; or one of its cells, if `cell` is set; or, if `operation` is None, the
+    unusual property of a batch named by `cell`.
+    """
 
     load: int
     batch: int
@@ -551,7 +556,7 @@ def operations_of(history: History) -> list[Piece]:
 
 
 def details_of(history: History) -> list[Piece]:
-    """Every cell, and whatever is unusual in a batch, as pieces."""
+    """Every cell, and every unusual property of a batch, as pieces."""
     pieces = []
     for load_number, load in enumerate(history.loads):
         for batch_number, batch in enumerate(load):
@@ -568,8 +573,10 @@ def details_of(history: History) -> list[Piece]:
 
 
 def without(history: History, pieces: AbstractSet[Piece]) -> History:
-    """The history without these pieces. A change without a cell becomes a touch; a batch without
-    an operation goes."""
+    """Remove pieces from a history.
+
+    A change without cells becomes a touch; a batch without operations is removed.
+    """
     loads = []
     for load_number, load in enumerate(history.loads):
         batches = []
@@ -601,7 +608,7 @@ def without(history: History, pieces: AbstractSet[Piece]) -> History:
     return History(tuple(loads))
 
 
-# A load that is nothing but rows and a build.
+# A load that consists only of rows and a build.
 PLAIN: Mapping[str, Any] = {
     "rebuild": None,
     "emptied": None,
@@ -617,8 +624,11 @@ PLAIN: Mapping[str, Any] = {
 
 
 def plainer(plan: Plan, history: History) -> Iterator[tuple[str, Plan, History]]:
-    """Plans that lack several unusual things at once, then those that lack one of them, or a load
-    in which nothing happens. Each has a name, which stays the same when another was taken."""
+    """Yield simpler plans with the matching history.
+
+    Each plan drops loads in which nothing happens, or unusual properties of loads: first all of
+    them at once, then one at a time. Its name stays the same after another plan was accepted.
+    """
     last = len(plan) - 1
     idle = [n for n, batches in enumerate(history.loads) if not batches and 0 < n < last]
     for dropped in (idle, *([n] for n in idle)):

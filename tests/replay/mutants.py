@@ -1,7 +1,7 @@
-"""The mechanisms of the incremental models, broken on purpose, one at a time.
+"""Mutants, each of which breaks one mechanism of the incremental models.
 
-Each mutant is one change of text in a copy of the project. The replay must find every one of them;
-one that survives shows a promise that nobody checks.
+Each mutant is one text replacement in a copy of the project. The replay must find every mutant; a
+surviving one shows a guarantee that the replay does not check.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ ACTIVITY = "models/intermediate/users/int_user_activity.sql"
 
 @dataclass(frozen=True)
 class Mutant:
-    """What is broken, and how: `old` stands once in the file, and becomes `new`.
+    """A mechanism to break: `old`, which occurs once in the file, is replaced by `new`.
 
-    `seed` is the batch in which it was found before, which is tried first to save time.
+    `seed` is a batch that is known to find it; it is tried first to save time.
     """
 
     name: str
@@ -40,13 +40,13 @@ class Mutant:
     seed: int = 111
 
     def apply(self, project: Path) -> None:
-        """Break a copy of the project.
+        """Apply the mutant to a copy of the project.
 
         Args:
             project: the folder of the copy.
 
         Raises:
-            ValueError: the old text is not there exactly once, so the mutant is out of date.
+            ValueError: the old text does not occur exactly once, so the mutant is out of date.
         """
         path = project / self.file
         text = path.read_text()
@@ -59,7 +59,7 @@ class Mutant:
 
 
 MUTANTS = (
-    # --- An upstream is forgotten
+    # --- Ignored upstreams
     Mutant(
         "orders do not follow their lines",
         CORE + "fct_orders.sql",
@@ -175,7 +175,7 @@ MUTANTS = (
         "cross join ({{ whole_numbers(30) }}) as numbers",
         "cross join ({{ whole_numbers(1) }}) as numbers",
     ),
-    # --- Rows that were loaded
+    # --- Loaded rows
     Mutant(
         "no overlap: rows committed late are missed",
         LOADS,
@@ -209,7 +209,7 @@ MUTANTS = (
         "'_row_xid'",
         seed=5193,
     ),
-    # --- Keys that were logged
+    # --- Logged keys
     Mutant(
         "keys that lost a row are not logged",
         STRATEGY,
@@ -357,7 +357,7 @@ MUTANTS = (
         "false",
         seed=893,
     ),
-    # --- Writing
+    # --- Writes
     Mutant(
         "rows that are gone stay",
         STRATEGY,

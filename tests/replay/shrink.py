@@ -1,4 +1,4 @@
-"""Make a failing history small enough to read."""
+"""Shrinks a failing history until it is small enough to read."""
 
 from __future__ import annotations
 
@@ -14,28 +14,27 @@ from tests.replay.histories import (
     without,
 )
 
-# Which of these histories fail under the plan, by their position.
+# Returns the positions of the histories that fail with the plan.
 Failing = Callable[[Plan, Sequence[History]], Iterable[int]]
 
 
 def shrink(
     plan: Plan, history: History, failing: Failing, rounds: int = 12, plans: int = 20
 ) -> tuple[Plan, History]:
-    """Leave out of a failing history whatever does not matter.
+    """Remove everything from a failing history that does not matter for the failure.
 
-    All smaller histories of a round are tried at once, in one database, because a build costs the
-    same for one history as for hundreds. That is why this is not left to hypothesis, which tries
-    one example after another.
+    All candidates of a round are tried at once in one database, because a build costs the same for
+    one history as for hundreds. Hypothesis would try one example after another.
 
     Args:
-        plan: what the history was built with.
-        history: one that fails.
-        failing: tells which histories fail.
-        rounds: how often to try at most, once for the operations and once for their details.
-        plans: how many plainer plans to try at most.
+        plan: the plan of the history.
+        history: a failing history.
+        failing: returns which histories fail.
+        rounds: the maximum number of rounds, for the operations and again for their details.
+        plans: the maximum number of simpler plans to try.
 
     Returns:
-        The plan and the history, as small as they became; they still fail.
+        The shrunk plan and history, which still fail.
     """
     history = _leave_out(plan, history, failing, operations_of, rounds)
     plan, history = _make_plain(plan, history, failing, plans)
@@ -49,7 +48,7 @@ def _leave_out(
     pieces_of: Callable[[History], list[Piece]],
     rounds: int,
 ) -> History:
-    """The history with as few pieces of a kind as it needs to fail."""
+    """Remove as many pieces of a kind as possible while the history still fails."""
     gone: frozenset[Piece] = frozenset()
     needless: list[Piece] = []
     for _ in range(rounds):
@@ -61,7 +60,7 @@ def _leave_out(
             break
         best = min(found, key=lambda position: candidates[position].size)
         gone = gone.union(groups[best])
-        # What could go alone may go together, unless one stood in for the other.
+        # Pieces removable one by one are often removable together, unless one replaces another.
         alone = [groups[position][0] for position in found if len(groups[position]) == 1]
         needless = [piece for piece in alone if piece not in gone]
     return without(history, gone)
@@ -77,7 +76,7 @@ def _parts(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, ...]]:
 
 
 def _make_plain(plan: Plan, history: History, failing: Failing, plans: int) -> tuple[Plan, History]:
-    """The plan with as little that is unusual as the history needs to fail."""
+    """Remove as many unusual properties of the plan as possible while the history still fails."""
     tried: set[str] = set()
     while len(tried) < plans:
         untried = (each for each in plainer(plan, history) if each[0] not in tried)

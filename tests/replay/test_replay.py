@@ -22,12 +22,12 @@ from warehouse.server import Server
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project, parsed once for all histories; each replay begins with usual seeds."""
+    """A copy of the project, parsed once for all histories; each replay resets its seeds."""
     return copy_project(tmp_path_factory.mktemp("replay") / "project")
 
 
 def assert_incremental_equals_full(server: Server, project: Path, seed: int, size: Any) -> None:
-    """Replay histories of a seed, `size` being their number and that of their loads."""
+    """Replay the histories of a seed; `size` is their number and their number of loads."""
     plan, of_prefix = make(seed, *size)
     place = Workshop(server, project)
     try:

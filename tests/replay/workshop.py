@@ -1,7 +1,7 @@
-"""A database in which histories are built load by load and compared with a full rebuild.
+"""A database that builds histories load by load and compares them with a full rebuild.
 
-The database keeps its name, and the project its folder, so that dbt parses the project once; a
-build then costs about two seconds, whatever the number of histories in it.
+The name of the database and the folder of the project stay the same, so that dbt parses the project
+once. A build then takes about two seconds, whatever the number of histories.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ from warehouse.server import Server
 
 WITHOUT_TESTS = dbt_project.NO_TESTS
 
-# Not compared row by row, because they are large and read nothing: a fingerprint will do.
+# Compared by fingerprint only, because they are large and read no data.
 STATIC = ("marts.dim_date", "marts.dim_time")
-# Columns that follow the clock of the query, not that of the build.
+# Columns computed at query time, not at build time.
 LIVE = ["days_since_signup", "days_since_last_activity", "recency_days"]
 
-# So short that orders leave the window of RFM within a history.
+# Short enough that orders leave the RFM window within a history.
 RFM_MONTHS = 2
 
-# The beat is one row in every table, stamped with the clock of each load. It keeps the newest stamp
-# of a table the same for a history alone as for many together.
+# The beat is one row in every table, stamped with the clock of each load. Because of it the newest
+# stamp of a table is the same for a single history as for many.
 BEAT = "beat"
 LOCK = (4711, 1)
 
-# What goes wrong without a trace in the days of a backfill: rows are spoilt, changed, moved and
-# removed, by the column that dates them. The first one is two steps away from the facts.
+# Unlogged faults in the days of a backfill, by the column that dates the rows: rows are corrupted,
+# changed, moved and deleted. The first table is two steps downstream of the facts.
 FAULTS = (
     (
         "ordered_at",
-        # Not user_clv, which a new day writes anew anyway.
+        # Not user_clv, which every new day rewrites anyway.
         "update marts.user_analytics set total_orders = total_orders + 100"
         " where user_id in (select user_id from marts.fct_orders where {window})",
     ),
@@ -62,9 +62,9 @@ FAULTS = (
     ("event_timestamp", "delete from raw.events where {window}"),
 )
 
-# What a relation holds: every row as JSON, and how often.
+# The contents of each relation: every row as JSON, and its number of occurrences.
 Contents = dict[str, Counter[str]]
-# Complaints by the prefix of the history that they concern; "" when a row does not say.
+# Differences by the prefix of their history; "" if the row does not name one.
 Complaints = dict[str, list[str]]
 
 
@@ -73,8 +73,8 @@ class Workshop:
 
     Args:
         server: a running server.
-        project: a copy of the dbt project, whose seeds are overwritten.
-        name: of the database.
+        project: a copy of the dbt project; its seeds are overwritten.
+        name: the name of the database.
     """
 
     def __init__(self, server: Server, project: Path, name: str = "replay") -> None:
@@ -82,15 +82,15 @@ class Workshop:
         self.project = project
         self.database = Database.of(server, name)
         self.contract = contract.read()
-        # What each build's snapshots saw, for the oracle.
+        # The rows that the snapshots of each build saw, for the oracle.
         self.seen: dict[str, list[tuple[Any, pl.DataFrame]]] = {"users": [], "products": []}
-        # The segments that each build gave, when it was one that the snapshot of segments saw.
+        # The segments after each build that ran the snapshot of segments.
         self.segments_seen: list[tuple[Any, dict[str, oracle.Segments]]] = []
 
     # --- The database -------------------------------------------------------------------------
 
     def reset(self) -> None:
-        """Recreate the database, with empty raw tables and the usual seeds."""
+        """Recreate the database with empty raw tables, and reset the seeds."""
         self.drop()
         self._administer("create database {} template template0", self.database.name)
         with self.database.connect() as session:
@@ -109,7 +109,7 @@ class Workshop:
         self._write_seeds(histories.USUAL_SEEDS)
 
     def drop(self) -> None:
-        """Drop the database, and its copy, if they exist."""
+        """Drop the database and its copy, if they exist."""
         for name in (self.database.name, self._copy):
             self._administer("drop database if exists {} with (force)", name)
 
@@ -123,7 +123,7 @@ class Workshop:
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
-        """Undo everything that is done to the database within."""
+        """Undo all changes to the database at the end of the context."""
         self._administer("create database {} template {}", self._copy, self.database.name)
         yield
         self._administer("drop database {} with (force)", self.database.name)
@@ -135,8 +135,8 @@ class Workshop:
         """Apply the batches of all histories, and build.
 
         Args:
-            load: what they have in common.
-            of_load: the batches of this load by the history's prefix.
+            load: the properties that the histories share.
+            of_load: the batches of this load by the prefix of the history.
         """
         self._write_seeds(load.seeds)
         if load.has_faults:
@@ -157,7 +157,7 @@ class Workshop:
                 for batch in batches:
                     session = open_transactions[batch.commit]
                     stamp = load.clock - batch.lateness
-                    # Behind a savepoint a row holds another number than its transaction's.
+                    # After a savepoint a row's xmin differs from its transaction's ID.
                     session.execute("savepoint of_a_batch")
                     for operation in batch.operations:
                         self._apply(session, prefix, operation, stamp, load.clock)
@@ -170,7 +170,7 @@ class Workshop:
                 session.close()
 
     def _build_around(self, load: Load, held: psycopg.Connection) -> None:
-        """Build as the load says, and commit `held` while the model that it names is written."""
+        """Run the build of the load, and commit `held` during the write of the model `wait_in`."""
         if load.rebuild:
             self.build(load, load.rebuild, full_refresh=True)
         if load.emptied:
@@ -198,14 +198,14 @@ class Workshop:
         options: Sequence[str] = (),
         more: Mapping[str, str] | None = None,
     ) -> None:
-        """`dbt build` as of the load, without tests.
+        """Run `dbt build` for the load, without tests.
 
         Args:
-            load: gives as_of and variables.
-            select: what to build, everything when empty.
-            full_refresh: build incremental models anew.
-            options: further options of dbt.
-            more: further variables.
+            load: defines as_of and variables.
+            select: the nodes to build; everything if empty.
+            full_refresh: rebuild incremental models from scratch.
+            options: additional options for dbt.
+            more: additional variables.
         """
         dbt_project.build(
             self.database,
@@ -218,7 +218,7 @@ class Workshop:
         )
 
     def test(self, load: Load) -> None:
-        """The data tests, as they stand in the project."""
+        """Run the project's data tests."""
         dbt_project.run(
             self.database,
             "test",
@@ -230,7 +230,7 @@ class Workshop:
 
     @contextmanager
     def _held_until_written(self, model: str, held: psycopg.Connection) -> Iterator[None]:
-        """Let the model's write wait, in the midst of its transaction, until `held` committed."""
+        """Block the model's write, inside its transaction, until `held` is committed."""
         table = sql.Identifier(*_place(model))
         done = threading.Event()
         with self.database.connect() as control:
@@ -272,10 +272,10 @@ class Workshop:
             ).fetchone() == (True,)
 
     def _see(self) -> None:
-        """Note what the coming snapshots will see, grouped by stamp as the oracle wants it."""
+        """Record the rows that the next snapshots will see, grouped by stamp for the oracle."""
         for table, seen in self.seen.items():
             rows = self._raw(table).with_columns(
-                # The models take it for an early moment, the oracle for none; neither is wrong.
+                # The models treat -infinity as an early moment, the oracle as none; both are right.
                 pl.col("updated_at").replace("-infinity", "0001-01-01 00:00:00+00")
             )
             for stamp in rows["_loaded_at"].unique().sort():
@@ -284,7 +284,7 @@ class Workshop:
                 )
 
     def _see_segments(self, load: Load) -> None:
-        """Note what the snapshot of segments saw."""
+        """Record the segments that the snapshot of segments saw."""
         with self.database.connect() as session:
             rows = session.execute(
                 """
@@ -315,8 +315,11 @@ class Workshop:
     def _apply(
         self, session: psycopg.Connection, prefix: str, operation: Operation, stamp: Any, clock: Any
     ) -> None:
-        """Do what an operation says. Its row is stamped, later than before, as the contract asks;
-        but never later than the clock."""
+        """Apply an operation and stamp its row.
+
+        The stamp is later than the row's previous one, as the contract requires, but never later
+        than the clock.
+        """
         table = self.contract.tables[operation.table]
         key = f"{prefix}-{operation.key}"
         values = {
@@ -388,7 +391,7 @@ class Workshop:
                 self._apply(session, BEAT, operation, load.clock, load.clock)
 
     def _add_clv_version(self, row: Mapping[str, Any]) -> None:
-        """Write parameters of lifetime value down, as a fit would."""
+        """Insert parameters of lifetime value, as a fit does."""
         with self.database.connect() as session:
             session.execute(
                 sql.SQL("insert into ml.clv_parameters ({}) values ({})").format(
@@ -398,7 +401,7 @@ class Workshop:
             )
 
     def _spoil(self, load: Load) -> None:
-        """Let rows of the backfill's days go wrong, so that no other build would notice."""
+        """Corrupt rows of the days of the backfill in a way that no other build notices."""
         first, last = map(sql.Literal, load.backfill)
         with self.database.connect() as session:
             session.execute("set timezone = 'UTC'")
@@ -408,10 +411,10 @@ class Workshop:
                 )
                 session.execute(sql.SQL(fault).format(window=window))
 
-    # --- Looking ------------------------------------------------------------------------------
+    # --- Contents -----------------------------------------------------------------------------
 
     def contents(self) -> Contents:
-        """Every row of every table and view that a build makes from the sources."""
+        """Every row of every table and view that a build creates from the sources."""
         found: Contents = {}
         with self.database.connect() as session:
             session.execute("set timezone = 'UTC'")
@@ -435,7 +438,7 @@ class Workshop:
                         " from {} as held where %s::text[] is not null"
                     )
                 elif name == "bridge_category_ancestors":
-                    # Its keys are hashes; the name says whose row it is.
+                    # Its keys are hashes; category_id identifies the history.
                     query = sql.SQL(
                         "select (to_jsonb(held) - %s || jsonb_build_object("
                         "'category_id', category_id))::text"
@@ -446,7 +449,7 @@ class Workshop:
         return found
 
     def rewritten(self, load: Load) -> list[str]:
-        """Build once more, although nothing changed, and tell which tables were written to."""
+        """Build again without changes, and list the tables that were written to."""
         before = self._row_versions()
         self.build(load)
         after = self._row_versions()
@@ -457,7 +460,7 @@ class Workshop:
         ]
 
     def _row_versions(self) -> dict[str, str]:
-        """For each table a fingerprint of its row versions: it moves when a row is rewritten."""
+        """A fingerprint of each table's row versions, which changes if a row is rewritten."""
         with self.database.connect() as session:
             relations = session.execute(
                 """
@@ -480,7 +483,7 @@ class Workshop:
             }
 
     def full_contents(self, load: Load, is_last: bool) -> Contents:
-        """What a full rebuild with the variables of this load gives."""
+        """The contents after a full rebuild with the variables of this load."""
         if is_last:
             self.build(load, full_refresh=True)
             return self.contents()
@@ -498,14 +501,14 @@ class Workshop:
         return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
 
     def _clv_versions(self) -> list[dict[str, Any]]:
-        """The parameters of lifetime value, every version."""
+        """All versions of the parameters of lifetime value."""
         with self.database.connect() as session:
             session.execute("set timezone = 'UTC'")
             cursor = session.cursor(row_factory=dict_row)
             return cursor.execute("select * from ml.clv_parameters").fetchall()
 
     def witness(self, load: Load, seeds: Mapping[str, str | None]) -> Complaints:
-        """Compare with the oracle, which computes the marts in plain Python, what it can tell."""
+        """Compare the marts with the oracle, as far as it computes them for this load."""
         expected = [
             (
                 "marts.dim_users",
@@ -566,7 +569,7 @@ def _variables(load: Load) -> dict[str, Any]:
 
 
 def _moment_of(as_of: str) -> dt.datetime:
-    """The moment that a value of as_of means."""
+    """The moment that a value of as_of stands for."""
     is_day = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", as_of)
     return oracle.end_of_day(dt.date.fromisoformat(as_of)) if is_day else oracle.parse_moment(as_of)
 
@@ -577,13 +580,13 @@ def _place(model: str) -> tuple[str, str]:
 
 
 def whose(row: str) -> str:
-    """The prefix of the history that a row belongs to, "" when it does not say."""
+    """The prefix of the history that a row belongs to; "" if the row does not name one."""
     found = re.search(r"\bh[0-9]+(?=-)", row)
     return found.group() if found else ""
 
 
 def compare_contents(built: Contents, full: Contents) -> Complaints:
-    """What differs between a build load by load and a full rebuild, by history."""
+    """The differences between incremental builds and a full rebuild, by history."""
     complaints: Complaints = {}
     for relation in sorted(built.keys() | full.keys()):
         stands, should = built.get(relation, Counter()), full.get(relation, Counter())
@@ -602,10 +605,10 @@ def compare_contents(built: Contents, full: Contents) -> Complaints:
 
 
 def _cells_apart(should: str, stands: str) -> dict[str, tuple[Any, Any]]:
-    """The cells in which two rows, given as JSON, differ: what stands there, and what should."""
+    """The cells that differ between two rows in JSON: the actual and the expected value."""
     if not should.startswith("{"):
         return {}
-    # Numbers stay as they are written.
+    # Keep numbers as text.
     right, wrong = (json.loads(row, parse_float=str) for row in (should, stands))
     return {
         name: (wrong.get(name), right.get(name))
@@ -615,7 +618,7 @@ def _cells_apart(should: str, stands: str) -> dict[str, tuple[Any, Any]]:
 
 
 def _told_apart(should: str, stands: str) -> str | None:
-    """How one row differs from another that is surely meant to be the same, or None."""
+    """The differences between two versions of the same row; None if they are different rows."""
     apart = _cells_apart(should, stands)
     row = json.loads(should) if apart else {}
     named = [
@@ -633,7 +636,7 @@ def _told_apart(should: str, stands: str) -> str | None:
 
 
 def merge(*several: Complaints) -> Complaints:
-    """Complaints of several comparisons in one."""
+    """Combine the differences of several comparisons."""
     merged: Complaints = {}
     for complaints in several:
         for prefix, lines in complaints.items():
@@ -642,7 +645,7 @@ def merge(*several: Complaints) -> Complaints:
 
 
 def load_of(complaints: Complaints) -> int:
-    """The number of the load, from 1, at which a replay stopped with these complaints."""
+    """The number of the load, counted from 1, at which a replay stopped with these differences."""
     found = re.match(r"(?:after|in) load ([0-9]+): ", next(iter(complaints.values()))[0])
     assert found is not None
     return int(found.group(1))
@@ -660,16 +663,16 @@ def replay(
     """Build histories load by load, and compare with full rebuilds.
 
     Args:
-        workshop: where to.
-        plan: what the histories have in common.
+        workshop: the workshop to build in.
+        plan: the plan of the histories.
         of_prefix: the histories by their prefix, such as h7.
-        check: which loads to compare after, of the quiet ones: "all", "middle and last", or "last".
+        check: the quiet loads after which to compare: "all", "middle and last", or "last".
         with_tests: run the data tests after the last load.
-        rebuilds: what full rebuilds give after loads, by number. What is missing is made and
-            added; what is there is not made again.
+        rebuilds: the contents of full rebuilds by number of the load. Existing entries are
+            reused; missing ones are built and added.
 
     Returns:
-        The first differences that were found; none when all is right.
+        The differences of the first load that has any; empty if there are none.
     """
     workshop.reset()
     rebuilds = {} if rebuilds is None else rebuilds
@@ -692,7 +695,7 @@ def replay(
                     for prefix, lines in complaints.items()
                 }
     except dbt_project.DbtFailed as failure:
-        # dbt answers with it, as if it were a failure of the build.
+        # dbt catches these and returns them like a failure of the build.
         if isinstance(failure.__cause__, SystemExit | KeyboardInterrupt):
             raise failure.__cause__ from None
         return {"": [f"in load {number + 1}: {failure}"]}
@@ -707,7 +710,7 @@ def _check(
     seeds: Mapping[str, str | None],
     rebuilds: dict[int, Contents],
 ) -> Complaints:
-    """Everything that must hold after a quiet load."""
+    """Check everything that must be true after a quiet load."""
     built = workshop.contents()
     complaints = workshop.witness(load, seeds)
     if number in rebuilds:
@@ -722,6 +725,6 @@ def _check(
 
 
 def show(lines: Sequence[str], limit: int = 12) -> str:
-    """The first complaints, one on a line."""
+    """The first lines, up to `limit`, one per line."""
     more = [f"... and {len(lines) - limit} more"] if len(lines) > limit else []
     return "\n".join([*lines[:limit], *more])

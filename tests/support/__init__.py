@@ -1,1 +1,1 @@
-"""What several tests share: servers, databases, dbt, small projects, the oracle."""
+"""Code that several tests share: servers, databases, dbt, small projects, the oracle."""

@@ -1,4 +1,4 @@
-"""Running the command `warehouse` as a process, as a person would."""
+"""Runs the command `warehouse` as a process, as a user would."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def warehouse(
     """Run `warehouse` against a database.
 
     Args:
-        database: offers `environment`; None keeps the variables of this process.
+        database: has `environment`; None keeps the variables of this process.
         arguments: the arguments of the command.
-        folder: where it runs.
-        variables: further environment variables.
+        folder: the working directory.
+        variables: additional environment variables.
 
     Returns:
-        The process after its end; whether it failed is for the test to say.
+        The completed process. The test decides whether the exit code is right.
     """
     reached = database.environment if database else {}
-    # Another folder does not hide the package of this checkout.
+    # Makes the package of this checkout importable from any working directory.
     given = {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1"}
     return subprocess.run(
         [sys.executable, "-m", "warehouse.cli", *arguments],

@@ -1,4 +1,4 @@
-"""Comparing a mart with an expected table, row by row; exactly, except for cells that are Near."""
+"""Compares a mart with an expected table row by row; exactly, except for cells that are Near."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Near:
-    """An expected number that may be missed by `tolerance` times its size, or times 1 if it is
-    smaller: for what two programs compute in floating point."""
+    """An expected number with a tolerance, for values that two programs compute in floating point.
+
+    The actual value may differ by `tolerance` times the larger of the expected size and 1.
+    """
 
     value: float
     tolerance: float
@@ -27,13 +29,13 @@ def fetch(database: Any, relation: str, columns: Sequence[str], where: str = "tr
     """Read columns of a table or view as Python values.
 
     Args:
-        database: offers `connect()`, which returns a psycopg connection.
+        database: has `connect()`, which returns a psycopg connection.
         relation: schema and name, such as `marts.user_analytics`.
         columns: the columns to read.
-        where: a condition in SQL, written by the test itself.
+        where: an SQL condition, written by the test.
 
     Returns:
-        One dictionary per row; numerics are decimals, timestamps are aware and in UTC.
+        One dictionary per row. Numerics are decimals; timestamps are aware and in UTC.
     """
     query = sql.SQL("select {columns} from {relation} where {where}").format(
         columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
@@ -47,7 +49,7 @@ def fetch(database: Any, relation: str, columns: Sequence[str], where: str = "tr
 
 
 def _by_key(rows: Iterable[Row], key: Sequence[str], side: str) -> tuple[dict, list[str]]:
-    """Rows by key, and a complaint about every duplicate key."""
+    """Rows by key, and an error line for each duplicate key."""
     found: dict[tuple, Row] = {}
     complaints = []
     for row in rows:
@@ -63,7 +65,7 @@ def _show_key(key: Sequence[str], value: Sequence[Any]) -> str:
 
 
 def _differs(actual: Any, expected: Any) -> bool:
-    """Whether two cells differ; 1.0 as a float is not the exact decimal 1.0."""
+    """Whether two cells differ; the float 1.0 differs from the exact decimal 1.0."""
     if isinstance(expected, Near):
         allowed = expected.tolerance * max(abs(expected.value), 1)
         return actual is None or not abs(float(actual) - expected.value) <= allowed
@@ -77,7 +79,7 @@ def _show_cell(cell: Any) -> str:
 
 
 def _show_difference(name: str, actual: Any, expected: Any) -> str:
-    """A differing cell; the types are said where the values look the same."""
+    """Describe a differing cell; includes the types if the values look the same."""
     if str(actual) == str(expected) or (actual == expected and type(actual) is not type(expected)):
         actual, expected = (f"{cell} ({type(cell).__name__})" for cell in (actual, expected))
     return f"{name} is {_show_cell(actual)}, expected {_show_cell(expected)}"
@@ -88,8 +90,8 @@ def differences(actual: Iterable[Row], expected: Iterable[Row], key: Sequence[st
 
     Args:
         actual: the rows of the mart.
-        expected: the rows of the oracle; their columns are the ones that count.
-        key: the columns that name a row.
+        expected: the rows of the oracle; only their columns are compared.
+        key: the columns that identify a row.
 
     Returns:
         Lines such as `user_id=7: total_orders is 2, expected 3`; empty when the tables are equal.
@@ -133,9 +135,9 @@ def assert_same(
     Args:
         actual: the rows of the mart.
         expected: the rows of the oracle.
-        key: the columns that name a row.
+        key: the columns that identify a row.
         what: the name of the table, for the message.
-        limit: how many differences to show.
+        limit: the maximum number of differences to show.
 
     Raises:
         AssertionError: the tables differ.
@@ -161,15 +163,15 @@ def assert_mart(
     """Compare a relation with the oracle's rows, over the oracle's columns.
 
     Args:
-        database: offers `connect()`.
+        database: has `connect()`.
         relation: schema and name.
-        expected: the oracle's rows, at least one, so that the columns are known.
-        key: the columns that name a row.
-        where: which rows of the relation to compare.
-        what: said in front of the message, such as the data set and the day.
+        expected: the oracle's rows; at least one, because it names the columns.
+        key: the columns that identify a row.
+        where: an SQL condition that selects the rows of the relation to compare.
+        what: a prefix for the message, such as the data set and the day.
 
     Raises:
-        AssertionError: the tables differ, or nothing is expected.
+        AssertionError: the tables differ, or `expected` is empty.
     """
     assert expected, f"{relation}: the oracle expects no row, so the comparison would prove nothing"
     actual = fetch(database, relation, list(expected[0]), where)

@@ -1,4 +1,4 @@
-"""Databases for tests, and short ways to read and write in them."""
+"""Databases for tests, and shortcuts to read and write them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from warehouse.server import Server
 
 
 def environment_of(server: Server, name: str) -> dict[str, str]:
-    """The PG* variables of a database in a server."""
+    """The PG* variables of a database on a server."""
     parameters = server.parameters(name)
     return {
         "PGHOST": parameters["host"],
@@ -27,14 +27,14 @@ def environment_of(server: Server, name: str) -> dict[str, str]:
 
 @dataclasses.dataclass(frozen=True)
 class Database:
-    """A database for one test; psql, dbt and `warehouse` find it by `environment`."""
+    """A database for one test; psql, dbt and `warehouse` find it through `environment`."""
 
     name: str
     environment: dict[str, str]
 
     @classmethod
     def of(cls, server: Server, name: str) -> Database:
-        """The database of this name in a server, whether it is there yet or not."""
+        """The database of this name on a server; it need not exist yet."""
         return cls(name, environment_of(server, name))
 
     def connect(self) -> psycopg.Connection:
@@ -54,17 +54,17 @@ _numbers = itertools.count(1)
 def new_database(
     server: Server, template: str = "template0", name: str | None = None
 ) -> Iterator[Database]:
-    """A new database, dropped afterwards.
+    """Create a database, and drop it afterwards.
 
     Args:
-        server: where it is created.
-        template: the database that it copies.
-        name: a name that no other has at the time; by default one that none had before. dbt reuses
-            a parse only for a database of the same name.
+        server: the server to create it on.
+        template: the database to copy.
+        name: a name that no existing database has; the default is a name never used before. dbt
+            reuses a parse only for a database of the same name.
     """
     name = name or f"test_{os.getpid()}_{next(_numbers)}"
     with server.connect("postgres") as connection:
-        # Files are copied as they are; the other strategy writes them to the log as well.
+        # Copies the files as they are; the other strategy also writes them to the WAL.
         connection.execute(f"create database {name} template {template} strategy file_copy")
     yield Database.of(server, name)
     with server.connect("postgres") as connection:
@@ -72,7 +72,7 @@ def new_database(
 
 
 def ask(database: Any, query: str) -> Any:
-    """The rows of a query; a single column of a single row as its value."""
+    """The rows of a query; the bare value if it returns one row with one column."""
     with database.connect() as session:
         rows = session.execute(query).fetchall()
     return rows[0][0] if len(rows) == 1 and len(rows[0]) == 1 else rows
@@ -86,6 +86,6 @@ def do(database: Any, *statements: str) -> None:
 
 
 def fetch(database: Any, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    """The rows of a query, whose placeholders `%s` take the values."""
+    """The rows of a query; the values replace its `%s` placeholders."""
     with database.connect() as session:
         return session.execute(query, values or None).fetchall()

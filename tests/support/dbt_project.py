@@ -1,9 +1,9 @@
-"""Running dbt in the process of the tests, against the database of a test.
+"""Runs dbt in the test process, against the database of a test.
 
 Importing dbt and parsing the project often cost more than a build, so all runs share one process.
-The parsed project is cached per database (its name is part of every node) and per variable that
-parsing reads; each run gets a copy, because dbt changes what it is given. What a parse finds in a
-text, such as a macro, is cached by that text for the next parse.
+The parsed project is cached per database (every node contains its name) and per value of the
+variables that parsing reads. Each run gets a copy, because dbt modifies its manifest. The parse
+results of a text, such as a macro, are cached by that text for the next parse.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from dbt.contracts.results import NodeStatus, RunResult
 from dbt_common.tests import disable_test_caching, enable_test_caching
 
 ROOT = Path(__file__).resolve().parents[2]
-# Options of dbt build. Unit tests bring their own rows; other data do not change their result.
+# Options of dbt build. Unit tests define their own rows; other data does not change their result.
 NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 NO_TESTS = (*NO_UNIT_TESTS, "--exclude-resource-type", "test")
 FAILED = (NodeStatus.Error, NodeStatus.Fail, NodeStatus.RuntimeErr, NodeStatus.PartialSuccess)
 
-# Read when a node runs and never when the project is parsed, so a new value needs no new parse.
+# dbt reads these when a node runs, never when it parses, so a new value needs no new parse.
 RUNTIME_VARIABLES = frozenset(
     (
         *("as_of", "from", "to"),
@@ -40,13 +40,14 @@ RUNTIME_VARIABLES = frozenset(
         *("index_lock_timeout", "replace_lock_timeout", "replace_lock_attempts"),
     )
 )
-# A variable of a test's own project that begins so is one of them; small_project.py sees to it.
+# Variables of a test's own project with this prefix are runtime variables too; small_project.py
+# enforces it.
 RUNTIME_PREFIX = "sql_"
 
 
 SOMEWHERE = {"PGHOST": "/nowhere", "PGUSER": "nobody", "PGDATABASE": "some_database"}
-# The parsed projects by environment, variables and project; and the same for each database. There
-# are many databases, so the least recently used ones are dropped.
+# The parsed projects by environment, variables and project, and the same per database. There are
+# many databases, so the cache drops the least recently used ones.
 _parses: dict[tuple, Any] = {}
 _databases: dict[tuple, Any] = {}
 KEPT_DATABASES = 16
@@ -60,7 +61,7 @@ class DbtFailed(AssertionError):
 
 @functools.cache
 def _scratch() -> Path:
-    """The folder for everything that dbt writes in this process."""
+    """The folder for all files that dbt writes in this process."""
     folder = tempfile.mkdtemp(prefix="dbt-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
@@ -68,10 +69,10 @@ def _scratch() -> Path:
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for a while, with no other PG* variable beside them.
+    """Set environment variables temporarily, and unset all other PG* variables.
 
     Args:
-        variables: what to set.
+        variables: the variables to set.
     """
     before = dict(os.environ)
     for name in before:
@@ -86,7 +87,7 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _invoke(arguments: Sequence[str], project: Path, manifest: Any = None) -> Any:
-    """Run one dbt command and return dbtRunner's answer; raise when dbt itself broke down."""
+    """Run one dbt command and return dbtRunner's result; raise if dbt itself crashed."""
     # A build logs tens of thousands of lines, so the log is written only on request.
     files = () if "--log-level-file" in arguments else ("--log-level-file", "none")
     whole = [
@@ -96,8 +97,8 @@ def _invoke(arguments: Sequence[str], project: Path, manifest: Any = None) -> An
         *("--project-dir", str(project), "--profiles-dir", str(project)),
         *("--target-path", str(_scratch() / "target")),
     ]
-    # dbt looks for the source of every caller, up to the first one, for each of twenty settings.
-    # Those of pytest and its plugins take seconds; a thread has none of them.
+    # For each of twenty settings dbt looks up the source of every caller on the stack. The frames
+    # of pytest and its plugins take seconds; a new thread has none of them.
     with ThreadPoolExecutor(max_workers=1) as thread:
         answer = thread.submit(dbtRunner(manifest=manifest).invoke, whole).result()
     if answer.exception is not None:
@@ -107,10 +108,10 @@ def _invoke(arguments: Sequence[str], project: Path, manifest: Any = None) -> An
 
 @contextmanager
 def _remembering_texts() -> Iterator[None]:
-    """Let dbt keep what it finds in a text, by that text, as it does in its own tests.
+    """Let dbt cache parse results by text, as it does in its own tests.
 
-    Lexing the macros costs more than all the rest of a small project's parse. It is for the parse
-    alone: what a run costs is measured by others.
+    Lexing the macros costs more than the rest of a small project's parse. The cache is on only
+    during a parse, because other tests measure the cost of a run.
     """
     enable_test_caching()
     try:
@@ -120,15 +121,15 @@ def _remembering_texts() -> Iterator[None]:
 
 
 def _parsed_once(others: tuple, variables: str, project: Path) -> Any:
-    """The parsed project, whose nodes carry the name of `SOMEWHERE`."""
+    """The parsed project, whose nodes contain the database name of `SOMEWHERE`."""
     key = (others, variables, project)
     if key not in _parses:
-        # Where the database is does not matter to the parser; its name does, and it is exchanged.
+        # The parser ignores the address of the database, but not its name, which is replaced later.
         with environment({**dict(others), **SOMEWHERE}), _remembering_texts():
-            # What dbt remembers of the last parse names files of that project's folder.
+            # dbt's saved state of the last parse names files in that project's folder.
             parse = ["parse", "--no-partial-parse", "--vars", variables]
             manifest = _invoke(parse, project).result
-        # A run looks at neither, and dbt's own copy stumbles over what is disabled.
+        # A run reads neither, and deepcopy fails on disabled nodes.
         manifest.disabled = {}
         manifest.files = {}
         _parses[key] = manifest
@@ -136,11 +137,11 @@ def _parsed_once(others: tuple, variables: str, project: Path) -> Any:
 
 
 def _parsed(environment_items: tuple, variables: str, project: Path) -> Any:
-    """The parsed project (dbt's Manifest) for one database; every run gets a copy of its own."""
+    """The parsed project (dbt's Manifest) for one database; each run gets its own copy."""
     key = (environment_items, variables, project)
     if key not in _databases:
         given = dict(environment_items)
-        # Where and how a session is opened is no matter of the parser.
+        # The parser ignores the connection parameters and session options.
         others = tuple(
             (name, value)
             for name, value in environment_items
@@ -163,13 +164,13 @@ def _parsed(environment_items: tuple, variables: str, project: Path) -> Any:
 
 
 def parsed(project: Path = ROOT) -> Any:
-    """The parsed project (dbt's Manifest), of no database in particular.
+    """The parsed project (dbt's Manifest), for no particular database.
 
     Args:
-        project: its folder.
+        project: the folder of the dbt project.
 
     Returns:
-        A copy of its own.
+        A copy, which the caller may change.
 
     Raises:
         DbtFailed: dbt cannot parse the project.
@@ -181,7 +182,7 @@ def forget(project: Path) -> None:
     """Drop the cached parse of a project, because its files have changed.
 
     Args:
-        project: its folder.
+        project: the folder of the dbt project.
     """
     for kept in (_parses, _databases):
         for key in [key for key in kept if key[-1] == project]:
@@ -189,12 +190,12 @@ def forget(project: Path) -> None:
 
 
 def _is_for_parsing(variable: str) -> bool:
-    """Whether another value of a variable may give another parse."""
+    """Whether a different value of a variable may change the parse."""
     return variable not in RUNTIME_VARIABLES and not variable.startswith(RUNTIME_PREFIX)
 
 
 def _failures(results: Sequence[Any]) -> list[str]:
-    """One line per node or operation that failed, with what it said."""
+    """One line per failed node or operation, with its message."""
     return [
         f"{getattr(result, 'node', result).unique_id} [{result.status}]"
         f" {(result.message or '').strip()}"
@@ -217,19 +218,19 @@ def run(
     """Run a dbt command that visits nodes: build, run, test, seed, snapshot, compile.
 
     Args:
-        database: offers `environment`, the PG* variables that lead to it.
+        database: has `environment`, the PG* variables of the database.
         command: the dbt command.
-        select: what to select, everything when empty.
+        select: the nodes to select; everything if empty.
         as_of: the variable of this name; a date means its end, in UTC.
-        full_refresh: build incremental models anew.
-        variables: further variables of the project. One of `RUNTIME_VARIABLES`, or one that begins
-            with `RUNTIME_PREFIX`, needs no new parse.
-        options: further options of the command, such as `("--exclude", "tag:slow")`.
-        threads: how many nodes run at once.
+        full_refresh: rebuild incremental models from scratch.
+        variables: additional variables of the project. Those in `RUNTIME_VARIABLES` and those
+            that begin with `RUNTIME_PREFIX` need no new parse.
+        options: additional options of the command, such as `("--exclude", "tag:slow")`.
+        threads: the number of nodes that run at once.
         project: the folder of the dbt project.
 
     Returns:
-        The result of every node, warnings among them.
+        The result of every node, including warnings.
 
     Raises:
         DbtFailed: a node or dbt itself failed.
@@ -260,15 +261,15 @@ def run(
 
 
 def configure(database: Any, model: str, project: Path = ROOT, **config: Any) -> None:
-    """Change a model's configuration in what was parsed, as if its file said so, for later runs.
+    """Change a model's configuration in the parsed project, as if its file did, for later runs.
 
-    A run with a variable that needs a parse of its own reads the file again, and not this.
+    A run with a variable that needs a new parse reads the file again and ignores this change.
 
     Args:
-        database: offers `environment`; other databases keep the configuration of the file.
+        database: has `environment`; other databases keep the configuration of the file.
         model: the name of the model.
         project: the folder of the dbt project.
-        config: the new values by key.
+        config: the new values by configuration key.
     """
     parsed = _parsed(tuple(sorted(database.environment.items())), "{}", project)
     (node,) = (node for node in parsed.nodes.values() if node.name == model)
@@ -278,10 +279,10 @@ def configure(database: Any, model: str, project: Path = ROOT, **config: Any) ->
 
 
 def forget_configured(database: Any) -> None:
-    """Let `configure` end with a database whose name another one may get.
+    """Undo `configure` for a database whose name may be reused.
 
     Args:
-        database: offers `environment`.
+        database: has `environment`.
     """
     name = database.environment["PGDATABASE"]
     if name in _configured:
@@ -291,11 +292,11 @@ def forget_configured(database: Any) -> None:
 
 
 def build(database: Any, *select: str, **options: Any) -> list[RunResult]:
-    """`dbt build`: seeds, models, snapshots and tests in their order.
+    """Run `dbt build`: seeds, models, snapshots and tests in dependency order.
 
     Args:
-        database: offers `environment`.
-        select: what to select, everything when empty.
+        database: has `environment`.
+        select: the nodes to select; everything if empty.
         options: the keyword arguments of `run`.
 
     Returns:
@@ -314,10 +315,10 @@ PROJECT_FILES = (
 
 
 def copy_project(folder: Path) -> Path:
-    """Copy what dbt reads into a folder, where seeds and macros may be changed.
+    """Copy the files that dbt reads into a folder, where a test may change seeds and macros.
 
     Args:
-        folder: an empty folder, or none yet.
+        folder: an empty or nonexistent folder.
 
     Returns:
         The folder.

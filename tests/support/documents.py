@@ -1,4 +1,4 @@
-"""Reading the SQL of Markdown documents."""
+"""Reads the SQL in Markdown documents."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def blocks(path: Path, language: str = "sql") -> list[str]:
-    """The code blocks of a document that are marked with the language."""
+    """The code blocks of a document in the given language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def is_question(block: str) -> bool:
-    """Whether a block of SQL only reads."""
+    """Whether a block of SQL only reads data."""
     return block.lstrip().startswith(("select", "with"))

@@ -1,4 +1,4 @@
-"""Checking all marts of a warehouse against the oracle."""
+"""Checks all marts of a warehouse against the oracle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Loads = Sequence[tuple[dt.datetime, pl.DataFrame]]
 
 
 def check_history(database: Any, loads: Loads, what: str) -> None:
-    """dim_users is the oracle's history, and a proper one: whole, without gaps, one current row."""
+    """Check that dim_users equals the oracle's history: complete, no gaps, one current row each."""
     compare.assert_mart(
         database,
         "marts.dim_users",
@@ -31,7 +31,7 @@ def check_history(database: Any, loads: Loads, what: str) -> None:
     )
     columns = ["user_id", "effective_date", "expiry_date", "is_current"]
     rows = compare.fetch(database, "marts.dim_users", columns)
-    rows = [row for row in rows if row["user_id"] is not None]  # all but the unknown member
+    rows = [row for row in rows if row["user_id"] is not None]  # without the unknown member
     rows.sort(key=lambda row: (row["user_id"], row["effective_date"]))
     for user_id, versions in itertools.groupby(rows, lambda row: row["user_id"]):
         versions = list(versions)
@@ -45,7 +45,7 @@ def check_history(database: Any, loads: Loads, what: str) -> None:
 
 
 def funnel_steps() -> dict[str, int]:
-    """The step of each event type, as the project's seed has it."""
+    """The funnel step of each event type, from the project's seed."""
     with (dbt_project.ROOT / "seeds" / "event_types.csv").open(newline="") as file:
         return {
             row["event_type"]: int(row["funnel_step"])
@@ -61,14 +61,14 @@ def check_marts(
     what: str,
     products: Loads | None = None,
 ) -> None:
-    """Compare every mart that the oracle knows, and report all differences at once.
+    """Compare every mart that the oracle computes, and report all differences at once.
 
     Args:
         database: the warehouse.
         tables: the tables as they are at the source.
         as_of: the day of the build.
-        what: said in front of each difference.
-        products: all loads of products; None when each product came once.
+        what: a prefix for each difference.
+        products: all loads of products; None if each product was loaded once.
     """
     what = f"{what}, as of {as_of}"
     if products is None:

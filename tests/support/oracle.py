@@ -1,9 +1,8 @@
-"""What the marts must hold, computed a second time, straight from the files.
+"""Computes the expected rows of the marts a second time, directly from the files.
 
-This is the tests' witness: it shares no line with the models. It reads files in the form of the
-source contract (CSV, gzipped or not, or Parquet; empty means null), and works in plain Python with
-exact decimals, one rule per function, so that a reader can check each rule against the
-documentation.
+The oracle shares no code with the models. It reads files in the format of the source contract (CSV,
+gzipped or not, or Parquet; empty means null) and computes in plain Python with exact decimals. Each
+function implements one rule, so that a reader can check each rule against the documentation.
 """
 
 from __future__ import annotations
@@ -63,13 +62,13 @@ USER_ATTRIBUTES = (
 BEGINNING_OF_TIME = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 END_OF_TIME = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 
-# Sixty digits: a product of two accepted numbers is exact, and a quotient is so long that cutting
-# it cannot turn it into a tie.
+# With sixty digits the product of two accepted numbers is exact, and a truncated quotient is long
+# enough never to look like a tie.
 EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
 CENT = Decimal("0.01")
 TEN_THOUSANDTH = Decimal("0.0001")
 ABSURD = Decimal(10) ** 12
-# A row that is dated outside the calendar is in no mart.
+# The marts exclude rows dated outside the calendar.
 CALENDAR = (dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2101, 1, 1, tzinfo=dt.UTC))
 
 
@@ -94,11 +93,11 @@ def read_folder(folder: Path) -> dict[str, pl.DataFrame]:
     """Read the tables that the oracle needs from a folder.
 
     Args:
-        folder: holds `<table>.csv.gz`, `<table>.csv` or `<table>.parquet`; a missing file is a
-            table without rows.
+        folder: contains `<table>.csv.gz`, `<table>.csv` or `<table>.parquet`; a missing file means
+            a table without rows.
 
     Returns:
-        One frame per table that is there, without the rows that cannot be read.
+        One frame per existing table, without the rows that cannot be parsed.
     """
     tables = {}
     for table in KEYS:
@@ -111,7 +110,7 @@ def read_folder(folder: Path) -> dict[str, pl.DataFrame]:
 
 
 def readable(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows whose numbers and moments can be read; a load takes no others."""
+    """The rows whose numbers and timestamps can be parsed; a load rejects all others."""
     for name, parse in PARSERS.items():
         if name in frame.columns:
             unreadable = [text for text in frame[name].unique() if not _can(parse, text)]
@@ -128,7 +127,7 @@ def _can(parse: Callable[[str | None], object], text: str | None) -> bool:
 
 
 def latest(loads: Sequence[Mapping[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:
-    """Lay loads on top of each other: the last row of each key stands, as after an upsert.
+    """Combine loads: keep the last row of each key, as an upsert does.
 
     Args:
         loads: the tables of each load, in the order of loading.
@@ -146,22 +145,22 @@ def latest(loads: Sequence[Mapping[str, pl.DataFrame]]) -> dict[str, pl.DataFram
 
 
 def clean(text: str | None) -> str | None:
-    """Trim text; nothing left means null."""
+    """Trim text; return None if nothing is left."""
     return (text.strip() or None) if text is not None else None
 
 
 def key(text: str | None) -> str | None:
-    """A key is what it is, spaces included; a blank one is none."""
+    """A key, not trimmed; None if it is blank."""
     return text if clean(text) is not None else None
 
 
 def within_calendar(moment: dt.datetime | None) -> dt.datetime | None:
-    """The moment, if dim_date knows its day."""
+    """The moment if dim_date contains its day, else None."""
     return moment if moment is not None and CALENDAR[0] <= moment < CALENDAR[1] else None
 
 
 def parse_moment(text: str | None) -> dt.datetime | None:
-    """Parse a timestamp; no offset means UTC, and infinity is no moment at all."""
+    """Parse a timestamp; no offset means UTC, and infinity gives None."""
     text = clean(text)
     if text is None or text.lstrip("+-").lower() in ("infinity", "inf"):
         return None
@@ -170,7 +169,7 @@ def parse_moment(text: str | None) -> dt.datetime | None:
 
 
 def parse_number(text: str | None) -> Decimal | None:
-    """Parse a number; one that is not finite or absurdly large is no number."""
+    """Parse a number; an infinite, NaN or absurdly large one gives None."""
     text = clean(text)
     if text is None:
         return None
@@ -207,12 +206,12 @@ PARSERS: dict[str, Callable[[str | None], object]] = {
 
 
 def end_of_day(day: dt.date) -> dt.datetime:
-    """The last microsecond of a UTC day, which is what `as_of: <date>` means."""
+    """The last microsecond of a UTC day, as in `as_of: <date>`."""
     return dt.datetime.combine(day, dt.time.max, tzinfo=dt.UTC)
 
 
 def _all(tables: Mapping[str, pl.DataFrame], table: str) -> Iterable[Raw]:
-    """The rows of a table that have a key, deleted ones among them."""
+    """The rows of a table that have a key, including deleted ones."""
     if table not in tables:
         return
     for row in tables[table].iter_rows(named=True):
@@ -221,7 +220,7 @@ def _all(tables: Mapping[str, pl.DataFrame], table: str) -> Iterable[Raw]:
 
 
 def _live(tables: Mapping[str, pl.DataFrame], table: str) -> Iterable[Raw]:
-    """The rows of a table that live in the source and have a key."""
+    """The rows of a table that have a key and are not deleted in the source."""
     return (row for row in _all(tables, table) if clean(row.get("_deleted_at")) is None)
 
 
@@ -230,7 +229,7 @@ def _live(tables: Mapping[str, pl.DataFrame], table: str) -> Iterable[Raw]:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order with a date, its amount taken from its lines."""
+    """An order with a date; its amount is the sum of its lines."""
 
     order_id: str | None
     user_id: str | None
@@ -248,7 +247,7 @@ class Order:
 
 
 def usable_amount(quantity: str | None, price: str | None) -> Decimal | None:
-    """quantity x price, exactly; None when one of them or both together are no amount."""
+    """quantity x price, exactly; None if either factor or the product is not a valid amount."""
     factors = parse_number(quantity), parse_number(price)
     if None in factors:
         return None
@@ -257,17 +256,17 @@ def usable_amount(quantity: str | None, price: str | None) -> Decimal | None:
 
 
 def rounded(amount: Decimal) -> Decimal:
-    """The amount with four decimals, rounded half away from zero."""
+    """The amount rounded to four decimals, half away from zero."""
     return amount.quantize(TEN_THOUSANDTH, context=EXACT)
 
 
 def line_amount(quantity: str | None, price: str | None) -> Decimal:
-    """quantity x price, rounded half away from zero to four decimals; 0 when unusable."""
+    """quantity x price, rounded to four decimals, half away from zero; 0 if unusable."""
     return rounded(usable_amount(quantity, price) or Decimal(0))
 
 
 def orders(tables: Mapping[str, pl.DataFrame]) -> list[Order]:
-    """Every live order that has a date."""
+    """Every order that has a date and is not deleted."""
     amounts: dict[str | None, Decimal] = {}
     for line in _live(tables, "order_items"):
         order_id = key(line["order_id"])
@@ -292,14 +291,14 @@ def orders(tables: Mapping[str, pl.DataFrame]) -> list[Order]:
 
 
 def average(total: Decimal, count: int) -> Decimal:
-    """total / count, rounded half away from zero to two decimals; 0 when there is nothing."""
+    """total / count, rounded to two decimals, half away from zero; 0 if count is 0."""
     if count == 0:
         return Decimal("0.00")
     return EXACT.divide(total, Decimal(count)).quantize(CENT, context=EXACT)
 
 
 def daily_revenue(tables: Mapping[str, pl.DataFrame]) -> list[Row]:
-    """One row per UTC day with a revenue order or a refund; `as_of` plays no part."""
+    """One row per UTC day with a revenue order or a refund; independent of `as_of`."""
     days: dict[dt.date, list[Order]] = {}
     for order in orders(tables):
         if order.is_revenue or order.is_refund:
@@ -322,15 +321,15 @@ def daily_revenue(tables: Mapping[str, pl.DataFrame]) -> list[Row]:
 
 
 def monthly_category_revenue(tables: Mapping[str, pl.DataFrame], products: Loads) -> list[Row]:
-    """One row per UTC month and category that was sold in revenue orders.
+    """One row per UTC month and category sold in revenue orders.
 
     Args:
         tables: the tables as they are at the source.
-        products: the stamp of each load and its rows of `products`, as in `product_history`.
+        products: the timestamp of each load and its rows of `products`, as in `product_history`.
 
     Returns:
-        Rows by month and category; the category is the product's at the time of the order, and
-        `unknown` when there is none that lives.
+        Rows by month and category. The category is the product's at the time of the order, or
+        `unknown` if there is none or the category is deleted.
     """
     categories = {key(row["category_id"]) for row in _live(tables, "categories")}
     versions: dict[object, list[Row]] = {}
@@ -377,7 +376,7 @@ def segment(
     last_activity_at: dt.datetime | None,
     as_of: dt.datetime,
 ) -> str:
-    """The business segment: the first rule that fits; days are differences of UTC dates."""
+    """The business segment: the first rule that matches; days are differences of UTC dates."""
     if total_spent > 1000:
         return "High Value"
     if signed_up_at is not None and (as_of.date() - signed_up_at.date()).days < 30:
@@ -388,7 +387,7 @@ def segment(
 
 
 def user_analytics(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list[Row]:
-    """One row per live user, taking nothing from after the end of the day `as_of`."""
+    """One row per user that is not deleted; ignores everything after the end of the day `as_of`."""
     moment = end_of_day(as_of)
     created = {
         key(row["user_id"]): within_calendar(parse_moment(row["created_at"]))
@@ -450,7 +449,7 @@ def user_analytics(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list[R
 
 
 def average_seconds(lengths: Sequence[dt.timedelta]) -> Decimal | None:
-    """The mean length in seconds with two decimals; null when there is none."""
+    """The mean length in seconds with two decimals; None if there are no lengths."""
     if not lengths:
         return None
     microseconds = sum(lengths, dt.timedelta()) // dt.timedelta(microseconds=1)
@@ -465,15 +464,15 @@ def user_segments(analytics: Iterable[Row]) -> list[Row]:
 # --- Lifetime value ---------------------------------------------------------------------------
 
 MONTH_WEEKS = Decimal("4.345")
-# The mart's numbers are rounded to this at most, or computed in floating point.
+# The mart rounds its numbers to this precision at most, or computes them in floating point.
 CLOSE = 1e-9
 ROUNDED = 1e-4
-# The mart takes the uncertainty of a discounted year for that of an undiscounted one.
+# The mart uses the uncertainty of an undiscounted year for a discounted one.
 SPREAD = 5e-3
 
 
 def purchase_history(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list[Row]:
-    """One row per live user who bought until the end of the day `as_of`."""
+    """One row per user that is not deleted and bought by the end of the day `as_of`."""
     moment = end_of_day(as_of)
     users = {key(row["user_id"]) for row in _live(tables, "users")}
     days: dict[str | None, dict[dt.date, Decimal]] = {}
@@ -510,8 +509,10 @@ def purchase_history(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list
 def mean_repeat_amount(
     first: Decimal, total: Decimal, repeats: int, credit: Decimal
 ) -> Decimal | None:
-    """The mean of all purchases but the first, less the share that credit notes took off all of
-    them; never negative, and null without a repeat."""
+    """The mean of all purchases except the first, less the share of credit notes in the total.
+
+    Never negative; None without a repeat purchase.
+    """
     if repeats == 0:
         return None
     kept = max(total + credit, Decimal(0))
@@ -522,11 +523,11 @@ def mean_repeat_amount(
 
 
 def parameters_of_day(versions: Iterable[Row], as_of: dt.date) -> tuple[Row | None, str | None]:
-    """The parameters that count on a day, or why there are none.
+    """The parameters valid on a day, or the reason why there are none.
 
     Args:
         versions: the rows of ml.clv_parameters.
-        as_of: the day; versions as of a later moment are not known yet.
+        as_of: the day; versions with a later as_of are ignored.
     """
     known = [each for each in versions if each["as_of"] <= end_of_day(as_of)]
     known.sort(key=lambda each: (each["as_of"], each["version"]))
@@ -540,8 +541,8 @@ def parameters_of_day(versions: Iterable[Row], as_of: dt.date) -> tuple[Row | No
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What BG/NBD or MBG/NBD expects of a user: P(alive), orders in 30, 90 and 365 days, and the
-    discounted ones of 12 months."""
+    """The expectations of BG/NBD or MBG/NBD for a user: P(alive), orders in 30, 90 and 365 days,
+    and discounted orders of 12 months."""
 
     p_alive: float
     orders: tuple[float, float, float]
@@ -552,7 +553,7 @@ class Expectation:
 def expectation(
     x: int, recency: float, age: float, model: str, r: float, alpha: float, a: float, b: float
 ) -> Expectation:
-    """The textbook's formulas, in 30 digits, without any transformation of the series.
+    """The textbook formulas, in 30 digits, without any transformation of the series.
 
     Args:
         x: repeat purchases.
@@ -586,12 +587,12 @@ def expectation(
 
 
 def order_value(x: int, mean: float, p: float, q: float, v: float) -> float:
-    """What Gamma-Gamma expects an order to be worth."""
+    """The expected value of an order in the Gamma-Gamma model."""
     return p * (v + x * mean) / (p * x + q - 1)
 
 
 def predicted_value(x: int, recency: float, age: float, mean: float, given: Row) -> float:
-    """Expected value of an order times the discounted orders of 12 months."""
+    """The expected value of an order times the discounted orders of 12 months."""
     found = expectation(
         x, recency, age, given["model"], *(given[name] for name in ("r", "alpha", "a", "b"))
     )
@@ -656,8 +657,8 @@ def user_clv(
     """The lifetime value of every user.
 
     Args:
-        analytics: what user_analytics gave.
-        histories: what purchase_history gave, as of the same day.
+        analytics: the result of user_analytics.
+        histories: the result of purchase_history as of the same day.
         as_of: the day.
         versions: the rows of ml.clv_parameters.
     """
@@ -685,7 +686,7 @@ def user_clv(
 
 # --- RFM --------------------------------------------------------------------------------------
 
-# The segment of each cell: a line per recency score from 5 to 1, in it the FM scores from 1 to 5.
+# The segment of each cell: one line per recency score from 5 to 1, with the FM scores from 1 to 5.
 RFM_SEGMENTS = """
 New            | Potential Loyalist | Potential Loyalist | Champions   | Champions
 Promising      | Promising          | Potential Loyalist | Loyal       | Champions
@@ -696,13 +697,13 @@ Lost           | Lost               | Hibernating        | Cannot Lose | Cannot 
 
 
 def rfm_segment(recency_score: int, fm_score: int) -> str:
-    """The name of a cell."""
+    """The segment of a cell."""
     lines = [line.split("|") for line in RFM_SEGMENTS.strip().splitlines()]
     return lines[5 - recency_score][fm_score - 1].strip()
 
 
 def months_before(day: dt.date, months: int) -> dt.date:
-    """The same day so many months earlier, or the last one of a month that is too short."""
+    """The same day `months` months earlier, or the last day of the month if it is too short."""
     number = day.year * 12 + day.month - 1 - months
     first = dt.date(number // 12, number % 12 + 1, 1)
     following = dt.date((number + 1) // 12, (number + 1) % 12 + 1, 1)
@@ -710,7 +711,7 @@ def months_before(day: dt.date, months: int) -> dt.date:
 
 
 def scores(values: Mapping[str, object]) -> dict[str, int]:
-    """The score of each user: how many are below, in fifths of how many others there are."""
+    """The score of each user: the number of users below, in fifths of the number of other users."""
     others = max(len(values) - 1, 1)
     ordered = sorted(values.values())
     below = {value: position for position, value in reversed(list(enumerate(ordered)))}
@@ -718,7 +719,8 @@ def scores(values: Mapping[str, object]) -> dict[str, int]:
 
 
 def user_rfm(tables: Mapping[str, pl.DataFrame], as_of: dt.date, months: int = 12) -> list[Row]:
-    """One row per live user: the revenue orders of so many months up to the end of `as_of`."""
+    """One row per user that is not deleted: revenue orders of `months` months up to the end of
+    `as_of`."""
     users = [key(row["user_id"]) for row in _live(tables, "users")]
     bought: dict[str | None, list[Order]] = {user_id: [] for user_id in users}
     for order in orders(tables):
@@ -755,7 +757,7 @@ def user_rfm(tables: Mapping[str, pl.DataFrame], as_of: dt.date, months: int = 1
     return rows
 
 
-# What a user's segments were at one moment: business and RFM segment, and what was spent.
+# A user's state at one moment: business segment, RFM segment, total spent.
 Segments = tuple[str, str, Decimal]
 NO_SEGMENT: Segments = ("(none)", "(none)", Decimal(0))
 
@@ -763,20 +765,20 @@ NO_SEGMENT: Segments = ("(none)", "(none)", Decimal(0))
 def segment_transitions(
     builds: Sequence[tuple[dt.datetime, Mapping[str, Segments]]], as_of: dt.datetime
 ) -> list[Row]:
-    """The moves between segments, from what each build saw.
+    """The moves between segments, from the state at each build.
 
     Args:
-        builds: the as_of of each build, and the segments that it gave, NO_SEGMENT for deleted
-            users, in the order of building. A build with an earlier as_of than one that saw
-            something new changes nothing.
-        as_of: of the last build; what is later does not count.
+        builds: the as_of of each build and its resulting segments (NO_SEGMENT for deleted users),
+            in build order. A build has no effect if an earlier build that found changes had a
+            later as_of.
+        as_of: as_of of the last build; later states are ignored.
 
     Returns:
         One row per month, segmentation and pair of segments.
     """
     newest = first = None
     states: dict[str, Segments] = {}
-    # The segments at the end of each month that had a new state; None is what the first build saw.
+    # The segments at the end of each month with a new state; None stands for the first build.
     months: dict[dt.date | None, dict[str, Segments]] = {}
     for moment, seen in builds:
         changed = {
@@ -810,11 +812,11 @@ def segment_transitions(
     ]
 
 
-# --- Who comes back ---------------------------------------------------------------------------
+# --- Returning users --------------------------------------------------------------------------
 
 
 def active_days(tables: Mapping[str, pl.DataFrame]) -> dict[tuple[str, dt.date], list[Order]]:
-    """The days on which a user, living or deleted, was active, with the revenue orders of each."""
+    """The days on which a user, deleted or not, was active, with the revenue orders of each day."""
     known = {key(row["user_id"]) for row in _all(tables, "users")}
     found: dict[tuple[str, dt.date], list[Order]] = {}
     for order in orders(tables):
@@ -829,7 +831,7 @@ def active_days(tables: Mapping[str, pl.DataFrame]) -> dict[tuple[str, dt.date],
 
 
 def cohort_retention(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list[Row]:
-    """One row per month of sign-ups and month since then, up to that of `as_of`."""
+    """One row per sign-up month and month since then, up to the month of `as_of`."""
     cohorts: dict[dt.date, set[str]] = {}
     for row in _live(tables, "users"):
         moment = within_calendar(parse_moment(row["created_at"]))
@@ -864,7 +866,7 @@ def cohort_retention(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list
 
 
 def active_users(tables: Mapping[str, pl.DataFrame]) -> list[Row]:
-    """One row per day on which somebody was active; `as_of` plays no part."""
+    """One row per day with at least one active user; independent of `as_of`."""
     of_day: dict[dt.date, set[str]] = {}
     for user_id, day in active_days(tables):
         of_day.setdefault(day, set()).add(user_id)
@@ -899,7 +901,7 @@ def active_users(tables: Mapping[str, pl.DataFrame]) -> list[Row]:
 
 
 def event_funnel(tables: Mapping[str, pl.DataFrame], steps: Mapping[str, int]) -> list[Row]:
-    """One row per month and step, from the step of each event type; `as_of` plays no part."""
+    """One row per month and step, given the step of each event type; independent of `as_of`."""
     known = {key(row["user_id"]) for row in _all(tables, "users")}
     happened: dict[tuple[dt.date, str], list[tuple[dt.datetime, int]]] = {}
     for row in _live(tables, "events"):
@@ -947,7 +949,7 @@ def event_funnel(tables: Mapping[str, pl.DataFrame], steps: Mapping[str, int]) -
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What one load said about a user or a product, if it said something new."""
+    """The attributes of a user or a product in one load, if they changed."""
 
     attributes: Row
     claimed_at: dt.datetime
@@ -977,17 +979,17 @@ def user_attributes(row: Raw) -> Row:
 
 
 def claimed_start(row: Raw, loaded_at: dt.datetime) -> dt.datetime:
-    """The moment from which a row says it is valid, if it can be, never later than it was seen."""
+    """The start that a row claims for its validity, if plausible; never later than its load."""
     column = "_deleted_at" if clean(row.get("_deleted_at")) is not None else "updated_at"
     claim = parse_moment(row.get(column))
     return loaded_at if claim is None or claim < BEGINNING_OF_TIME else min(claim, loaded_at)
 
 
 def version_starts(versions: Sequence[Version]) -> list[dt.datetime]:
-    """When each version begins, given the versions of one key in the order of arrival.
+    """The start of each version, given the versions of one key in load order.
 
-    A version whose claim is not later than all claims before it is believed from its load only; and
-    a start never lies before the start of a version that arrived earlier.
+    A version starts at its load unless its claim is later than all earlier claims. It never starts
+    before a version that was loaded earlier.
     """
     starts: list[dt.datetime] = []
     latest_claim = None
@@ -1000,27 +1002,27 @@ def version_starts(versions: Sequence[Version]) -> list[dt.datetime]:
 
 
 def user_history(loads: Loads) -> list[Row]:
-    """The SCD2 history of users after a number of loads, each followed by a build.
+    """The SCD2 history of users after several loads, each followed by a build.
 
     Args:
-        loads: the stamp of each load and its rows of `users` (with `_deleted_at` where a user was
-            deleted), in the order of loading.
+        loads: the timestamp of each load and its rows of `users` (with `_deleted_at` for deleted
+            users), in load order.
 
     Returns:
-        One row per version that lasts, in the order of user and time.
+        One row per version with a non-empty validity, ordered by user and time.
     """
     return list(_history(loads, "user_id", user_attributes))
 
 
 def product_history(loads: Loads) -> list[Row]:
-    """The SCD2 history of products, as `user_history` is that of users."""
+    """The SCD2 history of products, like `user_history` for users."""
     return list(_history(loads, "product_id", product_attributes))
 
 
 def _history(loads: Loads, column: str, attributes_of: Callable[[Raw], Row]) -> Iterator[Row]:
     arrived: dict[str, list[Version]] = {}
     for loaded_at, rows in loads:
-        # Of a key that comes twice in a load, only the last row is ever seen.
+        # If a load contains a key twice, only the last row counts.
         seen = rows.unique(subset=column, keep="last", maintain_order=True)
         for row in seen.iter_rows(named=True):
             identifier = key(row[column])

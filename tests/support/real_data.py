@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.dbt_project import ROOT
 
-# WAREHOUSE_SHARED names the folder that holds them, by default `shared` beside the repository.
+# WAREHOUSE_SHARED is the folder that contains them; the default is `shared` beside the repository.
 SHARED = Path(os.environ.get("WAREHOUSE_SHARED", ROOT.parent / "shared")) / "data"
 
 needs_real_data = pytest.mark.skipif(

@@ -1,4 +1,4 @@
-"""Fingerprints of what a warehouse holds, to compare two builds."""
+"""Fingerprints of the contents of a warehouse, to compare two builds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.support.database import ask
 
-# This snapshot is dated by the clock of the build; as of when a state is, another column says.
+# The clock of the build dates this snapshot; another column holds the as_of of a state.
 DATED_BY_THE_BUILD = {
     "snapshots.snp_user_segments": (
         *("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to"),
@@ -14,7 +14,7 @@ DATED_BY_THE_BUILD = {
 }
 
 
-# Schemas whose tables a build may write to; raw is only read.
+# Schemas whose tables a build may write to; builds only read raw.
 WRITTEN = ("snapshots", "intermediate", "marts")
 
 
@@ -37,7 +37,7 @@ def relations(database: Any) -> list[str]:
 
 
 def contents(database: Any, schemas: tuple[str, ...] = WRITTEN) -> dict[str, tuple[int, str]]:
-    """For each relation its number of rows and a fingerprint that ignores their order."""
+    """For each relation, the number of rows and a fingerprint that ignores their order."""
     found = {}
     with database.connect() as session:
         for relation in relations(database):
@@ -53,7 +53,7 @@ def contents(database: Any, schemas: tuple[str, ...] = WRITTEN) -> dict[str, tup
 
 
 def row_versions(database: Any) -> dict[str, str]:
-    """For each table a fingerprint of its row versions, which changes if a row is rewritten."""
+    """For each table, a fingerprint of its row versions, which changes if a row is rewritten."""
     found = {}
     with database.connect() as session:
         for relation in relations(database):
@@ -68,5 +68,5 @@ def row_versions(database: Any) -> dict[str, str]:
 
 
 def leftovers(database: Any) -> Any:
-    """Relations with a name that only a replacement gives."""
+    """Relations whose names are used only while a relation is replaced."""
     return ask(database, r"select relname from pg_class where relname ~ '__(dbt|new)_|_old_\d'")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from warehouse.server import Server
 
-# The data are temporary, so durability would only cost time.
+# The data is temporary, so durability would only cost time.
 FAST = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -20,13 +20,13 @@ FAST = {
 }
 
 
-# The defaults of `warehouse up`, for what is measured.
+# The defaults of `warehouse up`, for measurements.
 DURABLE: Mapping[str, str] = {}
 
 
 @contextmanager
 def short_folder() -> Iterator[Path]:
-    """A temporary folder, deleted afterwards, whose path is short enough for a Unix socket."""
+    """Create a temporary folder whose path is short enough for a Unix socket; delete it later."""
     folder = Path(tempfile.mkdtemp(prefix="wh-", dir="/tmp"))
     try:
         yield folder
@@ -41,8 +41,8 @@ def temporary_server(
     """Start an embedded server in a temporary folder; stop and delete it afterwards.
 
     Args:
-        version: the major version of PostgreSQL; None follows WAREHOUSE_POSTGRES, else the newest.
-        settings: parameters of postgresql.conf; FAST or DURABLE, or others.
+        version: the major version of PostgreSQL; None uses WAREHOUSE_POSTGRES or else the newest.
+        settings: parameters of postgresql.conf, such as FAST or DURABLE.
 
     Yields:
         The running server; its folder is `server.home.parent`.

@@ -1,4 +1,4 @@
-"""A dbt project of a few models with this project's macros, and readers that poll it."""
+"""Small dbt projects that use this project's macros, and readers that poll them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import yaml
 
 from tests.support import dbt_project
 
-# A rename holds its lock for a few statements of dbt, which can be slow on a busy machine. This
-# timeout is several times as long, so only a reader that really has to wait fails.
+# dbt holds the lock of a rename for a few statements, which can be slow on a busy machine. This
+# timeout is several times as long, so a reader fails only if it really has to wait.
 NOBODY_WAITS = "set lock_timeout = '2s'"
 WARNINGS = ("--log-level-file", "warn")
 
 
 def check_sql_variables(file: str, text: str) -> None:
-    """Refuse a variable `sql_...` that a parse reads, because its new value would go unseen.
+    """Reject a variable `sql_...` that a parse reads, because dbt would ignore its new value.
 
     Args:
-        file: the name of the file; a `.yml` holds nothing but configuration.
-        text: what it holds.
+        file: the name of the file; a `.yml` file contains only configuration.
+        text: the contents of the file.
 
     Raises:
-        ValueError: one stands elsewhere than in a query as an expression of its own.
+        ValueError: the text uses one anywhere except as a whole expression in a query.
     """
     prefix = dbt_project.RUNTIME_PREFIX
     on_its_own = rf"\{{\{{ var\('{prefix}\w+'\) \}}\}}"
@@ -44,19 +44,19 @@ def check_sql_variables(file: str, text: str) -> None:
 def write_project(
     folder: Path, models: Mapping[str, str], variables: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write a project whose models go into schema `marts`, with the hooks that all models have.
+    """Write a project that builds its models in schema `marts`, with the hooks of all models.
 
     Args:
-        folder: a new folder for it.
+        folder: a new folder for the project.
         models: the text of each model by its name; a name may end with `.yml`.
-        variables: variables of the project beside those that the macros read. A name that begins
-            with `sql_` is for the text of a query; another value of it needs no new parse.
+        variables: variables of the project, in addition to those that the macros read. Names that
+            begin with `sql_` are for the text of queries; a new value needs no new parse.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: a variable `sql_...` stands where a parse reads it.
+        ValueError: a parse reads a variable `sql_...`.
     """
     (folder / "models").mkdir(parents=True)
     for name, text in models.items():
@@ -95,14 +95,14 @@ def write_model(
     """Create or overwrite a model.
 
     Args:
-        project: a folder that `write_project` made.
-        name: of the model.
-        query: its query.
-        yml: what the YAML file says of it.
-        config: its configuration.
+        project: a folder that `write_project` created.
+        name: the name of the model.
+        query: the query of the model.
+        yml: the entry of the model in the YAML file.
+        config: the configuration of the model.
 
     Raises:
-        ValueError: a variable `sql_...` stands where a parse reads it.
+        ValueError: a parse reads a variable `sql_...`.
     """
     given = ", ".join(f"{key}={value!r}" for key, value in config.items())
     path = project / "models" / f"{name}.sql"
@@ -117,14 +117,14 @@ def write_model(
 
 
 def run(database: Any, project: Path, *select: str, **options: Any) -> dict[str, str]:
-    """`dbt run`; returns what each model said, by its name."""
+    """Run `dbt run`; return the message of each model by its name."""
     results = dbt_project.run(database, "run", *select, project=project, **options)
     return {result.node.name: str(result.message) for result in results}
 
 
 @contextmanager
 def warned() -> Iterator[list[str]]:
-    """Collect the warnings of runs with the options `WARNINGS`, in one line, at the end."""
+    """Collect the warnings of runs with the options `WARNINGS`; yields one line at the end."""
     log = dbt_project._scratch() / "logs" / "dbt.log"
     before = log.stat().st_size if log.exists() else 0
     said: list[str] = []
@@ -136,19 +136,19 @@ def warned() -> Iterator[list[str]]:
 def polled(
     database: Any, *relations: str, may_be_empty: Sequence[str] = (), role: str = "none"
 ) -> Iterator[list[int]]:
-    """Count the rows of relations all the time, each in a transaction of its own.
+    """Count the rows of relations continuously, each in its own transaction.
 
     Args:
-        database: offers `connect()`.
-        relations: names as SQL writes them.
-        may_be_empty: those of them that may have no row.
-        role: who reads; `none` is the one who connects.
+        database: has `connect()`.
+        relations: the names as written in SQL.
+        may_be_empty: the relations that may have no rows.
+        role: the role that reads; `none` is the connecting user.
 
     Yields:
         A list that gets the number of rounds at the end.
 
     Raises:
-        AssertionError: a relation was missing, empty, or locked for too long; or it was never read.
+        AssertionError: a relation was missing, empty, locked for too long, or never read.
     """
     complaints: list[str] = []
     rounds: list[int] = []
