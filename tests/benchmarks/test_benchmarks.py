@@ -16,16 +16,16 @@ SECTIONS = ("full", "daily", "questions")
 
 @pytest.fixture(scope="module")
 def measured(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a run on a tiny shop writes down, as JSON would give it back."""
+    """The results of a run on a tiny shop, as read back from JSON."""
     with run.new_database(server) as database:
         bench = run.Bench(database, SIZE, SECTIONS, 1, tmp_path_factory.mktemp("bench"))
         bench.run()
-        # The days are loaded as they are described.
+        # Used to check that the loaded rows match the described day.
         with database.connect() as connection:
             bench.results["loaded"] = connection.execute(
                 "select count(*) from raw.events where _loaded_at = %s", [history.stamp(1)]
             ).fetchone()[0]
-        # A change that is told late, with a date before the last one, is no reason to differ.
+        # A change that arrives late, dated before the last one, must not make the results differ.
         with database.connect() as connection:
             late = connection.execute(
                 "update raw.users set subscription_tier = 'late', _loaded_at = %s,"
@@ -76,9 +76,9 @@ def test_a_day_is_what_it_is_said_to_be(measured: dict[str, Any]) -> None:
     counts = day["counts"]
     assert counts["new events"] == 500
     assert 10 <= counts["late events"] <= 100
-    # New ones, those that came again, and those that are gone.
+    # New events, repeated ones, and deleted ones.
     assert size["loaded"] == 500 + counts["repeated events"] + counts["deleted events"]
-    # Stock dbt keeps what was deleted, and the old version of a user.
+    # Stock dbt keeps deleted rows, and the old version of a user.
     assert size["rows_that_differ"]["stock"] >= counts["deleted events"]
 
 

@@ -1,1 +1,1 @@
-"""The command `warehouse build`, and its lock."""
+"""Tests of the command `warehouse build` and its lock."""

@@ -21,7 +21,7 @@ from warehouse.errors import WarehouseError
 
 @pytest.fixture(scope="module")
 def dbt_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for dbt's files that several builds of one database share, and so their parse."""
+    """A folder for dbt's files, shared by several builds to parse the project only once."""
     return tmp_path_factory.mktemp("dbt")
 
 
@@ -81,7 +81,7 @@ def test_a_second_build_names_the_first_and_leaves(built: Any, dbt_files: Path) 
 
 
 def test_targets_of_one_database_lock_what_they_share(built: Any) -> None:
-    """dev and prod write the same schemas, ci has its own."""
+    """dev and prod write to the same schemas, ci to its own."""
     with dbt_project.environment(built.environment):
         where = profile.settings()
     of = {name: dataclasses.replace(where, target=name) for name in ("dev", "prod", "ci", "eve")}

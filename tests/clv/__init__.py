@@ -1,1 +1,1 @@
-"""Customer lifetime value: the fit, the scores, the mart."""
+"""Tests of customer lifetime value: the fit, the scores, the mart."""

@@ -1,4 +1,4 @@
-"""What the fit takes, made from purchase histories."""
+"""The input of the fit, derived from purchase histories."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from warehouse.clv.fit import Purchases, Spending
 
 
 def data_of(histories: list[oracle.Row], end: dt.date) -> tuple[Purchases, Spending]:
-    """What the fit takes, counted here and not by the database."""
+    """Return the input of the fit, computed in Python instead of the database."""
     bought = Counter(
         (row["repeat_purchases"], row["recency_weeks"], (end - row["first_purchase_date"]).days / 7)
         for row in histories

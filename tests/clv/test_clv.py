@@ -1,4 +1,4 @@
-"""`warehouse clv` and user_clv: fit, predictions over days and versions, backtest."""
+"""`warehouse clv` and user_clv: fit, predictions across days and versions, backtest."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MODELS = ("+user_clv", "+user_analytics")
 
 @dataclasses.dataclass(frozen=True)
 class Shop:
-    """A generated shop of 5,000 users, loaded and built as of its last day: read it only."""
+    """A generated shop of 5,000 users, loaded and built as of its last day. Read-only."""
 
     database: Database
     folder: Path
@@ -54,7 +54,7 @@ class Shop:
 
 
 def compiling(database: Any) -> Callable[[list[str], dict[str, str]], Any]:
-    """compile_node by the tests' own dbt, which has parsed the project already."""
+    """Return a compile_node that uses the tests' dbt, which has already parsed the project."""
 
     def compile_node(arguments: list[str], variables: dict[str, str]) -> Any:
         if arguments[0] == "--select":
@@ -94,7 +94,7 @@ def shop(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop
 
 @pytest.fixture
 def copy(server: Any, shop: Shop) -> Iterator[Database]:
-    """A copy of the shop for one test, to do with as it likes."""
+    """A copy of the shop that one test may change."""
     with new_database(server, template=shop.database.name) as made:
         yield made
 
@@ -104,7 +104,7 @@ def in_copy(query: str, shop: Shop, copy: Database) -> str:
 
 
 def fit(database: Database, shop: Shop, model: str = "bg-nbd", as_of: dt.datetime = MOMENT) -> int:
-    """Fit and write down, as the command does."""
+    """Fit and store a version, as the command does."""
     queries = dataclasses.replace(
         shop.queries, history=in_copy(shop.queries.history, shop, database)
     )
@@ -121,7 +121,7 @@ def versions(database: Any) -> list[dict[str, Any]]:
 
 
 def command(database: Database, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`warehouse clv ...` in the project's folder."""
+    """Run `warehouse clv ...` in the project's folder."""
     return run_warehouse(database, "clv", *arguments)
 
 
@@ -135,7 +135,7 @@ def ask(database: Any, query: str) -> Any:
 
 @pytest.mark.parametrize("day", [DAY, DAY - dt.timedelta(days=90)])
 def test_the_database_counts_what_the_oracle_counts(shop: Shop, day: dt.date) -> None:
-    """Also as of a day that is not the one of the build."""
+    """Also as of a day other than that of the build."""
     tables = oracle.latest([oracle.read_folder(shop.folder)])
     histories = oracle.purchase_history(tables, day)
     expected = data_of(histories, day)
@@ -151,8 +151,8 @@ def test_the_database_counts_what_the_oracle_counts(shop: Shop, day: dt.date) ->
 def test_the_truth_of_the_sample_is_found_again(shop: Shop) -> None:
     """Every parameter that the generator used lies in its 95 % confidence interval.
 
-    A larger sample would show that days are counted, not purchases: two of a day are one, which
-    moves alpha up by some per cent.
+    A larger sample would show a bias: the fit counts days with purchases, so two purchases on one
+    day count once, which raises alpha by a few per cent.
     """
     truth = shop.truth["models"]
     with shop.database.connect() as session:
@@ -186,7 +186,7 @@ def test_a_version_is_written_down_whole(shop: Shop, copy: Database) -> None:
     "wrong",
     [
         *("alpha = null", "q = 1", "r = -1", "cov_b_a = null", "model = 'x'"),
-        # Just beyond each bound of the fit, with all others kept.
+        # Just outside each bound of the fit, within all others.
         f"r = 0.1, alpha = {clv_fit.SMALLEST_ALPHA} - 1e-9",
         f"r = {clv_fit.LARGEST_R} + 1e-9, alpha = 100",
         f"r = 1, alpha = 1 / ({clv_fit.LARGEST_RATE} + 1e-9)",
@@ -194,14 +194,14 @@ def test_a_version_is_written_down_whole(shop: Shop, copy: Database) -> None:
     ],
 )
 def test_no_trusted_version_is_half_filled(shop: Shop, copy: Database, wrong: str) -> None:
-    """Whoever writes it: the mart relies on it."""
+    """A check constraint ensures it, as the mart relies on complete versions."""
     fit(copy, shop)
     with copy.connect() as session, pytest.raises(psycopg.errors.CheckViolation):
         session.execute(f"update ml.clv_parameters set {wrong}")
 
 
 def test_a_trusted_version_may_lie_at_the_bounds(shop: Shop, copy: Database) -> None:
-    """The table takes what the fit takes: the same numbers in both."""
+    """The table and the fit have the same bounds."""
     fit(copy, shop)
     with copy.connect() as session:
         for at in (
@@ -215,7 +215,7 @@ def test_a_trusted_version_may_lie_at_the_bounds(shop: Shop, copy: Database) -> 
 
 
 def check_mart(database: Database, shop: Shop, day: dt.date, every: int = 40) -> None:
-    """user_clv against the oracle, for every so-manieth user; forty digits take their time."""
+    """Compare user_clv with the oracle for one in `every` users; forty digits are slow."""
     tables = oracle.latest([oracle.read_folder(shop.folder)])
     analytics = oracle.user_analytics(tables, day)[::every]
     histories = oracle.purchase_history(tables, day)
@@ -236,7 +236,7 @@ def test_predictions_are_those_of_the_oracle(shop: Shop, copy: Database, model: 
     check_mart(copy, shop, DAY)
     row = ask(
         copy,
-        # Who has almost surely left is worth less than what the type of amounts can hold.
+        # The value of a user who has almost surely left rounds to 0 in the type of amounts.
         "select count(*) filter (where predicted_value > 0 or p_alive < 1e-5),"
         " count(*) filter (where no_prediction_because = 'the user has not bought yet'),"
         " count(*) from marts.user_clv",
@@ -254,7 +254,7 @@ def test_without_parameters_every_row_says_so(shop: Shop) -> None:
 
 
 def test_incremental_equals_full_with_parameters(shop: Shop, copy: Database) -> None:
-    """Days pass, versions come, an order comes late: each build sees only what it has to."""
+    """Over several days, with new versions and a late order, each build uses only earlier data."""
     dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
     fit(copy, shop, "bg-nbd", MOMENT - dt.timedelta(days=30))
     steps: list[tuple[dt.date, Callable[[], Any]]] = [
@@ -277,13 +277,13 @@ def test_incremental_equals_full_with_parameters(shop: Shop, copy: Database) -> 
     dbt_project.build(copy, as_of=day, options=NO_TESTS, full_refresh=True)
 
     assert contents(copy) == incremental
-    assert used == [1, 1, 2, 1, 2]  # on the earlier day the second version was not known yet
+    assert used == [1, 1, 2, 1, 2]  # the second version is newer than the earlier day
 
 
 def test_an_order_that_moves_between_others_reaches_the_prediction(
     shop: Shop, copy: Database
 ) -> None:
-    """The activity of its user stays the same, so nobody else tells of it."""
+    """The activity of its user stays the same; only the purchase history shows the change."""
     fit(copy, shop)
     dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
     user_id = move_between(copy)
@@ -306,7 +306,10 @@ def test_an_order_that_moves_between_others_reaches_the_prediction(
 
 
 def move_between(database: Database) -> str:
-    """A user's second of at least three orders moves to the moment of the first; returns whose."""
+    """Move a user's second order to the time of the first, and return the user's id.
+
+    The user has three orders.
+    """
     (user_id,) = ask(
         database,
         """
@@ -343,7 +346,7 @@ def move_between(database: Database) -> str:
 
 
 def buy(database: Database) -> None:
-    """A user who had bought once buys again, some days ago."""
+    """Insert a second order, dated some days ago, for a user who had bought once."""
     with database.connect() as session:
         session.execute(
             """
@@ -358,7 +361,7 @@ def buy(database: Database) -> None:
 
 
 def test_the_data_tests_see_predictions(shop: Shop, copy: Database) -> None:
-    """Before a fit there are none, and every comparison of them holds."""
+    """Before a fit there are no predictions, so the tests would always pass."""
     fit(copy, shop)
     dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
     names = ("user_clv_lies_within_its_percentiles", "user_clv_expects_more_orders_in_more_days")
@@ -374,7 +377,7 @@ def test_the_data_tests_see_predictions(shop: Shop, copy: Database) -> None:
 
 
 def test_a_new_version_reaches_everyone_by_an_incremental_build(shop: Shop, copy: Database) -> None:
-    """And a second build on the same day writes nothing, the next day the predictions only."""
+    """A second build on the same day writes nothing, one on the next day only predictions."""
     fit(copy, shop)
     dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
     before = row_versions(copy)
@@ -405,7 +408,7 @@ def test_another_discount_reaches_everyone(shop: Shop, copy: Database) -> None:
 
 
 def test_percentiles_are_those_of_drawn_parameters(shop: Shop, copy: Database) -> None:
-    """P10 and P90 of three hundred draws from the estimates' own distribution, for some users."""
+    """P10 and P90 match 300 draws from the distribution of the estimates, for some users."""
     fit(copy, shop, "mbg-nbd")
     dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
     (given,) = versions(copy)
@@ -440,7 +443,7 @@ def test_percentiles_are_those_of_drawn_parameters(shop: Shop, copy: Database) -
             for draw in draws
         ]  # fmt: skip
         low, high = np.quantile(drawn, [0.1, 0.9])
-        # Three hundred draws know a percentile to about a sixth of the distance.
+        # With 300 draws the error of a percentile is about a sixth of the distance.
         assert p10 == pytest.approx(low, abs=0.25 * (value - p10))
         assert p90 == pytest.approx(high, abs=0.25 * (p90 - value))
 
@@ -466,7 +469,7 @@ def test_fit_as_a_person_would(shop: Shop, copy: Database) -> None:
 
 
 def test_a_refused_fit_says_why_and_so_does_the_mart(built: Database) -> None:
-    """The small sample has fewer than 500 users who have bought."""
+    """The small sample has fewer than 500 buyers."""
     answer = command(built, "fit")
     dbt_project.build(built, options=NO_TESTS)
     (row,) = versions(built)
@@ -557,7 +560,7 @@ def test_the_backtest_counts_what_the_oracle_counts(
         earlier = before[user_id]["repeat_purchases"] + 1 if user_id in before else 0
         again.append(x + 1 - earlier)
         own.append(x / (age * 7) * 90 if age else 0.0)
-        # The textbook's form; double precision is enough for the short horizon.
+        # The textbook formula; double precision is enough for the short horizon.
         until = alpha + age + 90 / 7
         series = hyp2f1(r + x, b + x, a + b + x - 1, 90 / 7 / until)
         alive = ((alpha + age) / (alpha + row["recency_weeks"])) ** (r + x)
@@ -596,7 +599,7 @@ def test_the_tables_and_the_plot(backtest: clv_backtest.Backtest, tmp_path: Path
     for said in (f"{backtest.mean_absolute_error['model']:.4f}", f"{backtest.tenths[9].came:.3f}"):
         assert said in text and said in markdown
 
-    picture = ET.fromstring(chart.as_svg(backtest))  # noqa: S314 - we made it
+    picture = ET.fromstring(chart.as_svg(backtest))  # noqa: S314 - our own output
     space = "{http://www.w3.org/2000/svg}"
     assert len(picture.findall(f"{space}polyline")) == len(clv_backtest.RULES)
     assert len(picture.findall(f"{space}circle")) == 3 * clv_backtest.TENTHS

@@ -1,14 +1,14 @@
-"""The fit: published parameters, another program's, and those that made generated data.
+"""The fit finds published parameters, another program's, and those of generated data.
 
-The published numbers are those of Fader, Hardie, Lee 2005 for the CDNOW sample (calibration until
+The published numbers are from Fader, Hardie, Lee 2005 for the CDNOW sample (calibration until
 1997-09-30, weeks). The others come from the package lifetimes 0.11.3, run once on the same purchase
-histories in an environment of its own (Python 3.11, numpy 1.26, pandas 2.0, autograd 1.6), as
+histories in a separate environment (Python 3.11, numpy 1.26, pandas 2.0, autograd 1.6), as
 
     BetaGeoFitter(penalizer_coef=0.0).fit(x, t_x, T)
     ModifiedBetaGeoFitter(penalizer_coef=0.0).fit(x, t_x, T)
     GammaGammaFitter(penalizer_coef=0.0).fit(x, m)  # of x > 0 and m > 0
 
-with its default tolerance. For Online Retail m was that before credit notes, and so it is here.
+with its default tolerance. For Online Retail, m is the amount before credit notes, also here.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SPENDING_OF_LIFETIMES = {
 
 
 def histories_of(name: str, *, with_credits: bool = True) -> list[oracle.Row]:
-    """The purchase histories of a real set, by the oracle."""
+    """Return the purchase histories of a real data set, computed by the oracle."""
     tables = oracle.read_folder(SHARED / name)
     if not with_credits:
         orders = tables["orders"]
@@ -100,7 +100,7 @@ class TestRealSets:
         )
 
     def test_cdnow_histories_are_those_of_the_literature(self) -> None:
-        """All 2,357 of them: x, t_x and T in weeks, and the mean amount of the repeats."""
+        """All 2,357 match: x, t_x and T in weeks, and the mean amount of repeat purchases."""
         answers = oracle.read_table(
             SHARED / "answer_keys" / "cdnow_sample_purchase_history.csv.gz"
         ).rows_by_key("user_id", named=True, unique=True)
@@ -124,7 +124,7 @@ class TestRealSets:
 def generate(
     model: str, users: int, seed: int, r: float, alpha: float, a: float, b: float
 ) -> Purchases:
-    """Purchase histories of users who follow the model, first seen over 52 of 104 weeks."""
+    """Generate purchase histories by the model, over 104 weeks, with new users in the first 52."""
     chance = np.random.default_rng(seed)
     rows: Counter[tuple[float, float, float]] = Counter()
     for _ in range(users):
@@ -143,7 +143,7 @@ def generate(
 
 
 def spend(purchases: Purchases, seed: int, p: float, q: float, v: float) -> Spending:
-    """What users with these purchases spend, by Gamma-Gamma."""
+    """Generate the spending of users with these purchases, by Gamma-Gamma."""
     chance = np.random.default_rng(seed)
     x = np.repeat(purchases.x, purchases.users.astype(int))
     x = x[x > 0]
@@ -153,7 +153,7 @@ def spend(purchases: Purchases, seed: int, p: float, q: float, v: float) -> Spen
 
 @pytest.mark.parametrize("model", clv_fit.MODELS)
 def test_generated_parameters_are_found_again(model: str) -> None:
-    """Each within its 99.9 % confidence interval, which is narrow enough to say something."""
+    """Each lies in its 99.9 % confidence interval, which is narrow enough to be meaningful."""
     truth = {"r": 0.8, "alpha": 6.0, "a": 0.8, "b": 2.5}
     purchases = generate(model, 6000, 3, **truth)
     found = clv_fit.fit_purchases(purchases, model)
@@ -191,7 +191,7 @@ def test_counting_equal_users_once_changes_nothing() -> None:
 def finite_product(
     x: int, t_x: float, age: float, r: float, alpha: float, a: float, b: float, shift: int
 ) -> float:
-    """A user's log-likelihood without any gamma function: x is whole, so products do."""
+    """Return a user's log-likelihood without gamma functions: x is whole, so products suffice."""
     value = sum(math.log(r + k) for k in range(x))
     value += sum(math.log(b + k) - math.log(a + b + k) for k in range(x + shift))
     value += r * math.log(alpha)
@@ -233,7 +233,7 @@ def test_gradients_are_the_slopes(at: tuple[float, ...]) -> None:
             assert gradient[position] == pytest.approx(slope, rel=1e-5, abs=1e-4)
 
 
-# --- What is refused --------------------------------------------------------------------------
+# --- Rejected fits ----------------------------------------------------------------------------
 
 
 def test_few_users_are_refused() -> None:
@@ -263,7 +263,7 @@ def test_an_infinite_mean_is_refused() -> None:
 
 
 def test_a_model_without_a_maximum_is_refused() -> None:
-    """Nobody ever leaves, so that a has no lower end."""
+    """Nobody ever leaves, so the likelihood rises as a approaches 0."""
     chance = np.random.default_rng(11)
     rate = chance.gamma(0.8, 1 / 6.0, 3000)
     x = chance.poisson(rate * 80).astype(float)
@@ -276,7 +276,7 @@ def test_a_model_without_a_maximum_is_refused() -> None:
 
 
 def test_too_few_who_spent_are_refused() -> None:
-    """Many bought again, but hardly anybody kept what they had bought."""
+    """Many bought again, but few of them spent anything after refunds."""
     purchases = generate("bg-nbd", 1500, 10, 0.8, 6.0, 0.8, 2.5)
     spending = spend(purchases, 2, 6.0, 4.0, 45.0)
     few = Spending(spending.x[:50], spending.m[:50], spending.users[:50])
@@ -290,7 +290,7 @@ def test_too_few_who_spent_are_refused() -> None:
 
 
 def test_users_who_all_buy_alike_are_refused() -> None:
-    """Their r is large and trusted by the likelihood, but the series would cancel."""
+    """The likelihood has a maximum at a large r, where terms of the series would cancel."""
     purchases = generate("mbg-nbd", 4000, 13, 60.0, 60.0, 0.8, 2.5)
     found = clv_data.fit_all(purchases, spend(purchases, 2, 6.0, 4.0, 45.0), "mbg-nbd", MOMENT)
 

@@ -1,4 +1,4 @@
-"""The scores in SQL, against published numbers and against 40-digit arithmetic."""
+"""The scores in SQL, compared with published numbers and with 40-digit arithmetic."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPENDING = {"p": 6.25, "q": 3.74, "v": 15.44}
 
 
 def close(value: float, right: Any) -> bool:
-    """Within 1e-9: relative where more than one is expected, absolute where less is."""
+    """Whether a value is within 1e-9: relative above 1, absolute below."""
     return abs(value - right) <= 1e-9 * max(abs(right), 1)
 
 
@@ -56,7 +56,7 @@ order by odds.number
 
 
 class Scorer:
-    """The macros, compiled once, over tables of a session."""
+    """The macros, compiled once, applied to tables of a session."""
 
     def __init__(self, database: Any) -> None:
         results = dbt_project.run(database, "compile", options=("--inline", QUERY))
@@ -74,13 +74,13 @@ class Scorer:
         """Score histories of (x, t_x, T), or of (x, t_x, T, mean amount).
 
         Args:
-            histories: what to score.
+            histories: the histories to score.
             model: bg-nbd or mbg-nbd.
-            weeks: a horizon that takes the place of 365 days.
+            weeks: a horizon that replaces 365 days.
             parameters: r, alpha, a, b.
 
         Returns:
-            Per history P(alive), what is expected while alive, and the expected value of an order.
+            Per history P(alive), the orders expected if alive, and the expected value of an order.
         """
         parameters = {**SPENDING, **parameters}
         query = self.query
@@ -131,9 +131,9 @@ def score(server: Any) -> Iterator[Scorer]:
 def test_bg_nbd_of_the_literature(
     score: Scorer, weeks: float, history: tuple, p_alive: float, orders: float
 ) -> None:
-    """The first is published as 1.226; the others were computed once, with other software.
+    """The first is published as 1.226; the others were computed once with other software.
 
-    They have z up to 0.99 and x up to 200.
+    The others have z up to 0.99 and x up to 200.
     """
     ((alive, _, _, found, *_),) = score([history], weeks=weeks, **CDNOW)
 
@@ -192,7 +192,7 @@ def test_lifetime_value_of_the_literature(
     ],
 )
 def test_a_new_user_of_the_literature(score: Scorer, weeks: float, orders: float) -> None:
-    """Who has just bought for the first time is anybody: the expectation without a history."""
+    """A user who has just bought for the first time has the expectation without a history."""
     ((alive, _, _, found, *_),) = score([(0, 0.0, 0.0)], weeks=weeks, **CDNOW)
 
     assert alive == 1
@@ -200,7 +200,7 @@ def test_a_new_user_of_the_literature(score: Scorer, weeks: float, orders: float
 
 
 def test_order_values_of_the_literature(score: Scorer) -> None:
-    """The first ten customers of CDNOW, published for unrounded parameters, and computed ones."""
+    """The first ten customers of CDNOW, published for unrounded parameters, and computed values."""
     once, never = (1, 11.77), (0, 0.0)
     ten = [(2, 22.35), once, never, never, never, (7, 73.74), once, never, (2, 25.55), never]
     published = [24.65, 18.91, 35.17, 35.17, 35.17, 71.46, 18.91, 35.17, 27.28, 35.17]
@@ -217,13 +217,13 @@ class TestRealSets:
 
     @pytest.fixture
     def histories(self) -> list[tuple[int, float, float]]:
-        """The cohort of CDNOW as published, with times to two decimals of a week."""
+        """The CDNOW cohort as published, with times to two decimals of a week."""
         file = SHARED / "answer_keys" / "cdnow_sample_purchase_history.csv.gz"
         rows = oracle.read_table(file).iter_rows(named=True)
         return [(int(row["x"]), float(row["t_x_weeks"]), float(row["T_weeks"])) for row in rows]
 
     def test_the_next_39_weeks_of_cdnow(self, score: Scorer, histories: list) -> None:
-        """What its 2,357 users do from then on; 1,882 purchases came."""
+        """The expected purchases of its 2,357 users; they made 1,882."""
         found = score(histories, weeks=39, **CDNOW)
 
         assert len(found) == 2357
@@ -231,7 +231,7 @@ class TestRealSets:
         assert sum(row[0] * row[3] for row in found) == pytest.approx(1653.95, abs=5.1e-3)
 
     def test_cohort_totals_of_cdnow(self, score: Scorer, histories: list) -> None:
-        """What new users buy until the end of their observation, and until 39 weeks later."""
+        """The expected purchases of new users until the end of observation and 39 weeks later."""
         ages = Counter(age for _, _, age in histories)
         for later, total in ((0, 2497.56), (39, 4166.37)):
             expected = 0.0
@@ -241,14 +241,14 @@ class TestRealSets:
             assert expected == pytest.approx(total, abs=5.1e-3)
 
     def test_users_of_cdnow_who_buy_once(self, histories: list) -> None:
-        """The likelihood of no repeat purchase is its probability; 1,411 users had none."""
+        """The likelihood of no repeat purchase is its probability; 1,411 users made none."""
         assert chance_of_none(np.array([age for _, _, age in histories])).sum() == pytest.approx(
             1406.5, abs=0.051
         )
 
 
 def chance_of_none(ages: np.ndarray) -> np.ndarray:
-    """The probability that a new user of CDNOW buys nothing in so many weeks."""
+    """Return the probability that a new user of CDNOW buys nothing for so many weeks."""
     at = np.log([CDNOW[name] for name in ("r", "alpha", "a", "b")])
     one, none = np.ones(1), np.zeros(1)
     likelihoods = [
@@ -266,7 +266,7 @@ def test_no_purchase_in_39_weeks() -> None:
 
 
 def exact(x: int, age: float, weeks: Any, model: str, **given: float) -> mpmath.mpf:
-    """What the textbook's form gives for who is alive."""
+    """Return the expected orders of a user who is alive, by the textbook formula."""
     r, alpha, a, b = (mpmath.mpf(given[name]) for name in ("r", "alpha", "a", "b"))
     b += model == "mbg-nbd"
     if abs(a - 1) < mpmath.mpf(10) ** -12:
@@ -277,7 +277,7 @@ def exact(x: int, age: float, weeks: Any, model: str, **given: float) -> mpmath.
 
 
 def exact_p_alive(x: int, recency: float, age: float, model: str, **given: float) -> mpmath.mpf:
-    """The probability of not having left."""
+    """Return the probability that a user has not left."""
     r, alpha, a, b = (mpmath.mpf(given[name]) for name in ("r", "alpha", "a", "b"))
     chances = x + (model == "mbg-nbd")
     if chances == 0:
@@ -299,7 +299,7 @@ CASES = [
     {"model": "bg-nbd", "r": 0.8, "alpha": 6.0, "a": 0.25, "b": 0.75 + 1e-12},  # C is 0 for x = 0
 ]
 
-# The corners of what ml.clv_parameters takes: where r is large, terms of both signs cancel.
+# The corners of the bounds of ml.clv_parameters: with a large r, terms of both signs cancel.
 LARGEST = {"r": clv_fit.LARGEST_R, "alpha": clv_fit.LARGEST_R / clv_fit.LARGEST_RATE}
 CORNERS = [
     {"model": model, **LARGEST, "a": a, "b": b}
@@ -327,7 +327,7 @@ def random_case(seed: int) -> dict[str, Any]:
 
 
 def check(score: Scorer, given: dict[str, Any], histories: list, weeks: float) -> None:
-    """All scores of the histories against forty digits, the orders of `weeks` weeks too."""
+    """Compare all scores of the histories with forty digits, also the orders of `weeks` weeks."""
     found = score(histories, weeks=weeks, **given)
 
     with mpmath.workdps(40):
@@ -348,7 +348,7 @@ def check(score: Scorer, given: dict[str, Any], histories: list, weeks: float) -
 def test_scores_agree_with_forty_digits(score: Scorer, given: dict[str, Any]) -> None:
     """For z from 0.04 to 0.99 in equal steps, each with some x up to 200."""
     chance = random.Random(str(given))  # noqa: S311 - test data
-    weeks = max(365 / 7, 99 * given["alpha"])  # T = 0 has z = 0.99 then
+    weeks = max(365 / 7, 99 * given["alpha"])  # so that T = 0 has z = 0.99
     histories = [(200, 100.0, 143.0)]
     for step in range(1, 26):
         z = 0.99 * step / 25
@@ -381,7 +381,7 @@ def test_scores_at_the_bounds_agree_with_forty_digits(score: Scorer, given: dict
     ids=str,
 )
 def test_no_parameters_stop_a_build(score: Scorer, given: dict[str, Any]) -> None:
-    """Beyond the bounds numbers may be wrong, but the query answers, and nothing is negative."""
+    """Outside the bounds scores may be wrong, but the query succeeds and none is negative."""
     histories = [(0, 0.0, 0.0), (0, 0.0, 60.0), (30, 50.0, 52.0), (200, 100.0, 143.0)]
     found = score(histories, **given)
 
@@ -391,7 +391,7 @@ def test_no_parameters_stop_a_build(score: Scorer, given: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("given", [CASES[0], CASES[1], CASES[4], random_case(3)], ids=str)
 def test_elasticities_are_those_of_a_year(score: Scorer, given: dict[str, Any]) -> None:
-    """By how many per cent the orders of 12 months rise when a parameter rises by one."""
+    """The elasticity of the orders of 12 months by parameter."""
     histories = [(0, 0.0, 20.0), (1, 3.0, 40.0), (12, 30.0, 33.0)]
     found = score(histories, **given)
 
@@ -411,7 +411,7 @@ def test_elasticities_are_those_of_a_year(score: Scorer, given: dict[str, Any]) 
 
 
 def test_a_user_who_is_surely_gone_stops_no_build(score: Scorer) -> None:
-    """The odds have more digits than the type; their probability is 0."""
+    """The odds exceed the range of the type; the probability is 0."""
     ((alive, *orders, _, _, _, _, _, _),) = score([(200, 0.1, 500.0)], **CDNOW)
 
     assert alive == 0
@@ -420,7 +420,7 @@ def test_a_user_who_is_surely_gone_stops_no_build(score: Scorer) -> None:
 
 
 def test_scores_do_not_depend_on_who_else_is_scored(score: Scorer) -> None:
-    """To the last digit, or an incremental build would differ from a full one."""
+    """They agree to the last digit; otherwise incremental and full builds would differ."""
     chance = random.Random(5)  # noqa: S311 - test data
     histories = [(chance.randint(0, 40), 0.0, chance.randint(0, 700) / 7) for _ in range(400)]
     together = score(histories, **CDNOW)

@@ -1,8 +1,8 @@
-"""The scores in Spark: the same macros, rendered for its SQL, against forty digits.
+"""The scores in Spark: the same macros, rendered as Spark SQL, compared with forty digits.
 
-`make test-spark` installs Spark beside the project and runs this. The macros of this project choose
-by `adapter.dispatch` what differs between engines; here it chooses what is Spark's, without an
-adapter of dbt.
+`make test-spark` installs Spark beside the project and runs these tests. The project's macros
+select engine-specific SQL with `adapter.dispatch`; here a stand-in selects the SQL for Spark,
+without a dbt adapter.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FOLDERS = ("sql", "clv")
 
 
 def rendered(query: str) -> str:
-    """A query with the macros of `FOLDERS`, in the SQL of Spark."""
+    """Render a query with the macros of `FOLDERS` as Spark SQL."""
     files = [
         path
         for folder in FOLDERS
@@ -42,7 +42,7 @@ def rendered(query: str) -> str:
 
 
 class SparkScorer:
-    """The macros, rendered once, over views of a session."""
+    """The macros, rendered once, applied to views of a session."""
 
     def __init__(self, session: Any) -> None:
         self.session = session
@@ -56,7 +56,7 @@ class SparkScorer:
         model: str = "bg-nbd",
         **parameters: float,
     ) -> list[tuple[float, ...]]:
-        """As the scorer of test_clv_scores, in Spark."""
+        """Score histories in Spark, as the scorer of test_clv_scores does."""
         assert self.query.count("52.142857142857146::") == 1
         rows = ", ".join(
             f"({number}, {x}, {recency!r}d, {age!r}d, {float(*(mean or [0]))!r}d)"

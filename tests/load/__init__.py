@@ -1,1 +1,1 @@
-"""Loading files and source databases into schema raw."""
+"""Tests of loading files and source databases into schema raw."""

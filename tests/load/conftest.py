@@ -1,4 +1,4 @@
-"""The fixtures of the tests of `warehouse load`."""
+"""Fixtures for the tests of `warehouse load`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading a source database into raw, from a second database and from a second server."""
+"""Loading a source database into raw, from another database and from another server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def day(number: float) -> datetime:
 
 @pytest.fixture
 def source(server, database) -> Iterator[psycopg.Connection]:
-    """A second database of the same server, with a small shop in it."""
+    """A second database on the same server, with the tables of a small shop."""
     name = f"{database.name}_source"
     with server.connect("postgres") as administrator:
         administrator.execute(f"create database {name} template template0")
@@ -54,7 +54,7 @@ def address(connected: psycopg.Connection) -> str:
 
 
 def pull(source, connection, **options) -> dict[str, tuple]:
-    """Read, new, changed and unchanged of each table."""
+    """Load the source; return the rows read, new, changed and unchanged of each table."""
     summaries = load_database(address(source), connection=connection, **options)
     for each in summaries:
         assert each.read == (
@@ -125,13 +125,13 @@ def test_later_pulls_read_what_changed_and_the_overlap(source, connection) -> No
     add_users(source, 111, 112, None)
     assert pull(source, connection)["users"] == (112, 112, 0, 0)
     before = fetch(connection, "select user_id, xmin::text from raw.users order by 1")
-    # The ten of the last day, and those that do not say when they changed.
+    # The ten within the overlap of one day, and the two without updated_at.
     assert pull(source, connection)["users"] == (12, 0, 0, 12)
     assert fetch(connection, "select user_id, xmin::text from raw.users order by 1") == before
     source.execute("update users set email = 'new', updated_at = %s where user_id = 1", (day(1),))
-    add_users(source, 200, 200, day(5.5))  # committed late: older than what was read
+    add_users(source, 200, 200, day(5.5))  # committed late: older than rows already read
     assert pull(source, connection)["users"] == (14, 1, 1, 12)
-    # The watermark has moved on to yesterday, and one day back from there is not five.
+    # The watermark is now yesterday, so the overlap of one day excludes the rows of five days ago.
     assert pull(source, connection)["users"] == (3, 0, 0, 3)
     assert pull(source, connection, overlap_hours=24 * 6)["users"] == (14, 0, 0, 14)
     assert pull(source, connection, from_start=True)["users"] == (113, 0, 0, 113)
@@ -152,7 +152,7 @@ def test_tables_without_updated_at_have_a_time_of_their_own(source, connection) 
     assert (first["events"], first["consents"]) == ((30, 30, 0, 0), (3, 3, 0, 0))
     source.execute("insert into events values (31, 1, %s, '{}'), (32, 1, %s, '{}')", (NOW, day(9)))
     second = pull(source, connection)
-    # One day back from event 1 is event 2; 32 arrived later than the overlap reaches.
+    # The overlap of one day contains event 2; event 32 arrived too late for it.
     assert second["events"] == (3, 1, 0, 2)
     assert second["consents"] == (3, 0, 0, 3)
     assert second["categories"] == (4, 0, 0, 4)
@@ -182,7 +182,7 @@ def test_an_interrupted_load_goes_on_where_it_stopped(source, connection) -> Non
     connection.execute("alter table raw.products drop constraint none_yet")
     add_users(source, 7, 7, day(1))
     found = pull(source, connection)
-    # Of the users that the first try loaded, only the one within the overlap is read again.
+    # Of the users that the first attempt loaded, only the one within the overlap is read again.
     assert found["users"] == (2, 1, 0, 1)
     assert found["products"] == (1, 1, 0, 0)
 
@@ -205,7 +205,7 @@ def test_bad_rows_of_the_source_are_quarantined(source, connection) -> None:
     source.execute("alter table users alter updated_at type text, alter user_id type text")
     source.execute("insert into users select n::text, 'x' from generate_series(1, 30) n")
     source.execute("insert into users values (' ', 'blank', null, null), ('z', 'y', null, 'soon')")
-    # A text is no time to compare with, so the table is read whole each time.
+    # updated_at is text and cannot be a watermark, so each load reads the whole table.
     assert pull(source, connection, tables=("users",)) == {"users": (32, 30, 0, 0)}
     assert pull(source, connection, tables=("users",)) == {"users": (32, 0, 0, 30)}
     rows = fetch(
@@ -256,7 +256,7 @@ def test_the_schema_can_be_chosen(source, connection) -> None:
 
 
 def test_a_second_server_with_a_password_which_is_never_shown(database, connection) -> None:
-    """The command, as a person would run it, against another server that asks for a password."""
+    """Run the command as a user would, against another server that requires a password."""
     with temporary_server() as other:
         where = other.parameters("postgres")
         host, port = where["host"], where["port"]

@@ -385,7 +385,7 @@ def test_the_formats_give_identical_tables(connection, tmp_path) -> None:
 def test_parquet_of_other_types(connection, tmp_path) -> None:
     table = pa.table(
         {
-            "user_id": pa.array([1.0, 2.0, 30000000.0]),  # what pandas makes of ids with gaps
+            "user_id": pa.array([1.0, 2.0, 30000000.0]),  # as pandas writes ids with gaps
             "email": pa.array(["a", "b", "a"]).dictionary_encode(),
             "phone": pa.array([491, None, 493]),
             "birth_date": pa.array([0, None, 1], pa.date32()),
@@ -437,7 +437,7 @@ def test_jsonl_keeps_every_digit_and_reads_json_in_strings(connection, tmp_path)
 def test_jsonl_keeps_columns_that_no_line_has(connection, tmp_path) -> None:
     write(tmp_path, "users.jsonl", '{"user_id": "1", "email": "a", "phone": "1"}\n')
     one(tmp_path, connection)
-    # The name stands in a value and in a nested object, but it is no column here.
+    # The name occurs in a value and in a nested object, but not as a column.
     write(
         tmp_path, "users.jsonl", '{"user_id": "1", "phone": "2", "x": {"email": "\\"email\\""}}\n'
     )
@@ -492,7 +492,7 @@ def test_quarantine_holds_line_reason_and_text(connection, tmp_path) -> None:
 
 
 def test_types_are_checked_in_the_fast_way_too(connection, tmp_path) -> None:
-    """No structural fault here: only PostgreSQL finds these, and the text is looked up after."""
+    """The structure is valid: only PostgreSQL finds these errors; the text is then looked up."""
     items = "".join(f'{n},1,"a\nb"\n' for n in range(60))
     write(
         tmp_path,
@@ -519,7 +519,7 @@ def test_types_are_checked_in_the_fast_way_too(connection, tmp_path) -> None:
 
 
 def test_a_nul_character_alone_is_found(connection, tmp_path) -> None:
-    """In a file that is in order otherwise, so that nothing else makes the reader careful."""
+    """The file is valid otherwise, so nothing else makes the load switch to the careful parser."""
     rows = "".join(f"{n},x\n" for n in range(20))
     write(tmp_path, "users.csv", f"user_id,email\n{rows}nul,a\0b\n")
     texts = [*["x"] * 20, "a\0b"]
@@ -573,7 +573,7 @@ def test_bad_rows_of_parquet(connection, tmp_path) -> None:
 
 
 def test_a_known_row_is_checked_like_a_new_one(connection, tmp_path) -> None:
-    """PostgreSQL would take both; the second even says what the table holds already."""
+    """PostgreSQL would accept both values; the second even equals the stored one."""
     write(tmp_path, "users.csv", f"user_id,birth_date,created_at,email\n{GOOD}")
     one(tmp_path, connection)
     loose = GOOD.replace("\n7,2000-01-01,2024-01-01 00:00:00", "\n7,2000-01-01,yesterday")
@@ -762,7 +762,7 @@ def test_a_header_may_have_a_byte_order_mark_capitals_and_spaces(connection, tmp
     assert fetch(connection, "select user_id, email from raw.users") == [("1", "a")]
 
 
-# --- Tables that are there ----------------------------------------------------------------------
+# --- Existing tables ----------------------------------------------------------------------------
 
 USERS = """
     user_id {key}, email text, first_name text, last_name text, phone text, birth_date {birth},
@@ -812,7 +812,7 @@ def test_a_table_that_does_not_fit_is_an_error(connection, tmp_path, table, said
     refused(tmp_path, connection, said)
 
 
-# --- Atomicity and company ----------------------------------------------------------------------
+# --- Atomicity and concurrency ------------------------------------------------------------------
 
 
 def test_a_failure_in_the_middle_leaves_nothing(connection, tmp_path) -> None:
@@ -833,7 +833,7 @@ def test_a_killed_load_leaves_the_table_as_before(database, connection, tmp_path
     write(tmp_path, "users.csv", "user_id,email\n1,a\n")
     one(tmp_path, connection)
     write(tmp_path, "users.csv", "user_id,email\n1,b\n2,b\n")
-    # Holds the load back in the middle of its writing transaction.
+    # Blocks the load in the middle of its writing transaction.
     connection.execute(
         """
         create function raw.wait() returns trigger language plpgsql as
@@ -907,7 +907,7 @@ def test_loads_of_a_table_wait_for_each_other(database, connection, tmp_path) ->
 
 
 def test_many_rows_in_little_memory(database, connection, tmp_path) -> None:
-    """A file of 290 MB, in a process that may grow by less."""
+    """Load a file of 290 MB in a process whose memory may grow by less."""
     with gzip.open(tmp_path / "events.csv.gz", "wt", compresslevel=1) as file:
         file.write("event_id,page_url\n")
         for n in range(600_000):

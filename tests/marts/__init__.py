@@ -1,1 +1,1 @@
-"""What the marts contain: segments, edge values, metrics."""
+"""Tests of the marts' contents: segments, edge values, metrics."""

@@ -1,7 +1,7 @@
-"""Edge values survive every load and every build unchanged, or are reported as rejected.
+"""Edge values pass every load and build unchanged, or are reported as rejected.
 
-The same rows travel as CSV, as JSONL and as Parquet, one after the other into one warehouse: the
-first is a full build, the others are incremental.
+The same rows are loaded as CSV, JSONL and Parquet into one warehouse. The first build is a full
+one, the others are incremental.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ WITH_TESTS = dbt_project.NO_UNIT_TESTS
 AS_OF = "2024-02-29"
 FORMATS = ["csv", "jsonl", "parquet"]
 
-# None begins or ends with white space, which staging trims.
+# No text begins or ends with white space, which staging trims.
 TEXTS = [
     "naïve Ærø ß İı ﬁ",
-    "e\u0301 and \u00e9",  # the same letter, combined and not
+    "e\u0301 and \u00e9",  # the same letter, decomposed and composed
     "日本語 한국어 ไทย",
     "עברית \u202ereversed\u202c العربية",
     "😀👩‍👩‍👧‍👦🏳️‍🌈 \U0010ffff",
@@ -72,12 +72,12 @@ JSONS = [
     "false",
 ]
 
-# Moments outside the calendar, with the part of the files that can say them.
+# Timestamps outside the calendar, and a missing one.
 OUTSIDE = ["infinity", "-infinity", "9999-12-31 23:59:59", "0001-01-01 00:00:00", None]
 
 
 def rows_of(kind: str) -> dict[str, list[dict[str, Any]]]:
-    """The rows of one format; all keys begin with its name, the numbers have the format's digit."""
+    """Return the rows for one format, with its name in all text keys and its digit in numbers."""
     digit = FORMATS.index(kind)
     moment = "2024-02-29 12:00:00+00"
     names = [*TEXTS, *BLANKS]
@@ -164,7 +164,7 @@ def write(folder: Path, kind: str, tables: dict[str, list[dict[str, Any]]]) -> N
 
 
 def json_line(row: dict[str, Any]) -> str:
-    """A row as JSON, whose properties are JSON themselves."""
+    """Return a row as JSON; its properties already are JSON."""
     cells = [
         f"{json.dumps(name)}: "
         + (cell if name == "properties" and cell is not None else json.dumps(cell))
@@ -174,7 +174,7 @@ def json_line(row: dict[str, Any]) -> str:
 
 
 def check(database: Any, kind: str) -> None:
-    """The rows of one format are in the marts, each value as it was written."""
+    """Check that the rows of one format are in the marts, with every value as written."""
     tables = rows_of(kind)
     named = dict(
         fetch(
@@ -240,7 +240,7 @@ def check(database: Any, kind: str) -> None:
 
 
 def same_json(found: str | None, written: str | None) -> bool:
-    """Whether two texts are the same JSON, in numbers to the last digit."""
+    """Whether two texts are the same JSON, with numbers equal to the last digit."""
     if found is None or written is None:
         return found is written
     if written.startswith(('{"a":' * 9, "[" * 9)):  # too deep for Python to read
@@ -255,7 +255,7 @@ def exact(text: str) -> Any:
 
 
 def test_values_come_through_every_format_and_every_build(database: Any, tmp_path: Path) -> None:
-    """Order ids are an application's bigint; all other keys are text."""
+    """Order ids are bigint, as in an application; all other keys are text."""
     with database.connect() as session:
         session.execute("create schema raw")
         session.execute(
@@ -284,7 +284,7 @@ def test_values_come_through_every_format_and_every_build(database: Any, tmp_pat
     dbt_project.build(database, as_of=AS_OF, options=WITH_TESTS)
 
 
-# --- What PostgreSQL cannot hold --------------------------------------------------------------
+# --- Values that PostgreSQL cannot store ------------------------------------------------------
 
 REJECTED = {
     "a NUL in JSON": ('{"a": "\\u0000"}', "\\u0000 cannot be converted to text"),
@@ -297,7 +297,7 @@ REJECTED = {
 
 
 def good_and_bad(bad: str, kind: str, folder: Path, copies: int = 19) -> None:
-    """Write a table of events, the last of which has bad properties."""
+    """Write a table of events; the last event has bad properties."""
     rows: Sequence[dict[str, Any]] = [
         {"event_id": f"{number}", "event_timestamp": "2024-02-29", "properties": "{}"}
         for number in range(copies)

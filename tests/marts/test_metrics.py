@@ -1,7 +1,7 @@
-"""MetricFlow reads the semantic models, and its numbers are those of SQL on the marts.
+"""MetricFlow reads the semantic models and returns the same numbers as SQL on the marts.
 
-`mf` lives in an environment of its own, which `make metrics` makes; without it the tests that call
-it are skipped. One warehouse is built and never changed, so that each query is one call of `mf`.
+`mf` is installed in its own environment by `make metrics`; without it the tests that call it are
+skipped. All tests share one warehouse, which never changes, so each query is one call of `mf`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ needs_metricflow = pytest.mark.skipif(
 
 
 def call(database: Any, *command: str) -> str:
-    """Run a command of MetricFlow's environment in the project's folder; its output, or a fail."""
+    """Run a command of MetricFlow's environment in the project's folder and return its output.
+
+    A failing command fails the test.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     answer = subprocess.run(
         [str(MF.parent / command[0]), *command[1:]],
@@ -48,7 +51,7 @@ def call(database: Any, *command: str) -> str:
 
 @pytest.fixture(scope="module")
 def parsed(server: Any, sample_warehouse: Any) -> Iterator[Any]:
-    """The built sample with predictions, and the semantic manifest in target/, where mf looks."""
+    """The built sample with predictions, and the semantic manifest in target/ for mf."""
     with new_database(server, template=sample_warehouse.name) as made:
         columns = {**CLV_ESTIMATE, "model": "mbg-nbd", "as_of": "2020-01-01", "users": 1}
         with made.connect() as session:
@@ -64,7 +67,7 @@ def parsed(server: Any, sample_warehouse: Any) -> Iterator[Any]:
 
 @needs_metricflow
 def test_the_configuration_is_valid(parsed: Any) -> None:
-    """Against the database too: each measure, dimension and metric is queried once."""
+    """Also against the database: mf queries each measure, dimension and metric once."""
     said = call(parsed, "mf", "validate-configs")
     found = [line for line in said.splitlines() if "Successfully validated" in line]
     assert len(found) >= 6, said
@@ -72,7 +75,7 @@ def test_the_configuration_is_valid(parsed: Any) -> None:
 
 
 class Question(NamedTuple):
-    """Metrics by some dimensions, and the SQL on the marts that gives the same table."""
+    """Metrics by some dimensions, and the SQL on the marts that returns the same table."""
 
     metrics: str
     group_by: str
@@ -154,7 +157,7 @@ QUESTIONS = {
 
 
 def plain(cell: Any) -> str:
-    """A cell as text that both sides write alike: numbers to eight digits, days without hours."""
+    """Normalize a cell as text: numbers rounded to eight digits, dates without a time of day."""
     text = "" if cell is None else str(cell).removesuffix(" 00:00:00")
     try:
         return str(round(Decimal(text), 8).normalize() + 0)
@@ -173,7 +176,7 @@ def test_a_metric_is_what_the_marts_say(parsed: Any, tmp_path: Path, name: str) 
         header, *answer = csv.reader(opened)
     names = question.metrics.split(",")
     assert sorted(header[1:]) == sorted(names)
-    # It gives the metrics in an order of its own.
+    # mf returns the metrics in its own order.
     places = [0, *(header.index(name) for name in names)]
     with parsed.connect() as session:
         expected = session.execute(question.sql).fetchall()
@@ -185,7 +188,7 @@ def test_a_metric_is_what_the_marts_say(parsed: Any, tmp_path: Path, name: str) 
 
 
 def test_every_metric_is_asked_for() -> None:
-    """A metric that nobody compares with SQL would be a number that nobody holds."""
+    """A test compares every metric with SQL."""
     files = (ROOT / "models" / "metrics").glob("sem_*.yml")
     metrics = [
         metric["name"] for file in files for metric in yaml.safe_load(file.read_text())["metrics"]

@@ -21,7 +21,7 @@ SEGMENTS = ("+user_segments", "snp_user_segments", "segment_transitions")
 
 
 def load(database: Any, folder: Path, day: str, **tables: Sequence[str]) -> None:
-    """Load tables, each given as a header and lines, stamped with a day."""
+    """Load tables, each given as a header and lines, with a day as load time."""
     target = folder / day
     target.mkdir()
     for name, lines in tables.items():
@@ -32,7 +32,7 @@ def load(database: Any, folder: Path, day: str, **tables: Sequence[str]) -> None
 
 
 def moves(database: Any, segmentation: str = "business") -> list[tuple]:
-    """The moves of a segmentation as (month, from, to, users, value), in their order."""
+    """Return the moves of a segmentation as sorted (month, from, to, users, value)."""
     rows = compare.fetch(
         database, "marts.segment_transitions", MOVES, f"segmentation = '{segmentation}'"
     )
@@ -49,7 +49,7 @@ def moves(database: Any, segmentation: str = "business") -> list[tuple]:
 
 
 def test_the_history_of_segments(database: Any, tmp_path: Path) -> None:
-    """Builds on some days: a month left out, one day twice, one of the past, one of the future."""
+    """Builds skip a month, repeat a day, and run as of a past and of a future day."""
 
     def build(as_of: str) -> list[tuple]:
         dbt_project.build(database, *SEGMENTS, as_of=as_of, options=NO_TESTS)
@@ -66,35 +66,35 @@ def test_the_history_of_segments(database: Any, tmp_path: Path) -> None:
         orders=(orders, "1,b,paid,2026-01-08"),
         order_items=(items, "1,1,1,50"),
     )
-    assert build("2026-01-10") == []  # takes stock
+    assert build("2026-01-10") == []  # the initial state
 
-    # As of the same day: B turns out to be rich, which is where B starts from.
+    # As of the same day, B has spent more and so starts in High Value.
     load(database, tmp_path, "2026-01-11", order_items=(items, "2,1,1,2000"))
     assert build("2026-01-10") == []
 
-    # February: A is not new any more, by the calendar alone, and D came.
+    # February: A stops being new just by the calendar, and D signs up.
     load(database, tmp_path, "2026-02-10", users=(users, "d,2026-02-09,"))
     february = [("2026-02", "(none)", "New", 1, 0), ("2026-02", "New", "Regular", 1, 0)]
     assert build("2026-02-10") == february
     assert build("2026-02-10") == february
 
-    # No build in March. In April A and D are at risk, each from the segment of February.
+    # No build in March. In April A and D become At Risk, from their segments of February.
     april = [("2026-04", "New", "At Risk", 1, 0), ("2026-04", "Regular", "At Risk", 1, 0)]
     assert build("2026-04-20") == february + april
 
-    # A build of the past shows what was known then, and writes nothing behind what came later.
+    # A build as of a past day shows the moves up to then and inserts nothing into the history.
     before = contents(database)["snapshots.snp_user_segments"]
     assert build("2026-02-20") == february
     assert build("2026-01-01") == []
     assert contents(database)["snapshots.snp_user_segments"] == before
     assert build("2026-04-20") == february + april
 
-    # Nor does one of a day to come, which would keep all later ones from writing.
+    # Neither does one as of a future day, which would prevent later builds from writing.
     tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=400)
     assert build(str(tomorrow)) == february + april
     assert contents(database)["snapshots.snp_user_segments"] == before
 
-    # In May B is deleted, with what was spent, and C buys; in June B is there again.
+    # In May B is deleted together with its value, and C buys; in June B is back.
     load(
         database,
         tmp_path,
@@ -159,7 +159,7 @@ def test_a_cell_without_its_one_segment_is_found(built: Any, change: str) -> Non
 
 
 def test_users_who_did_nothing_move_when_others_buy(built: Any, tmp_path: Path) -> None:
-    """Only rows that differ are written, and among them users of whom no row was loaded."""
+    """The build writes only rows that differ, including users without newly loaded rows."""
     as_of = dt.datetime.now(dt.UTC).date()
     dbt_project.build(built, as_of=as_of, options=NO_TESTS)
     columns = ["user_id", "monetary", "monetary_score", "rfm_segment"]

@@ -1,1 +1,1 @@
-"""What the macros do in PostgreSQL: indexes, partitions, views, replaced tables."""
+"""Tests of the macros in PostgreSQL: indexes, partitions, views, replaced tables."""

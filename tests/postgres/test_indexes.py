@@ -1,7 +1,7 @@
-"""Indexes follow what the models declare, on tables that are read and written meanwhile.
+"""The indexes of a table match its model's configuration; readers and writers are not blocked.
 
-What counts is the catalog's answer. A small project with the macros of this one is run on both
-versions of PostgreSQL; the marts are asked in a copy of the built sample.
+The tests check the catalog. A small project with this project's macros runs on both versions of
+PostgreSQL; the tests of the marts query a copy of the built sample.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.support.database import new_database
 from tests.support.server import FAST, temporary_server
 from tests.support.small_project import polled
 
-# A table, and one like it in months. A run that is not the first adds no row.
+# A table, and a similar one partitioned by month. Incremental runs add no rows.
 THINGS = """
 {{ config(materialized='incremental') }}
 select n as id, 'user' || n || '@example.com' as email, n % 10 as kind
@@ -62,10 +62,10 @@ TABLES = {"keyed": KEYED, "things": THINGS, "happenings": HAPPENINGS, "versions"
 
 
 def make_project(folder: Path, models: Mapping[str, str]) -> Path:
-    """A project with the macros and the hooks of this one, and other models.
+    """Create a project with the macros and hooks of this project, and other models.
 
     Args:
-        folder: where to make it; not there yet.
+        folder: where to create it; must not exist yet.
         models: the text of each model by its name.
 
     Returns:
@@ -99,32 +99,34 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Place:
-    """An empty database, and the small project built in it."""
+    """An empty database, and the small project to build in it."""
 
     def __init__(self, database: Any, project: Path) -> None:
         self.database = database
         self.project = project
 
     def build(self, model: str, *indexes: Any, **options: Any) -> None:
-        """Build a model with these entries of `indexes`."""
+        """Build a model with these entries in `indexes`."""
         dbt_project.configure(self.database, model, self.project, indexes=list(indexes))
         dbt_project.run(self.database, "run", model, project=self.project, **options)
 
     def execute(self, *statements: str) -> None:
-        """Run statements as a DBA would, each on its own."""
+        """Run statements as a DBA would, each in its own transaction."""
         with self.database.connect() as session:
             session.autocommit = True
             for statement in statements:
                 session.execute(statement)
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
+        """Return the rows of a query."""
         with self.database.connect() as session:
             return session.execute(query).fetchall()
 
     def indexes(self, table: str) -> dict[str, str]:
-        """What follows `using` of each index by its name; before it `unique`, behind it what is
-        wrong with it."""
+        """Return the definition of each index after `using`, by its name.
+
+        Unique indexes are prefixed with `unique`, invalid ones are suffixed with `INVALID`.
+        """
         return {
             name: f"{'unique ' if unique else ''}{definition.split(' USING ')[1]}"
             f"{'' if valid else ' INVALID'}"
@@ -136,7 +138,7 @@ class Place:
         }
 
     def identities(self) -> list[tuple[Any, ...]]:
-        """Every table and index, its file, and which transactions wrote its entry and comment."""
+        """Return all tables and indexes with their files and the xmin of entry and comment."""
         return self.ask(
             "select pg_class.oid::bigint, relname, relfilenode::bigint, pg_class.xmin::text,"
             " pg_description.xmin::text"
@@ -148,23 +150,23 @@ class Place:
 
 @pytest.fixture(params=["server", pytest.param("server_16", marks=pytest.mark.long)])
 def place(request: pytest.FixtureRequest, project: Path) -> Iterator[Place]:
-    """The small project and an empty database, on the newest PostgreSQL and on the oldest."""
+    """The small project and an empty database, on the newest and the oldest PostgreSQL."""
     with new_database(request.getfixturevalue(request.param)) as database:
         yield Place(database, project)
 
 
 @pytest.fixture
 def newest(database: Any, project: Path) -> Place:
-    """The same on the newest PostgreSQL alone, for what no version does in its own way."""
+    """The same on the newest PostgreSQL only, for behavior that no version changes."""
     return Place(database, project)
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
-    """What the condition gives as soon as it is true.
+    """Poll a condition until it is true, and return its result.
 
     Args:
-        condition: asked again and again.
-        what: what is waited for, for the message.
+        condition: the function to poll.
+        what: what the test waits for, for the message.
         seconds: how long to wait.
     """
     end = time.monotonic() + seconds
@@ -174,7 +176,7 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> An
     return found
 
 
-# --- Made, changed, dropped -------------------------------------------------------------------
+# --- Created, changed, dropped ----------------------------------------------------------------
 
 
 def test_indexes_follow_the_model(place: Place) -> None:
@@ -183,7 +185,8 @@ def test_indexes_follow_the_model(place: Place) -> None:
     first = {"things_id_key": "unique btree (id)", "things_email_kind_idx": "btree (email, kind)"}
     assert place.indexes("analytics.things") == first
 
-    # dbt's own indexes of an older build are ours; what a DBA made is not, whatever its name.
+    # The project manages dbt's own indexes from an older build, but no index that a DBA created,
+    # whatever its name.
     place.execute(
         'create index "0123456789abcdef0123456789abcdef" on analytics.things (kind)',
         "create index by_hand on analytics.things (kind)",
@@ -241,7 +244,7 @@ def test_indexes_follow_the_model(place: Place) -> None:
         in place.ask("select obj_description('analytics.things_id_key'::regclass)")[0][0]
     )
 
-    # Nothing that is declared: nothing of ours is left, and all that is of others.
+    # The model declares no index: the build drops all managed indexes and keeps the others.
     place.build("things")
     assert place.indexes("analytics.things") == of_others
 
@@ -281,11 +284,11 @@ def test_a_reason_that_changes_is_written_down_and_nothing_is_made_anew(newest: 
     assert comment.endswith(": another")
 
 
-# --- Beside readers and writers ---------------------------------------------------------------
+# --- Concurrent readers and writers -----------------------------------------------------------
 
 
 def test_nothing_is_locked_when_nothing_changed(place: Place) -> None:
-    """The lock of the session is the weakest that stands in the way of any change of an index."""
+    """The session's lock is the weakest one that conflicts with every change of an index."""
     entries = [{"columns": ["id"], "name": "one"}, {"columns": ["kind"], "where": "kind > 3"}]
     for table in ("things", "happenings"):
         given = [{**entries[0], "name": f"{table}_one"}, entries[1]]
@@ -301,7 +304,7 @@ def test_nothing_is_locked_when_nothing_changed(place: Place) -> None:
                 session.execute(f"select count(*) from {name}")
                 session.execute(f"lock table only {name} in share update exclusive mode")
             place.build(table, *given, variables={"index_lock_timeout": "2s"})
-            # The session does stand in the way of what would have to be done.
+            # The session's lock does block a build that has to change an index.
             with pytest.raises(dbt_project.DbtFailed, match="lock timeout"):
                 place.build(
                     table,
@@ -313,7 +316,7 @@ def test_nothing_is_locked_when_nothing_changed(place: Place) -> None:
 
 
 def is_being_made(place: Place, table: str) -> bool:
-    """Whether a session makes an index of the table concurrently, and is not done."""
+    """Whether a session is creating an index of the table concurrently."""
     return bool(
         place.ask("select from pg_stat_activity where query ~* 'create index concurrently'")
         and place.ask(
@@ -324,7 +327,7 @@ def is_being_made(place: Place, table: str) -> bool:
 
 @pytest.mark.parametrize("table", ["things", "happenings"])
 def test_readers_and_writers_go_on_while_an_index_is_made(place: Place, table: str) -> None:
-    """An open transaction keeps the build waiting; what is written meanwhile is in the index."""
+    """While an open transaction makes the build wait, new rows get into the index."""
     place.build(table)
     (child,) = place.ask(
         "select coalesce(min(relid::regclass::text) filter (where isleaf and level > 0),"
@@ -366,8 +369,12 @@ def test_readers_and_writers_go_on_while_an_index_is_made(place: Place, table: s
 
 
 def test_an_open_session_is_waited_for_without_the_others(newest: Place) -> None:
-    """A writer of the parent where its entry is made, a reader of a child where its part comes in:
-    whoever comes after them goes on, and so does the build when they are done."""
+    """The build waits for an open session without blocking later ones.
+
+    A writer of the parent delays the creation of the parent's index, a reader of a partition the
+    attachment of the partition's index. Later sessions continue meanwhile; the build continues
+    when the open session ends.
+    """
     entry = {"columns": ["kind"], "name": "happenings_by_kind"}
     newest.build("happenings")
     faults: list[BaseException] = []
@@ -411,7 +418,7 @@ def test_an_open_session_is_waited_for_without_the_others(newest: Place) -> None
         insert,
     )
 
-    # As a killed build leaves it: the part is there, and is not attached.
+    # The state after a killed build: the partition's index exists, but is not attached.
     ((comment, child),) = newest.ask(
         "select obj_description('analytics.happenings_by_kind'::regclass, 'pg_class'),"
         " min(inhrelid::regclass::text) from pg_inherits"
@@ -439,7 +446,7 @@ def test_what_could_not_be_finished_is_taken_up(newest: Place) -> None:
     newest.build("things", entry)
     assert newest.indexes("analytics.things") == {"things_by_kind": "btree (kind)"}
 
-    # Killed after it was made and before it was named: it is named, and not made again.
+    # A build was killed between creating and renaming the index: the next one only renames it.
     ((oid,),) = newest.ask("select 'analytics.things_by_kind'::regclass::oid::bigint")
     newest.execute(
         "comment on index analytics.things_by_kind is null",
@@ -481,7 +488,7 @@ def test_a_key_that_stands_twice_is_named_and_leaves_nothing(newest: Place) -> N
             newest.build(table, {"columns": columns, "unique": True})
         assert newest.indexes(f"analytics.{table}") == {}
 
-    # Rows without a key are no doubles, unless it is said that they are.
+    # Rows with a null key are duplicates only with nulls_not_distinct.
     newest.execute("delete from analytics.things where id = 7")
     newest.build("things", {"columns": ["kind", "email"], "unique": True})
     with pytest.raises(dbt_project.DbtFailed, match=r"2 rows have the key .* = \(null, null\)"):
@@ -497,7 +504,10 @@ def test_a_key_that_stands_twice_is_named_and_leaves_nothing(newest: Place) -> N
 
 
 def children(place: Place) -> dict[str, list[str]]:
-    """The attached and valid indexes of every part of `happenings`, by its name without oid."""
+    """Return the attached and valid indexes of each partition of `happenings`.
+
+    The keys are the names of the partitions without the oid.
+    """
     rows = place.ask(
         "select regexp_replace(tables.relname, '_[0-9]{5,}$', ''), pg_get_indexdef(indexrelid)"
         " from pg_partition_tree('analytics.happenings') as tree"
@@ -517,7 +527,7 @@ def children(place: Place) -> dict[str, list[str]]:
 def test_partitions_have_the_indexes_of_their_parent(place: Place) -> None:
     key = "btree (id, at, kind)"
     place.build("happenings", {"columns": ["id", "at", "kind"], "unique": True})
-    # A part that is divided itself, as somebody may have made it.
+    # A manually created partition that is itself partitioned.
     place.execute(
         "create table partitions.happenings_2025 partition of analytics.happenings"
         " for values from ('2025-01-01 00:00:00+00') to ('2026-01-01 00:00:00+00')"
@@ -591,16 +601,16 @@ def test_partitions_that_could_not_be_finished_are_taken_up(newest: Place) -> No
 def build_behind_a_reader(
     place: Place, model: str, refused: str, is_untouched: Callable[[], bool]
 ) -> None:
-    """Build a model without indexes while somebody reads its table, and let that end.
+    """Build a model without indexes while a session reads its table; then end that session.
 
-    A build with one attempt fails. One with many waits, and who comes after it waits for one
-    attempt at most.
+    A build with one attempt fails. A build with many attempts waits, and later readers wait for
+    one attempt at most.
 
     Args:
-        place: what to build in.
-        model: its name, and that of its table in schema `analytics`.
-        refused: a regular expression for what the failing build says.
-        is_untouched: whether what the build changes is still as it was.
+        place: where to build.
+        model: the name of the model and of its table in schema `analytics`.
+        refused: a regular expression for the error message of the failing build.
+        is_untouched: whether the object that the build changes is still unchanged.
     """
     table = f"analytics.{model}"
     faults: list[BaseException] = []
@@ -637,7 +647,7 @@ def build_behind_a_reader(
                     ),
                     "the build that waits",
                 )
-                # Longer than what polled() lets a reader wait.
+                # Longer than polled() lets a reader wait.
                 time.sleep(3)
                 assert not faults, faults
                 assert is_untouched()
@@ -783,7 +793,7 @@ CONFIGURED = {
 def test_a_mistake_in_the_configuration_stops_with_a_sentence(
     database: Any, tmp_path: Path
 ) -> None:
-    """Before anything is built: a table that was there stays as it is."""
+    """The error precedes any change: existing tables stay as they are."""
     rows = "select 1 as id, 'a' as email, 2 as kind, now() as at"
     contract = {
         "models": [
@@ -849,7 +859,7 @@ def test_an_index_follows_from_unique_key(newest: Place) -> None:
     (comment,) = newest.ask("select obj_description('analytics.keyed_id_key'::regclass)")[0]
     assert comment.endswith(" of analytics.keyed: the key, looked up by builds")
 
-    # Models declared it by hand before; the index that they have is the same one.
+    # Declaring the same index explicitly, as models did before, keeps the existing one.
     before = newest.identities()
     newest.build("keyed", {"columns": ["id"], "unique": True, "why": comment.split(": ")[1]})
     newest.build("keyed", full_refresh=False)
@@ -864,7 +874,7 @@ def test_an_index_follows_from_unique_key(newest: Place) -> None:
 
 
 def test_the_index_of_unique_key_gives_way(newest: Place) -> None:
-    """To an index of the model, to an option, and to a strategy whose key may repeat."""
+    """A declared index replaces it; an option or a strategy whose key may repeat disables it."""
     configure_key(newest, unique_key=["id", "kind"])
     newest.build("keyed", {"columns": ["KIND", "id"], "unique": True, "name": "own"})
     assert newest.indexes("analytics.keyed") == {"own": "unique btree (kind, id)"}
@@ -941,7 +951,7 @@ CONSTRAINTS = (
 
 
 def test_where_the_server_can_it_refuses_versions_that_overlap(place: Place) -> None:
-    """The PostgreSQL 16 of these tests has no extensions; it builds as well, without the check."""
+    """The PostgreSQL 16 of these tests has no extensions: it builds without the constraint."""
     offers = place.ask("select from pg_available_extensions where name = 'btree_gist'")
     place.build("versions")
     before = place.ask(CONSTRAINTS)
@@ -979,7 +989,7 @@ def test_where_the_server_can_it_refuses_versions_that_overlap(place: Place) -> 
 
 
 def test_readers_go_on_while_a_full_refresh_makes_the_constraint(newest: Place) -> None:
-    """With a constraint that takes longer than what polled() lets a reader wait."""
+    """Creating the constraint takes longer than polled() lets a reader wait."""
     newest.build("versions")
     newest.execute(
         "create table public.builds ()",
@@ -1038,7 +1048,7 @@ def test_a_database_without_the_schema_public_builds_without_it(newest: Place) -
 
 QUESTIONS = {
     "dim_users_email_idx": "select * from marts.dim_users where email = 'a@example.com'",
-    # Not the index of the constraint, which is slower at it.
+    # Not the slower index of the exclusion constraint.
     "dim_users_user_id_effective_date_key": "select user_key from marts.dim_users"
     " where user_id = 'a' and '2026-01-01' >= effective_date and '2026-01-01' < expiry_date",
     "fct_orders_user_key_ordered_at_idx": "select * from marts.fct_orders where user_key = 'a'"
@@ -1056,7 +1066,7 @@ QUESTIONS = {
 
 
 def ask(database: Any, query: str, *settings: str) -> list[tuple[Any, ...]]:
-    """The rows of a query in a session with these settings."""
+    """Return the rows of a query in a session with these settings."""
     with database.connect() as session:
         for setting in settings:
             session.execute(f"set {setting}")
@@ -1127,7 +1137,7 @@ def test_a_second_current_version_and_versions_that_overlap_are_refused(built: A
 
 
 def analysed(database: Any, name: str, *settings: str) -> list[dict[str, Any]]:
-    """The rows of an analysis."""
+    """Return the rows of an analysis."""
     (result,) = dbt_project.run(database, "compile", name)
     with database.connect() as session:
         for setting in settings:
@@ -1149,7 +1159,7 @@ def test_the_reports_tell_of_tables_and_indexes(built: Any) -> None:
     assert events["total_bytes"] > sizes["marts.dim_event_types"]["total_bytes"] > 0
     assert [*sizes] == sorted(sizes, key=lambda name: -sizes[name]["total_bytes"])
 
-    # A copy of a database begins its statistics anew; a query uses one index.
+    # A copied database starts with empty statistics; one query then uses one index.
     with built.connect() as session:
         session.execute("set enable_seqscan = off")
         session.execute(QUESTIONS["dim_users_email_idx"])

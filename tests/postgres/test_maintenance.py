@@ -1,4 +1,4 @@
-"""VACUUM and ANALYZE, manual and automatic, while builds replace tables."""
+"""Manual and automatic VACUUM and ANALYZE while builds replace tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.database import ask, do
 from tests.support.relations import leftovers
 from tests.support.small_project import WARNINGS, polled, run, warned, write_project
 
-# Shorter than deadlock_timeout, as by default, and few.
+# A timeout below deadlock_timeout, as by default, and few attempts.
 PATIENCE = {"replace_lock_timeout": "800ms", "replace_lock_attempts": 2}
 KINDS = {
     "table": "config(materialized='table', indexes=[{'columns': ['n'], 'unique': true}])",
@@ -40,7 +40,7 @@ DELAYED = (
     params=["database", pytest.param("database_16", marks=pytest.mark.long)], ids=["18", "16"]
 )
 def warehouse(request: pytest.FixtureRequest) -> Any:
-    """A database with some numbers, of PostgreSQL 18 and of 16."""
+    """A database with some numbers, on PostgreSQL 18 and 16."""
     found = request.getfixturevalue(request.param)
     do(found, "create schema raw", "create table raw.n as select n from generate_series(1, 5000) n")
     return found
@@ -48,7 +48,7 @@ def warehouse(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with a model of each kind, which no test changes."""
+    """A project with one model of each kind. No test changes it."""
     models = {kind: f"{{{{ {config} }}}}\n{QUERY}" for kind, config in KINDS.items()}
     models["top"] = models["top"].replace("raw.n", "{{ ref('incremental') }}")
     return write_project(tmp_path_factory.mktemp("maintenance") / "project", models)
@@ -56,7 +56,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def autovacuum_at(database: Any, relation: str) -> Iterator[None]:
-    """PostgreSQL's own VACUUM is busy with a relation, for minutes if nobody stops it."""
+    """Keep autovacuum busy with a relation, for minutes unless it is cancelled."""
     busy = (
         "select count(*) from pg_stat_progress_vacuum inner join pg_stat_activity using (pid)"
         " where backend_type = 'autovacuum worker' and pg_stat_progress_vacuum.datname ="
@@ -90,7 +90,7 @@ def autovacuum_at(database: Any, relation: str) -> Iterator[None]:
 def test_autovacuum_gives_way_to_what_takes_its_place(
     warehouse: Any, project: Path, model: str, busy_at: str, options: dict[str, bool]
 ) -> None:
-    """It does so after deadlock_timeout, which is longer here than a reader has patience."""
+    """PostgreSQL cancels autovacuum after deadlock_timeout, here longer than a reader waits."""
     run(warehouse, project)
     kind = "materialized view" if busy_at in ("materialized_view", "top") else "table"
     do(
@@ -129,12 +129,15 @@ def test_autovacuum_of_a_month_gives_way_to_a_new_one(warehouse: Any, project: P
 def test_analyze_and_a_build_do_not_wait_for_each_other(
     warehouse: Any, project: Path, model: str
 ) -> None:
-    """An ANALYZE that began before the build changes the catalog's entry of an index whose name the
-    build needs, while the build needs the table that the ANALYZE holds."""
+    """An ANALYZE that began before the build does not deadlock with it.
+
+    It updates the catalog entry of an index whose name the build needs, while the build needs the
+    table that the ANALYZE has locked.
+    """
     run(warehouse, project, model)
     do(
         warehouse,
-        # Goes on a second and a half after a build has begun to wait for the table.
+        # Returns 1.5 seconds after a build has started to wait for the table.
         "create function raw.slow(n int) returns int language plpgsql immutable as $$ begin"
         " if n = 1 and current_setting('application_name') = 'slow' then"
         " for attempt in 1 .. 400 loop"
@@ -162,7 +165,7 @@ def test_analyze_and_a_build_do_not_wait_for_each_other(
 
 
 def wait_until(database: Any, relation: str, unless: Future) -> None:
-    """Somebody has locked maintenance out of a relation, or what is going on has ended."""
+    """Wait until a session locks maintenance out of a relation, or `unless` is done."""
     while not unless.done() and not ask(
         database,
         "select count(*) from pg_locks where mode = 'ShareUpdateExclusiveLock' and granted"
@@ -173,7 +176,7 @@ def wait_until(database: Any, relation: str, unless: Future) -> None:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Path:
-    """A project of two tables that know nothing of each other."""
+    """A project of two independent tables."""
     models = {
         name: "{{ config(materialized='table') }} select n from raw.n where n < 10"
         for name in ("left_one", "right_one")
@@ -182,7 +185,7 @@ def pair(tmp_path: Path) -> Path:
 
 
 def check_pair(database: Any, *relations: str) -> None:
-    """Relations over both tables read what is in them now, and nothing else is left."""
+    """Check that relations on both tables read their current rows, and that no backup is left."""
     do(
         database,
         "delete from marts.left_one where n = 1",
@@ -197,7 +200,7 @@ def check_pair(database: Any, *relations: str) -> None:
 def test_two_tables_below_one_materialized_view_are_replaced_at_once(
     warehouse: Any, pair: Path
 ) -> None:
-    """Each needs the materialized view to read it; whoever comes second finds another one."""
+    """Replacing either table recreates the materialized view; the second one finds a new view."""
     run(warehouse, pair)
     do(
         warehouse,
@@ -213,8 +216,11 @@ def test_two_tables_below_one_materialized_view_are_replaced_at_once(
 def test_a_table_and_a_materialized_view_on_it_are_made_anew_by_two_builds(
     warehouse: Any, tmp_path: Path
 ) -> None:
-    """The one holds the materialized view, which the other one has to wait for; meanwhile that one
-    must not hold the backup, which the first one has to drop."""
+    """Two concurrent builds of dependent models do not deadlock.
+
+    The first build locks the materialized view, and the second has to wait for it. Meanwhile the
+    second must not lock the backup, which the first has to drop.
+    """
     project = write_project(
         tmp_path / "above",
         {
@@ -252,7 +258,7 @@ def test_a_table_and_a_materialized_view_on_it_are_made_anew_by_two_builds(
 
 
 def test_what_another_one_owns_is_met_as_it_is(warehouse: Any, project: Path) -> None:
-    """Nobody but its owner may lock a materialized view against maintenance."""
+    """Only its owner may lock maintenance out of a materialized view."""
     owner, builder, analyst = (
         warehouse.environment["PGUSER"],
         f"{warehouse.name}_builder",

@@ -1,4 +1,4 @@
-"""Materialized views follow their models; readers never miss them or wait for them."""
+"""Materialized views follow their models; readers always find them and never wait for them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PATIENCE = {"replace_lock_timeout": "100ms", "replace_lock_attempts": 2}
     params=["database", pytest.param("database_16", marks=pytest.mark.long)], ids=["18", "16"]
 )
 def warehouse(request: pytest.FixtureRequest) -> Any:
-    """A database with some numbers, of PostgreSQL 18 and of 16."""
+    """A database with some numbers, on PostgreSQL 18 and 16."""
     found = request.getfixturevalue(request.param)
     do(
         found,
@@ -51,19 +51,19 @@ def warehouse(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with one materialized view, `marts.totals`, which no test changes."""
+    """A project with one materialized view, `marts.totals`. No test changes it."""
     models = {"totals": TOTALS, "models.yml": DESCRIPTION}
     folder = tmp_path_factory.mktemp("materialized") / "project"
     return write_project(folder, models, {"sql_half": "n % 2"})
 
 
 def oid_of(database: Any, relation: str = "marts.totals") -> int:
-    """Its identity."""
+    """Return the oid of a relation."""
     return ask(database, f"select '{relation}'::regclass::oid::int")
 
 
 def trappings(database: Any, relation: str = "marts.totals") -> list[tuple]:
-    """Its indexes, comments and grants."""
+    """Return the indexes, comments and grants of a relation."""
     return ask(
         database,
         "select 'index', replace(pg_get_indexdef(indexrelid), '\"', '')"
@@ -104,7 +104,7 @@ def test_it_is_made_once_and_then_refreshed_beside_its_readers(
 
 
 def test_readers_do_not_wait_while_it_is_computed(warehouse: Any, tmp_path: Path) -> None:
-    """The query takes four seconds; a reader who had to wait for it would fail."""
+    """The query takes four seconds; a reader that had to wait for it would fail."""
     slow = TOTALS.replace("sum(n)", "sum(n) + coalesce(length(max(pg_sleep(2)::text)), 0)")
     slow = slow.replace("from raw.n", "from (select * from raw.n limit 2) as raw_n")
     project = write_project(
@@ -259,7 +259,7 @@ def test_a_reader_who_does_not_end_is_named(warehouse: Any, project: Path) -> No
 def test_a_view_of_a_reader_is_waited_for_without_locking_others_out(
     warehouse: Any, project: Path
 ) -> None:
-    """Who waits for a lock lets nobody pass; so each attempt is short, and then all may read."""
+    """A waiting lock request blocks later ones, so each attempt is short; readers run between."""
     run(warehouse, project)
     do(warehouse, "create view marts.on_top as select * from marts.totals")
     with warehouse.connect() as analyst:

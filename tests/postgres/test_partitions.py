@@ -1,4 +1,4 @@
-"""Partitions that a model declares, checked in the catalog of a small project."""
+"""Partitions that a model declares, checked in the catalog after building a small project."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from generate_series(0, 9) as number
 
 
 def partitions(database: Any, table: str) -> dict[str, int]:
-    """The bounds of each partition of a table, and its rows."""
+    """Return the number of rows of each partition of a table, by its bounds."""
     with database.connect() as session:
         names = session.execute(
             "select c.oid::regclass::text, pg_get_expr(c.relpartbound, c.oid) from pg_inherits"
@@ -52,7 +52,7 @@ def partitions(database: Any, table: str) -> dict[str, int]:
     params=["database", pytest.param("database_16", marks=pytest.mark.long)], ids=["18", "16"]
 )
 def warehouse(request: pytest.FixtureRequest) -> Any:
-    """A database with ten rows, of PostgreSQL 18 and of 16."""
+    """A database with ten rows, on PostgreSQL 18 and 16."""
     found = request.getfixturevalue(request.param)
     do(found, ROWS)
     return found
@@ -60,12 +60,12 @@ def warehouse(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project that has no model yet."""
+    """A project without models."""
     return write_project(tmp_path / "project", {})
 
 
 def month(first: str, after: str) -> str:
-    """The bounds of a partition of a timestamptz."""
+    """Return the bounds of a partition by timestamptz."""
     return f"FOR VALUES FROM ('{first} 00:00:00+00') TO ('{after} 00:00:00+00')"
 
 
@@ -141,7 +141,7 @@ def test_every_method_makes_its_partitions(warehouse: Any, project: Path) -> Non
 
 @pytest.mark.parametrize("strategy", ["append", "delete+insert", "merge"])
 def test_partitions_come_with_the_rows(database: Any, tmp_path: Path, strategy: str) -> None:
-    """Also years back, and whatever strategy writes the rows."""
+    """Rows of any period get their partition, with every incremental strategy."""
     project = write_project(tmp_path / "project", {})
     do(database, ROWS)
     write_model(
@@ -159,7 +159,7 @@ def test_partitions_come_with_the_rows(database: Any, tmp_path: Path, strategy: 
         "insert into public.given (id, at) values"
         " (10, '1999-12-31 23:59:59.999999+00'), (11, 'infinity'), (12, '2026-03-31 23:00:00+00')",
     )
-    # A row of May, which somebody wrote by hand, waits in the default partition.
+    # A manually inserted row of May is in the default partition.
     do(database, "insert into marts.rows (id, at) values (99, '2026-05-05')")
     do(database, "insert into public.given (id, at) values (13, '2026-05-31')")
     run(database, project)
@@ -178,7 +178,7 @@ def test_partitions_come_with_the_rows(database: Any, tmp_path: Path, strategy: 
 
 
 def test_the_parent_is_analysed_when_a_tenth_of_it_changed(warehouse: Any, project: Path) -> None:
-    """Also when the number of rows stays; not when one partition of many moves, and not again."""
+    """Updates count too; a change of one partition of many does not, and nothing runs twice."""
     do(
         warehouse,
         "drop table public.given",
@@ -207,7 +207,7 @@ def test_the_parent_is_analysed_when_a_tenth_of_it_changed(warehouse: Any, proje
     assert first != "never"
     assert build() == first, "nothing changed"
 
-    # The newest month is changed whole, and analysed: that is four per cent of the rows.
+    # All rows of the newest month change, 4 % of the table: only its partition is analyzed.
     is_newest = "at >= '2026-02-01' and at < '2026-03-01'"
     do(warehouse, f"update marts.rows set part = 2 where {is_newest}")
     assert build() == first
@@ -218,7 +218,7 @@ def test_the_parent_is_analysed_when_a_tenth_of_it_changed(warehouse: Any, proje
     )
     assert changed == 1
 
-    # Four months, of which the parent would not know.
+    # Four months change, more than a tenth: the parent's statistics would be outdated.
     do(warehouse, "update marts.rows set part = 3 where at < '2024-05-01'")
     second = build()
     assert second > first
@@ -229,7 +229,7 @@ def test_the_parent_is_analysed_when_a_tenth_of_it_changed(warehouse: Any, proje
     )
     assert build() == second, "nothing changed"
 
-    # Partitions that somebody else analysed, as autovacuum does.
+    # Another session analyzes the partitions, as autovacuum does.
     if ask(warehouse, "select current_setting('server_version_num')::int >= 180000"):
         do(warehouse, "update marts.rows set part = 4 where at < '2024-05-01' and id % 4 = 0")
         names = ask(
@@ -245,7 +245,10 @@ def test_the_parent_is_analysed_when_a_tenth_of_it_changed(warehouse: Any, proje
 def test_what_waits_in_the_default_partition_moves_or_is_named(
     warehouse: Any, project: Path
 ) -> None:
-    """Without a row of its period in the batch; and the partition goes when it is not declared."""
+    """Rows move without a row of their period in the batch.
+
+    The default partition is dropped if it is empty and the model does not declare it.
+    """
 
     def build(query: str = "select id, at from public.given where false", **change: Any) -> str:
         write_model(
@@ -264,7 +267,7 @@ def test_what_waits_in_the_default_partition_moves_or_is_named(
         warehouse,
         "insert into marts.rows (id, at) values"
         " (98, null), (99, 'infinity'), (100, '2026-05-05'), (101, '2025-05-05')",
-        # A partition made by hand that covers the beginning of a month and no more.
+        # A manually created partition that covers only the beginning of a month.
         "create table partitions.rows_by_hand partition of marts.rows"
         " for values from ('2027-01-01 00:00:00+00') to ('2027-01-02 00:00:00+00')",
         "insert into marts.rows (id, at) values (102, '2027-01-20')",
@@ -300,7 +303,7 @@ def test_what_waits_in_the_default_partition_moves_or_is_named(
     assert build() == ""
     assert partitions(warehouse, "rows") == {**moved, "DEFAULT": 0}
 
-    # The last row moves away, and its place goes with it.
+    # The last row moves out of the default partition, and the partition is dropped.
     do(warehouse, "insert into marts.rows (id, at) values (104, '2026-08-08')")
     assert build(default_partition=False) == ""
     assert partitions(warehouse, "rows") == {
@@ -311,7 +314,7 @@ def test_what_waits_in_the_default_partition_moves_or_is_named(
 
 
 def test_partitions_are_switched_on_changed_and_off(warehouse: Any, project: Path) -> None:
-    """A table that exists keeps its rows, and what stands on it; rows that no source has, too."""
+    """An existing table keeps its dependents and all rows, also those missing from the source."""
     incremental = {"materialized": "incremental", "indexes": [{"columns": ["id"]}]}
     query = "select * from public.given {% if is_incremental() %} where false {% endif %}"
     yml = {"description": "Rows.", "columns": [{"name": "id", "description": "Number."}]}
@@ -367,7 +370,7 @@ def test_partitions_are_switched_on_changed_and_off(warehouse: Any, project: Pat
 def test_a_table_that_is_switched_keeps_its_readers(
     warehouse: Any, project: Path, views: tuple[str, ...]
 ) -> None:
-    """Who may read it reads it all the time, also when the rows of the build take long, or fail."""
+    """Authorized roles can read it all the time, also if the build's query is slow or fails."""
     yml = {"description": "Rows.", "columns": [{"name": "id", "description": "Number."}]}
 
     def write(batch: str, **config: Any) -> None:
@@ -402,7 +405,7 @@ def test_a_table_that_is_switched_keeps_its_readers(
         )
 
     before = told()
-    # Longer than what polled() lets a reader wait.
+    # Longer than polled() lets a reader wait.
     slowly = "id = 9 and pg_sleep(3)::text = ''"
     for partition_by, rows in ((BY_MONTH, 11), ({**BY_MONTH, "granularity": "year"}, 12)):
         write(f"{slowly} and 1 / (id - 9) = 1", partition_by=partition_by)
@@ -425,7 +428,7 @@ def test_a_table_that_is_switched_keeps_its_readers(
 
 
 def test_a_table_that_is_read_is_switched_in_short_attempts(warehouse: Any, project: Path) -> None:
-    """An open reader keeps the build waiting; who comes after it waits for one attempt at most."""
+    """The build waits for an open reader; later readers wait for one attempt at most."""
     query = "select * from public.given {% if is_incremental() %} where false {% endif %}"
     write_model(project, "rows", query, materialized="incremental")
     run(warehouse, project)
@@ -460,7 +463,7 @@ def test_a_table_that_is_read_is_switched_in_short_attempts(warehouse: Any, proj
                 while not ask(warehouse, f"{waits} {before}") and thread.is_alive():
                     assert time.monotonic() < end, "the build never waited"
                     time.sleep(0.05)
-                # Longer than what polled() lets a reader wait.
+                # Longer than polled() lets a reader wait.
                 time.sleep(3)
                 assert not faults, faults
                 assert ask(warehouse, identity) == before
@@ -476,7 +479,7 @@ def test_a_table_that_is_read_is_switched_in_short_attempts(warehouse: Any, proj
 def test_the_constraints_of_a_contract_stay_when_partitions_change(
     warehouse: Any, project: Path
 ) -> None:
-    """A primary key, a unique constraint, a foreign key and a check; by hash, whose field is id."""
+    """Primary key, unique constraint, foreign key and check, also partitioned by hash of id."""
     do(
         warehouse,
         "create table public.kinds as select distinct coalesce(kind, '') as kind from public.given",
@@ -551,7 +554,7 @@ def test_the_constraints_of_a_contract_stay_when_partitions_change(
             with pytest.raises(error):
                 do(warehouse, f"insert into marts.rows select {wrong}")
 
-    # Columns that change with the partitions: which old rows get what is not ours to say.
+    # Columns change together with partition_by: the values of existing rows are undefined.
     part = {"name": "part", "data_type": "int"}
     write(", part", "true", part, partition_by=BY_MONTH)
     with pytest.raises(
@@ -572,7 +575,7 @@ def test_the_constraints_of_a_contract_stay_when_partitions_change(
 
 
 def test_a_full_refresh_swaps_under_the_eyes_of_a_reader(warehouse: Any, project: Path) -> None:
-    """Contract, grants, comments and --empty with it."""
+    """With a contract, grants, comments and `--empty`."""
     columns = [
         {"name": "id", "data_type": "int", "constraints": [{"type": "not_null"}]},
         {"name": "at", "data_type": "timestamptz"},
@@ -683,7 +686,7 @@ def test_partitions_of_another_time_zone_are_those_of_utc(warehouse: Any, projec
 
 
 def partitions_written(server: Any, since: int) -> set[str]:
-    """The partitions in the plans of statements that wrote fct_user_events, by the server's log."""
+    """Return the partitions in the logged plans of statements that wrote fct_user_events."""
     log = server.log.read_text(errors="replace")[since:]
     plans = re.split(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", log, flags=re.MULTILINE)
     writes = [plan for plan in plans if re.search(r"(Delete|Insert) on .*fct_user_events", plan)]
@@ -692,7 +695,7 @@ def partitions_written(server: Any, since: int) -> set[str]:
 
 
 def test_the_daily_write_touches_the_partitions_of_its_batch(built: Any, server: Any) -> None:
-    """No other partition is in the plans of the writes, only in the search for old places."""
+    """Other partitions are only in the plans that look up existing rows."""
     with built.connect() as session:
         session.autocommit = True
         for name, value in {
@@ -718,7 +721,7 @@ def test_the_daily_write_touches_the_partitions_of_its_batch(built: Any, server:
     assert partitions_written(server, since) == {last}
 
     with built.connect() as session:
-        # The same events come once more, with a moment in the first month.
+        # The same events are loaded again, with a time in the first month.
         session.execute(
             "update raw.events set event_timestamp = %s, _loaded_at = clock_timestamp()"
             " where page_url = '/again'",
@@ -727,7 +730,7 @@ def test_the_daily_write_touches_the_partitions_of_its_batch(built: Any, server:
         before = session.execute("select count(*) from marts.fct_user_events").fetchone()
     since = len(server.log.read_text(errors="replace"))
     dbt_project.run(built, "run", "fct_user_events")
-    # Where they were is read; where they go PostgreSQL finds without a plan.
+    # The plan contains the old partition; PostgreSQL routes the new rows outside the plan.
     assert partitions_written(server, since) == {last}
     with built.connect() as session:
         ((stored_in,),) = session.execute(
@@ -743,7 +746,7 @@ def test_the_daily_write_touches_the_partitions_of_its_batch(built: Any, server:
 
 
 def test_a_mart_is_switched_and_goes_on_with_what_is_new(built: Any) -> None:
-    """With its contract, the view on it, and what it has read so far."""
+    """It keeps its contract, the view on it, and its incremental progress."""
     stored = "select md5(array_agg(e::text order by event_id)::text) from marts.fct_user_events e"
     before = ask(built, stored)
     months = partitions(built, "fct_user_events")
@@ -776,7 +779,7 @@ def test_a_mart_is_switched_and_goes_on_with_what_is_new(built: Any) -> None:
 
 
 BY_KIND = {"fields": ["kind"], "method": "list"}
-# The configuration of models, and what the build says of each behind its name.
+# The configuration of each model, and the error message of the build after the model's name.
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a_text": (
         {"partition_by": "at", "indexes": [{"columns": ["id"], "unique": True}]},
@@ -859,7 +862,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def test_a_mistake_is_named(shared: tuple) -> None:
-    """In the answer of its own model, which makes nothing."""
+    """Each model fails with its own error and creates nothing."""
     database, project = shared
     for name, (config, _) in MISTAKES.items():
         write_model(
@@ -943,7 +946,7 @@ def test_the_bounds_of_all_partitions_can_be_queried(warehouse: Any, project: Pa
 
 
 def test_the_view_of_bounds_is_replaced_only_if_it_changed(database: Any, project: Path) -> None:
-    """Its readers do not delay the start of a run."""
+    """Sessions that read it do not delay the start of a run."""
     write_model(project, "rows", "select 1 as id", materialized="view")
     run(database, project)
     view = "observability.partition_bounds"
@@ -967,7 +970,7 @@ def test_the_view_of_bounds_is_replaced_only_if_it_changed(database: Any, projec
 
 
 def test_the_number_of_attempts_is_checked(database: Any, project: Path) -> None:
-    """Before a partition is made without the lock, which none would be with no attempt."""
+    """The check precedes any change: with zero attempts no lock would be taken."""
     do(database, ROWS)
     write_model(
         project,
@@ -986,13 +989,13 @@ def test_the_number_of_attempts_is_checked(database: Any, project: Path) -> None
 
 @pytest.fixture(scope="module")
 def shared(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
-    """A database and a project for many mistakes, none of which makes a table."""
+    """A database and a project for many mistakes, none of which creates a table."""
     with new_database(server) as database:
         do(database, ROWS)
         yield database, write_project(tmp_path_factory.mktemp("shared") / "project", {})
 
 
-# --- What names, values and hands may hold ------------------------------------------------------
+# --- Unusual names and values, manual changes ---------------------------------------------------
 
 QUOTED = """{{ config(
     materialized='incremental',
@@ -1077,7 +1080,7 @@ CONTRACTS = {
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models of which each is built in its own test."""
+    """A project whose models are each built in their own test."""
     models = [
         {"name": name, "config": {"contract": {"enforced": True}}, **contract}
         for name, contract in CONTRACTS.items()
@@ -1100,7 +1103,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def partition_of(database: Any, table: str, bounds: str) -> str:
-    """The name of a partition."""
+    """Return the name of the partition with these bounds."""
     return ask(
         database,
         "select inhrelid::regclass::text from pg_inherits inner join pg_class on inhrelid = oid"
@@ -1110,7 +1113,7 @@ def partition_of(database: Any, table: str, bounds: str) -> str:
 
 
 def test_names_in_quotes_and_a_header_do(database: Any, shapes: Path) -> None:
-    """Mixed case and a reserved word; the header comes before the query reads its setting."""
+    """Mixed case and a reserved word; the sql_header runs before the query reads its setting."""
     do(database, ROWS)
     for _ in range(2):
         run(database, shapes, "quoted")
@@ -1120,7 +1123,7 @@ def test_names_in_quotes_and_a_header_do(database: Any, shapes: Path) -> None:
     written = {JANUARY: 0, FEBRUARY: 1, MARCH: 0}
     assert partitions(database, "quoted") == {**written, "DEFAULT": 0}
 
-    # What waits in the default partition moves under these names too, and is counted.
+    # Rows in the default partition are moved and counted with such names too.
     do(database, "insert into marts.quoted values (2, '2026-07-07', ''), (3, null, '')")
     with warned() as said:
         run(database, shapes, "quoted", options=WARNINGS)
@@ -1134,7 +1137,7 @@ def test_names_in_quotes_and_a_header_do(database: Any, shapes: Path) -> None:
 
 
 def test_a_value_that_is_there_gets_no_second_partition(database: Any, shapes: Path) -> None:
-    """Values are equal as their type has it, not as they are written."""
+    """Values are compared by their type's equality, not by their text."""
     do(
         database,
         "create table public.kinds (batch int, words text, number numeric, padded char(3))",
@@ -1155,8 +1158,11 @@ def test_a_value_that_is_there_gets_no_second_partition(database: Any, shapes: P
 
 
 def test_partitions_made_by_hand_are_built_around(database: Any, shapes: Path) -> None:
-    """A default partition with its columns in another order, one of the end of a month, and so many
-    of a year that most are of a year."""
+    """Manual partitions do not break the build.
+
+    A default partition with another column order, one for the end of a month, and so many for
+    whole years that most partitions span a year.
+    """
     do(database, ROWS)
     run(database, shapes, "by_hand")
     before = partitions(database, "by_hand")
@@ -1199,7 +1205,7 @@ def test_partitions_made_by_hand_are_built_around(database: Any, shapes: Path) -
 
 
 def test_a_table_that_has_the_name_of_a_partition_is_named(database: Any, shapes: Path) -> None:
-    """Somebody detached it, and a late row of its month arrives."""
+    """A partition was detached manually, and a late row of its month arrives."""
     do(database, ROWS)
     run(database, shapes, "by_hand")
     name = partition_of(database, "by_hand", JANUARY)
@@ -1231,7 +1237,7 @@ def test_a_view_of_a_partition_that_goes_is_named(database: Any, shapes: Path) -
 
 
 def test_names_in_capitals_are_those_of_the_catalog(database: Any, shapes: Path) -> None:
-    """A contract may write them as it likes; PostgreSQL reads what is not quoted in small ones."""
+    """A contract may use any case; PostgreSQL folds unquoted names to lower case."""
     do(database, ROWS)
     for _ in range(2):
         run(database, shapes, "in_capitals")
@@ -1239,7 +1245,7 @@ def test_names_in_capitals_are_those_of_the_catalog(database: Any, shapes: Path)
 
 
 def test_partition_by_may_be_null(database: Any, shapes: Path) -> None:
-    """So a model says that it has none, in a folder whose models have them."""
+    """With null a model opts out in a folder whose models are partitioned."""
     do(database, ROWS)
     for _ in range(2):
         run(database, shapes, "flat")
@@ -1247,7 +1253,7 @@ def test_partition_by_may_be_null(database: Any, shapes: Path) -> None:
 
 
 def test_what_no_partition_took_away_is_retained(database: Any, shapes: Path) -> None:
-    """Rows without a finite moment are in the default partition, which never expires."""
+    """Rows without a finite time are in the default partition, which never expires."""
     do(
         database,
         ROWS,
@@ -1263,7 +1269,7 @@ def test_what_no_partition_took_away_is_retained(database: Any, shapes: Path) ->
     run(database, shapes, "kept")
     assert ask(database, kept) == [*range(3, 10), 90, 91, 92]
 
-    # What has no zone is of UTC, whatever the session is in.
+    # Times without a zone are in UTC, whatever the session's time zone.
     for zone in ("America/New_York", "Europe/Berlin"):
         do(database, f"alter database {database.name} set timezone = '{zone}'")
         database.environment["WAREHOUSE_SESSION_OPTIONS"] = "-c lock_timeout=10s"
@@ -1273,7 +1279,7 @@ def test_what_no_partition_took_away_is_retained(database: Any, shapes: Path) ->
         )
     do(database, f"alter database {database.name} set timezone = 'UTC'")
 
-    # Unless somebody had made a partition from the beginning of time, and it went.
+    # Unless a manually created partition from -infinity has expired.
     do(database, "update observability.expired_partitions set lower_bound = '-infinity'")
     run(database, shapes, "kept")
     assert ask(database, kept) == [*range(3, 10), 90, 92]

@@ -1,4 +1,4 @@
-"""Replaced tables: the views on them are kept, and readers miss nothing."""
+"""Replaced tables keep the views on them and stay readable."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ PATIENCE = {"replace_lock_timeout": "100ms", "replace_lock_attempts": 2}
     params=["database", pytest.param("database_16", marks=pytest.mark.long)], ids=["18", "16"]
 )
 def warehouse(request: pytest.FixtureRequest) -> Any:
-    """An empty database, of PostgreSQL 18 and of 16."""
+    """An empty database, on PostgreSQL 18 and 16."""
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with one table, `marts.numbers`, which no test changes."""
+    """A project with one table, `marts.numbers`. No test changes it."""
     folder = tmp_path_factory.mktemp("replaced") / "project"
     return write_project(folder, {"numbers": NUMBERS}, VARIABLES)
 
 
 def look(database: Any, *views: str) -> list[Any]:
-    """What makes a view what it is: identity, text, options, comments, grants, owner."""
+    """Return the properties of views: oid, query, options, grants, owner, comments."""
     return [
         ask(
             database,
@@ -70,7 +70,7 @@ def test_views_read_the_new_table_and_stay_what_they_are(
         "comment on column else_where.barred.n is 'kept too'",
         "grant select on else_where.barred to pg_read_all_stats",
         "alter view else_where.barred owner to pg_monitor",
-        # The same table twice, and a name that the new one would be taken for.
+        # The same table twice, and aliases that would capture a reference to the new table.
         f'create view else_where.twice as select "{alias}".n from {table}'
         f' inner join {table} as other on other.n = "{alias}".twice',
         f"create view else_where.taken as select x.n from {table} as x"
@@ -81,7 +81,7 @@ def test_views_read_the_new_table_and_stay_what_they_are(
         f'create view else_where.one_column as select n as "{alias}" from {table}',
         f"create view else_where.other_case as select {table}.twice from {table}"
         f' where exists (select from (select 4 as n) as x where x.n = "{alias}".n)',
-        # Names that look like the table's in a text, and the table as a type.
+        # The table's name in a CTE and in a string, and the table as a type.
         f'create view else_where.as_text as with "{alias}" as (select 1 as one)'
         f" select $$ from {table} where \\ {table}.n = 1$$ as query, (whole::{table}).n"
         f' from {table} as whole, "{alias}"',
@@ -213,7 +213,7 @@ def test_a_view_that_is_locked_is_left_for_the_next_run(warehouse: Any, project:
         assert leftovers(warehouse) == "numbers__dbt_backup"
         assert look(warehouse, "marts.on_top")[0] != seen[0], "it reads the backup"
 
-        # Where the name of the backup is needed, the run says so and changes nothing.
+        # A run that needs the name of the backup fails with that message and changes nothing.
         with pytest.raises(dbt_project.DbtFailed) as error:
             run(warehouse, project, full_refresh=True, variables={**variables, **PATIENCE})
         assert holder in str(error.value)
@@ -233,7 +233,7 @@ def test_a_view_that_is_locked_is_left_for_the_next_run(warehouse: Any, project:
 def test_the_locks_of_a_leftover_end_before_the_model_is_built(
     warehouse: Any, tmp_path: Path
 ) -> None:
-    """dbt meets the backup of a killed run in the transaction of the model, which takes longer."""
+    """Stock dbt drops the backup of a killed run in the model's transaction, which takes long."""
     text = (
         "{{ config(materialized='incremental') }} select 1 as n, pg_sleep(3)::text as slept"
         "{% if not is_incremental() %} where false{% endif %}"
@@ -292,7 +292,7 @@ def test_everything_is_built_anew_before_the_eyes_of_readers(built: Any) -> None
 
 
 def test_no_view_of_the_project_stands_on_a_seed(built: Any) -> None:
-    """`dbt seed --full-refresh` drops a seed by its own name, with all that stands on it."""
+    """`dbt seed --full-refresh` drops a seed with everything that depends on it."""
     seeds = [path.stem for path in (dbt_project.ROOT / "seeds").glob("*.csv")]
     assert len(seeds) == 4
     for seed in seeds:

@@ -1,4 +1,4 @@
-"""Rebuilt views: readers never miss them or the views that depend on them."""
+"""Rebuilt views: readers always find them and the views that depend on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VIEW, ON_TOP = "staging.stg_app__consents", "quarantine.excluded_rows"
 
 
 def identities(database: Any) -> tuple[tuple[int, str], tuple[int, str]]:
-    """The oid and the text of the view and of the view that reads it; both must be there."""
+    """Return the oid and the query of VIEW and of ON_TOP; both must exist."""
     with database.connect() as session:
         return tuple(
             session.execute(
@@ -27,14 +27,14 @@ def identities(database: Any) -> tuple[tuple[int, str], tuple[int, str]]:
 
 
 def put_in_place(database: Any, query: str) -> None:
-    """Make VIEW another one."""
+    """Recreate VIEW with another query."""
     with database.connect() as session:
         session.execute(f"drop view {VIEW} cascade")
         session.execute(f"create view {VIEW} as {query}")
 
 
 def text_of(database: Any) -> str:
-    """The query of VIEW."""
+    """Return the query of VIEW."""
     return identities(database)[0][1].rstrip(";")
 
 
@@ -110,7 +110,7 @@ def test_a_grant_that_the_model_no_longer_has_is_taken_back(database: Any, tmp_p
 def test_an_open_reader_of_another_text_stops_the_build_and_nobody_else(
     database: Any, tmp_path: Path
 ) -> None:
-    """The replacement tries for a while, then says so; other readers go on, the old view stays."""
+    """The replacement retries, then fails; other readers continue, and the old view stays."""
     text = "{{ config(materialized='view') }} select 1 as number -- with a comment, $lock$ and %"
     project = write_project(tmp_path / "project", {"seen": text})
     run(database, project)
@@ -140,7 +140,7 @@ def test_an_open_reader_of_another_text_stops_the_build_and_nobody_else(
 def test_a_backup_of_an_earlier_run_goes_and_its_reader_stays(
     database: Any, tmp_path: Path
 ) -> None:
-    """A run that was killed before it dropped the backup; nothing else would lead the reader on."""
+    """A killed run left the backup and a view that reads it: the next run redirects the view."""
     project = write_project(
         tmp_path / "project", {"seen": "{{ config(materialized='view') }} select 1 as number"}
     )
@@ -157,7 +157,7 @@ def test_a_backup_of_an_earlier_run_goes_and_its_reader_stays(
 
 
 def test_hooks_come_once_and_before_the_query(database: Any, tmp_path: Path) -> None:
-    """The query may need what they make, whether the view is new, replaced or made anew."""
+    """The query may need what the hooks create, whether the view is new, replaced or recreated."""
     text = (
         "{{ config(materialized='view', pre_hook=["
         "'create or replace function public.two() returns int language sql return 2',"

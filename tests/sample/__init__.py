@@ -1,1 +1,1 @@
-"""The sample generator."""
+"""Tests of the sample generator."""

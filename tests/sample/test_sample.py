@@ -1,4 +1,4 @@
-"""The sample generator: the same bytes for the same arguments, and a truth that the files match."""
+"""The sample generator writes the same bytes for the same arguments; truth.json matches them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def write(folder: Path, **arguments: object) -> dict:
 
 
 def query(folder: Path, text: str) -> list[tuple]:
-    """Ask DuckDB about the Parquet files of a folder; every table is a view, `place` its row."""
+    """Query a folder's Parquet files with DuckDB: one view per table, `place` is the row number."""
     connection = duckdb.connect()
     connection.execute("set timezone = 'UTC'")
     for name in TABLES:
@@ -68,7 +68,7 @@ def query(folder: Path, text: str) -> list[tuple]:
 
 
 def keys(rows: list[tuple]) -> list:
-    """The first column, sorted; nulls first."""
+    """Return the first column, sorted, nulls first."""
     return sorted((row[0] for row in rows), key=lambda key: (key is not None, key or ""))
 
 
@@ -81,7 +81,7 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
 
 @pytest.fixture(scope="module")
 def daily(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
-    """The same sample, a load per day."""
+    """The same sample with one load per day."""
     folder = tmp_path_factory.mktemp("daily")
     return folder, write(folder, loads=SMALL["days"])
 
@@ -93,7 +93,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     return folder, write(folder, users=30_000, days=400, dirty=0.0, events_per_session=1)
 
 
-# --- the same arguments, the same bytes ---------------------------------------------------------
+# --- same arguments, same bytes -----------------------------------------------------------------
 
 
 def same_files(one: Path, other: Path) -> bool:
@@ -117,12 +117,12 @@ def test_gzip_holds_no_clock(tmp_path: Path) -> None:
     assert len(written) == len(TABLES)
     for path in written:
         header = path.read_bytes()[:10]
-        # neither a name (flags) nor a time
+        # The header has neither a file name (flags) nor a time.
         assert header[3:8] == bytes(5), path.name
 
 
 def test_other_processes_write_the_same_bytes(tmp_path: Path) -> None:
-    """Also with more events than are drawn at once: memory and hashes differ, bytes must not."""
+    """Also with more events than one batch: memory layout and hashes differ, bytes must not."""
     for name in ("one", "other"):
         subprocess.run(
             [
@@ -168,7 +168,7 @@ def test_a_change_in_one_table_does_not_shift_the_others(
             single[0] / f"{name}.parquet", tmp_path / f"{name}.parquet", shallow=False
         )
     ]
-    # More events make sessions longer; an order's session then starts earlier: a login moves.
+    # More events lengthen sessions; an order's session then starts earlier, which moves a login.
     assert set(unlike) == {"users", "user_sessions", "events"}
 
 
@@ -176,7 +176,7 @@ def test_a_change_in_one_table_does_not_shift_the_others(
 
 
 def upserted(files: list[Path], key: str) -> tuple[dict, Counter]:
-    """The last row of each key over the files in their order, and the rows without a key."""
+    """Return the last row of each key over the files in order, and the rows without a key."""
     rows: dict = {}
     blank: Counter = Counter()
     for path in files:
@@ -276,7 +276,7 @@ TWICE = (
     + """
     group by 1) where n > 1 and payloads """
 )
-# What makes a row dirty, asked of the files alone; each query returns the keys.
+# Queries that find the dirty rows of each kind in the files; each returns the keys.
 RECOUNT = {
     "users_with_bad_email": "select distinct user_id from users where not regexp_full_match("
     "email, '[a-z0-9]+(\\.[a-z0-9]+)*@[a-z0-9]+(\\.[a-z0-9]+)+')",
@@ -314,7 +314,7 @@ RECOUNT = {
         for name in ("users", "orders", "order_items", "events")
     },
 }
-# Rows that a column's type cannot hold, so in text files only.
+# Values that a column's type cannot store; they occur only in text files.
 UNREADABLE = {
     "items_that_cannot_be_read": ("order_items", "quantity", "abc"),
     "payments_that_cannot_be_read": ("payments", "amount", "12,50 EUR"),
@@ -388,7 +388,7 @@ def test_the_last_row_of_a_key_wins(single: tuple[Path, dict], tmp_path: Path, n
     without = upserted([clean / f"{name}.parquet"], key)[0]
     for one in truth:
         for row in (with_dirt[one], without[one]):
-            # a bad e-mail and an unknown product are kinds of their own
+            # An invalid e-mail and an unknown product are dirty rows of other kinds.
             row.pop(changed, None)
         assert with_dirt[one] == without[one]
 
@@ -425,7 +425,7 @@ def test_no_dirty_is_clean(tmp_path: Path) -> None:
 
 
 def loaded(database: Database, folder: Path, truth: dict) -> tuple[dict, dict[str, Counter]]:
-    """Load all folders; the rows of each table without the load's own columns, and the counts."""
+    """Load all folders; return the rows of each table without load columns, and the counts."""
     counts: dict[str, Counter] = {name: Counter() for name in TABLES}
     rows = {}
     with database.connect() as connection:
@@ -456,8 +456,10 @@ def loaded(database: Database, folder: Path, truth: dict) -> tuple[dict, dict[st
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
 def test_warehouse_load_takes_the_sample(database: Database, tmp_path: Path, kind: str) -> None:
-    """The loader agrees with the truth: what it rejects, drops as a copy, and takes as outdated;
-    and the loads one after the other give what the single folder gives."""
+    """The loader counts as many rejected, duplicate and outdated rows as truth.json states.
+
+    Consecutive loads result in the same rows as the single folder.
+    """
     found = {}
     for loads in (1, 6):
         folder = tmp_path / str(loads)
@@ -512,7 +514,7 @@ def test_text_files_hold_the_same_rows_as_parquet(tmp_path: Path, kind: str) -> 
         )
         found, wanted = text.fetchall(), list(zip(*binary.to_pydict().values(), strict=True))
         if name == "events":
-            # an object in JSON lines, where 59.30 is 59.3: compare what it says
+            # JSON lines store properties as an object, where 59.30 is 59.3: compare parsed values.
             found, wanted = (
                 [(*row[:-1], row[-1] and json.loads(row[-1])) for row in rows]
                 for rows in (found, wanted)
@@ -587,15 +589,15 @@ def test_nothing_points_at_real_people(tmp_path: Path) -> None:
     assert len(hosts) > 3
     assert [host for host in hosts if not reserved.search(host)] == []
     assert len(phones) > 100
-    # 555-0100 to 555-0199 are set aside for fiction
+    # 555-0100 to 555-0199 are reserved for fictional use.
     assert [each for each in phones if not re.fullmatch(r"\+1 \d{3} 555 01\d\d", each)] == []
 
 
-# --- the truth of the models --------------------------------------------------------------------
+# --- the parameters of the models ---------------------------------------------------------------
 
 
 def true_buyers(folder: Path, truth: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Of all buyers: rate per week, chance to leave, weeks watched, repeat purchases."""
+    """Return rate per week, probability to leave, weeks and repeat purchases of all buyers."""
     rows = query(
         folder,
         f"""
@@ -608,11 +610,11 @@ def true_buyers(folder: Path, truth: dict) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def test_the_buyers_follow_bg_nbd(large: tuple[Path, dict]) -> None:
-    """Given a buyer's own rate and chance to leave, theory says how many repeats to expect."""
+    """The repeat purchases match the expectation from each buyer's rate and leaving probability."""
     rate, leaving, weeks, repeats = true_buyers(*large)
     assert len(rate) > 5000
     expected = (1 - np.exp(-rate * leaving * weeks)) / leaving
-    # Over all buyers the sum is nearly normal; its own scatter gives the error.
+    # The sum over all buyers is nearly normal; the residuals give its standard error.
     error = np.sqrt(np.sum((repeats - expected) ** 2))
     assert abs(repeats.sum() - expected.sum()) < 4 * error
     none = np.exp(-rate * weeks)
@@ -622,7 +624,7 @@ def test_the_buyers_follow_bg_nbd(large: tuple[Path, dict]) -> None:
     assert query(
         large[0], "select count(*) from true_users where purchases = 1 and not is_alive"
     ) == [(0,)]
-    # Purchases that end a buyer's life come at the rate times the chance to leave.
+    # Purchases after which a buyer leaves occur at the rate times the probability to leave.
     alive = query(large[0], "select count(*) from true_users where is_alive")[0][0]
     stays = np.exp(-rate * leaving * weeks)
     assert abs(alive - stays.sum()) < 4 * np.sqrt(np.sum(stays * (1 - stays)))
@@ -637,7 +639,7 @@ def test_the_population_has_the_stated_parameters(large: tuple[Path, dict]) -> N
     assert abs(rate.mean() - r / alpha) < 4 * np.sqrt(r / alpha**2 / count)
     spread = a * b / ((a + b) ** 2 * (a + b + 1))
     assert abs(leaving.mean() - a / (a + b)) < 4 * np.sqrt(spread / count)
-    # P(no repeat) after integrating the rate out
+    # P(no repeat), with the rate integrated out
     none = (alpha / (alpha + weeks)) ** r
     assert abs((repeats == 0).sum() - none.sum()) < 4 * np.sqrt(np.sum(none * (1 - none)))
 

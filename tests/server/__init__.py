@@ -1,1 +1,1 @@
-"""The embedded server and the connection to a database."""
+"""Tests of the embedded server and the connection to a database."""

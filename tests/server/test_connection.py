@@ -1,4 +1,4 @@
-"""Connecting to a database: dbt and the commands find the same one, and errors are clear."""
+"""Connecting to a database: dbt and the commands find the same one; errors are clear."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def run(*arguments: str, cwd: Path = CHECKOUT, **variables: str) -> CompletedPro
 
 @pytest.fixture(scope="module")
 def tcp() -> Iterator[dict[str, str]]:
-    """A server that asks for passwords on a loopback port, as a user's own does: its PG* variables.
+    """The PG* variables of a server with passwords on a loopback port, as a user's own server.
 
-    Roles, with the password SECRET: `owner` of the database shop, `reader` (may only connect) and
-    `barred` (may not even that).
+    The roles have the password SECRET: `owner` owns the database shop, `reader` may only connect,
+    `barred` may not connect.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -65,7 +65,7 @@ def tcp() -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def own(tcp: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The variables of that server, set in this process."""
+    """The variables of that server, set in the environment of this process."""
     for name, value in tcp.items():
         monkeypatch.setenv(name, value)
     return tcp
@@ -148,7 +148,7 @@ def test_profile_of_their_own(tcp: dict[str, str], short_path: Path) -> None:
         assert "Traceback" not in said.stderr
 
 
-# --- One sentence for each thing amiss ----------------------------------------------------------
+# --- A one-sentence message per error -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -219,12 +219,12 @@ def test_role_of_the_profile(tcp: dict[str, str]) -> None:
         connection.connect(where)
 
 
-# --- dbt reads the same -------------------------------------------------------------------------
+# --- dbt uses the same settings -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("depth", [0, 20])
 def test_plain_dbt_finds_the_server(short_path: Path, depth: int) -> None:
-    """In a new project's folder, with no variable set, not even PWD; and where the path is long."""
+    """In a new project folder, with no variable set, not even PWD; also with a long path."""
     project = short_path / "/".join(["deep-er"] * depth) / "project"
     (project / "macros").mkdir(parents=True)
     shutil.copy(CHECKOUT / "profiles.yml", project)

@@ -1,4 +1,4 @@
-"""The embedded server, with real servers: start, crash recovery, stop, and error messages."""
+"""The embedded server, with real processes: start, crash recovery, stop, error messages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def command(*arguments: str) -> list[str]:
 
 @pytest.fixture
 def home(short_path: Path) -> Iterator[Path]:
-    """A WAREHOUSE_HOME whose server is stopped at the end."""
+    """A WAREHOUSE_HOME whose server the fixture stops at the end."""
     folder = short_path / ".warehouse"
     yield folder
     with contextlib.suppress(WarehouseError):
@@ -41,7 +41,7 @@ def home(short_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def run(home: Path) -> Run:
-    """Run `warehouse ...` on that home, as a person would."""
+    """Run `warehouse ...` with that home, as a user would."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -59,8 +59,8 @@ def run(home: Path) -> Run:
 
 @pytest.fixture
 def stranger() -> Iterator[int]:
-    """The process id of a living process that has nothing to do with PostgreSQL."""
-    # PostgreSQL minds only the processes of the user that it runs as itself.
+    """The id of a running process that is unrelated to PostgreSQL."""
+    # PostgreSQL only checks processes of the user it runs as.
     user = account.create() if os.geteuid() == 0 else None
     process = subprocess.Popen(["sleep", "600"], user=user.pw_uid if user else None)
     yield process.pid
@@ -69,7 +69,7 @@ def stranger() -> Iterator[int]:
 
 
 def kill_all(running: Server) -> None:
-    """End the server as a power cut does: every process at once, nothing cleaned up."""
+    """Kill all processes of the server at once, without cleanup, like a power failure."""
     pid = running.pid()
     assert pid is not None
     postmaster = psutil.Process(pid)
@@ -100,7 +100,7 @@ def test_up_status_psql_down(run: Run, home: Path) -> None:
     assert fields["uptime"].startswith("0:0")
     assert fields["data"] == str(home)
 
-    # The connection string alone is enough for a tool that knows libpq only.
+    # The connection string is sufficient for any tool that uses libpq.
     query = "select current_user, current_database(), current_setting('timezone')"
     asked = subprocess.run(
         [str(Server(home).bin / "psql"), fields["connection"], "-At", "-c", query],
@@ -154,7 +154,7 @@ def test_two_at_once_both_succeed(run: Run, home: Path) -> None:
 
 
 def test_durable_private_and_utc(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")  # a new server would take it over
+    monkeypatch.setenv("TZ", "Asia/Tokyo")  # initdb would adopt it
     running = Server(home)
     running.up()
     with psycopg.connect(**running.parameters()) as connection:
@@ -191,7 +191,7 @@ def test_settings_are_written_again_when_they_differ(home: Path) -> None:
     assert included.count("include = 'warehouse.conf'") == 1
 
 
-# --- What a killed server, a reboot or a person leaves behind -----------------------------------
+# --- Leftovers of a killed server, a reboot or a user -------------------------------------------
 
 
 def test_killed_server_comes_back_with_its_data(home: Path) -> None:
@@ -201,7 +201,7 @@ def test_killed_server_comes_back_with_its_data(home: Path) -> None:
         connection.execute("create table kept as select generate_series(1, 1000) as number")
     busy = running.connect()
     busy.execute("select 1")
-    os.kill(running.pid(), signal.SIGKILL)  # only the postmaster: its sessions are orphans now
+    os.kill(running.pid(), signal.SIGKILL)  # only the postmaster: its sessions become orphans
     assert running.up() is True
     with running.connect() as connection:
         assert connection.execute("select count(*) from kept").fetchone() == (1000,)
@@ -219,7 +219,7 @@ def test_stale_pid_of_a_living_stranger(home: Path, stranger: int) -> None:
     assert running.pid() is None
     assert running.down() is False
     assert running.up() is True
-    assert psutil.pid_exists(stranger)  # and it was left alone
+    assert psutil.pid_exists(stranger)  # was not killed
 
 
 def test_another_server_under_the_stale_pid(home: Path, server: Server) -> None:
@@ -309,7 +309,7 @@ def test_root_under_a_closed_folder(short_path: Path) -> None:
     running.up()
     try:
         assert psutil.Process(running.pid()).username() == account.SYSTEM_USER
-        # Nobody else gained anything.
+        # No other user gained access.
         looked = subprocess.run(
             ["ls", str(closed)], user="nobody", capture_output=True, check=False
         )
@@ -331,7 +331,7 @@ def test_version_16(run: Run, home: Path) -> None:
     )
     assert "PostgreSQL 16." in run("up", WAREHOUSE_POSTGRES="16").stdout
     run("down")
-    # Without the variable the data decide.
+    # Without the variable, the version of the data directory applies.
     assert "PostgreSQL 16." in run("up", WAREHOUSE_POSTGRES="").stdout
     run("down")
     refused = run("up", WAREHOUSE_POSTGRES="18")
@@ -340,7 +340,7 @@ def test_version_16(run: Run, home: Path) -> None:
 
 
 def test_answering_server_from_elsewhere(home: Path) -> None:
-    """A container that shares the folder runs a server whose process is not visible here."""
+    """A container that shares the folder runs a server whose process is invisible here."""
     running = Server(home, settings=FAST)
     running.up()
     running.down()
