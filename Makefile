@@ -112,8 +112,9 @@ $(METRICS_INSTALLED): requirements/metrics.txt $(INSTALLED)
 metrics: setup $(METRICS_INSTALLED)  ## Validate the metrics, and compare their results with SQL on the marts
 	@$(BIN)/pytest tests/marts/test_metrics.py
 
-# Several processes, each of which gets whole files.
-PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Several processes, each of which gets whole files. One more than there are cores, because tests of locks mostly wait.
+PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), 3) + 1)')
+PARALLEL := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-fast
 test-fast: setup  ## The tests that need no database, in less than a minute
