@@ -1,7 +1,8 @@
-"""The cost of a build follows the change: the same day on a short and on a long history.
+"""The cost of a build depends on the changes, not on the length of the history.
 
-The long history is the short one and three more of its kind, with keys of their own. So both get
-exactly the same day, and what a model reads more on the long one, it reads of the history.
+The tests build the same day on a short and on a long history. The long history is the short one
+plus three copies with different keys. Both get exactly the same day, so any rows that a model reads
+only on the long one come from the history.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from warehouse.server import Server
 USERS, DAYS, COPIES = 5_000, 730, 3
 END = dt.date(2025, 6, 30)
 LOADED_AT = dt.datetime(2025, 6, 20, tzinfo=dt.UTC)
-# A load of the day before lies between: a build looks again at the last day of loads.
+# The first day separates the second one from the history: a build rereads the last day of loads.
 FIRST_DAY, SECOND_DAY = dt.date(2025, 7, 1), dt.date(2025, 7, 2)
-# The same for all builds: users whom the calendar alone moves on are a change too.
+# The same for all builds, because users who change segment with time would be changes too.
 AS_OF = SECOND_DAY
 
 SEEDS = {
@@ -38,7 +39,7 @@ SEEDS = {
     "staging.segment_thresholds",
     "staging.rfm_segments",
 }
-# What does not grow with the users, and is small: these may be read whole.
+# Small relations that do not grow with the number of users. A model may read them completely.
 LOOKUPS = {
     *SEEDS,
     "raw.categories",
@@ -51,46 +52,46 @@ LOOKUPS = {
     "marts.dim_time",
     "marts.dim_event_types",
 }
-# What is read whole by its nature, and why.
+# Relations that a model has to read completely, and why.
 READ_WHOLE = {
     # dbt compares all current rows with all rows of staging.
     "snp_app__users": {"raw.users", "snapshots.snp_app__users"},
-    # A materialized view is refreshed from all orders.
+    # A refresh of a materialized view reads all orders.
     "daily_revenue": {"marts.fct_orders"},
     "monthly_category_revenue": {"marts.fct_orders", "marts.fct_order_items"},
-    # Of each buyer there is one short row: the planner reads them all sooner than it looks up
-    # one in twenty.
+    # It has one short row per buyer. A sequential scan is cheaper than looking up one row in
+    # twenty.
     "int_user_purchase_history": {"intermediate.int_user_purchase_history"},
-    # Each day moves every prediction: those of other days are looked for among all users.
+    # Every prediction changes each day: the query searches all users for predictions of other days.
     "user_clv": {"marts.user_clv"},
-    # A score is a place among all users; of each there is one row.
+    # A score is a rank among all users, with one row per user.
     "user_rfm": {"intermediate.int_user_recent_orders", "marts.user_rfm"},
-    # dbt compares all segments with all current states; the moves are counted from the states.
+    # dbt compares all segments with all current states; moves are counted from the states.
     "snp_user_segments": {"marts.user_segments", "marts.dim_users", "snapshots.snp_user_segments"},
     "segment_transitions": {"snapshots.snp_user_segments"},
-    # A group is counted whole: the users of a cohort, of a day and 30 days, of a funnel's month.
+    # These count whole groups: the users of a cohort, of a day and 30 days, of a funnel's month.
     "cohort_retention": {"intermediate.int_user_months"},
     "active_users": {"marts.user_daily_metrics"},
     "event_funnel": {"intermediate.int_user_funnel_steps"},
 }
-# Among more users more of them are next to one who moves, and so move by a place.
+# With more users, more of them are next to a user whose rank changes, and so change rank too.
 RELATIVE = {"user_rfm", "user_segments", "snp_user_segments"}
-# The last one that reads what they logged; the log is pruned at the end of its run.
+# The last model that reads the keys logged by those models; its run prunes the log at the end.
 READS_RELATIVE = "user_analytics"
-# The run's own notes: one row per model and upstream, and the log of keys.
+# Bookkeeping of the run: one row per model and upstream, and the log of keys.
 NOTES = {"observability.watermarks", "observability.key_changes"}
 NO_TESTS = dbt_project.NO_TESTS
 
 
-# --- A history, longer or shorter, and a day of changes ---------------------------------------
+# --- Short and long histories, and a day of changes -------------------------------------------
 
 
 def grow(database: Any, copies: int) -> None:
-    """Add the application's rows so many times again, as those of other users.
+    """Add copies of the application's rows that belong to other users.
 
     Args:
-        database: the raw tables are there.
-        copies: how many histories to add.
+        database: a database with raw tables.
+        copies: the number of copies to add.
     """
     shared = {"product_id", "category_id"}
     with database.connect() as session:
@@ -119,14 +120,14 @@ def rows_of(database: Any, query: str) -> list[dict[str, Any]]:
 
 
 def day_of_changes(database: Any, day: dt.date) -> dict[str, list[dict[str, Any]]]:
-    """What an application of some thousand visits does in a day, of the first history's users.
+    """The changes in one day of an application with some thousand visits, for the original users.
 
     Args:
-        database: its raw tables say which users, orders and events there are.
-        day: when it happens; another day takes other rows.
+        database: the database whose raw tables contain the existing users, orders and events.
+        day: the day of the changes; another day changes other rows.
 
     Returns:
-        The rows by table, each with all columns that its file has.
+        The rows by table, each with all columns of the table's file.
     """
     noon = dt.datetime.combine(day, dt.time(12), dt.UTC)
 
@@ -141,7 +142,7 @@ def day_of_changes(database: Any, day: dt.date) -> dict[str, list[dict[str, Any]
     changed_users = [
         {**user, "subscription_tier": f"tier of {day}", "updated_at": noon} for user in users[:60]
     ]
-    # Some were valid from before events that are loaded, and some are gone.
+    # Some become valid before events that are already loaded, and some are deleted.
     for user in changed_users[:5]:
         user["updated_at"] = noon - dt.timedelta(days=40)
     for user in changed_users[5:8]:
@@ -239,7 +240,7 @@ def day_of_changes(database: Any, day: dt.date) -> dict[str, list[dict[str, Any]
 def load_day(
     database: Any, changes: Mapping[str, Sequence[Mapping[str, Any]]], day: dt.date, folder: Path
 ) -> None:
-    """Load a day of changes, stamped with the next morning."""
+    """Load a day of changes, stamped with the morning of the next day."""
     folder.mkdir(exist_ok=True)
     for table, rows in changes.items():
         names = [name for name in rows[0] if name != "_loaded_at"]
@@ -252,12 +253,12 @@ def load_day(
         load_folder(folder, connection=connection, loaded_at=stamp)
 
 
-# --- What a command reads and writes ----------------------------------------------------------
+# --- Rows read and written by a command -------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Rows that were read and written, by relation; partitions count as their parent."""
+    """Rows read and written, by relation; partitions count towards their parent."""
 
     read: dict[str, int]
     written: dict[str, int]
@@ -265,11 +266,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a warehouse's builds cost.
+    """The cost of a warehouse's builds.
 
-    Arguments: `events` that were there before the day, `changes` rows of the day's load, `models`
-    the cost of each model on that day in the order of the build, `idle` that of a whole build
-    afterwards, which finds no change.
+    Attributes: `events`, the number of events before the day; `changes`, the number of rows in the
+    day's load; `models`, the cost of each model on that day, in build order; `idle`, the cost of a
+    whole build afterwards, which finds no changes.
     """
 
     events: int
@@ -279,13 +280,13 @@ class Measured:
 
 
 def counters(database: Any) -> dict[str, tuple[int, int]]:
-    """PostgreSQL's own counters: rows read and rows written of each table since it was made.
+    """PostgreSQL's counters: rows read and rows written per table since its creation.
 
-    A row that an index leads to counts once, also where the index alone answers.
+    A row found through an index counts once, also in an index-only scan.
     """
     with database.connect() as session:
         session.autocommit = True
-        # What a session did is counted when it has ended.
+        # PostgreSQL reports the counts of a session when it ends.
         until = time.monotonic() + 60
         while session.execute(
             "select 1 from pg_stat_activity where datname = current_database()"
@@ -316,7 +317,7 @@ def counters(database: Any) -> dict[str, tuple[int, int]]:
 
 
 def cost_of(database: Any, command: str, *select: str, **options: Any) -> Cost:
-    """Run dbt, and count."""
+    """Run dbt, and count the rows that it reads and writes."""
     before = counters(database)
     dbt_project.run(database, command, *select, as_of=AS_OF, **options)
     after = counters(database)
@@ -332,7 +333,7 @@ def cost_of(database: Any, command: str, *select: str, **options: Any) -> Cost:
 
 
 def steps(results: Sequence[Any]) -> Iterator[tuple[str, str]]:
-    """The command and the name of every table of a build, in its order."""
+    """The command and the name of every table of a build, in build order."""
     for result in results:
         node = result.node
         if node.resource_type == "snapshot":
@@ -344,7 +345,7 @@ def steps(results: Sequence[Any]) -> Iterator[tuple[str, str]]:
 def build_first_day(
     database: Any, days: Sequence[Mapping[str, Any]], folder: Path
 ) -> list[tuple[str, str]]:
-    """Build a warehouse with the first day; return its steps in the order in which they ended."""
+    """Build a warehouse with the first day; return its steps in the order of completion."""
     load_day(database, days[0], FIRST_DAY, folder / "first")
     return list(steps(dbt_project.build(database, as_of=AS_OF, options=NO_TESTS)))
 
@@ -355,7 +356,7 @@ def measure_second_day(
     folder: Path,
     order: Sequence[tuple[str, str]],
 ) -> Measured:
-    """Measure what the second day costs each model, one after the other."""
+    """Measure the cost of the second day for each model, one after the other."""
     with database.connect() as session:
         session.autocommit = True
         session.execute("analyze")
@@ -374,7 +375,7 @@ def measure_second_day(
 def measured(
     server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Measured, Measured]]:
-    """What the same day costs on a short history, and on one that is four times as long."""
+    """The cost of the same day on a short history and on one that is four times as long."""
     folder = tmp_path_factory.mktemp("cost")
     plan = make_plan(users=USERS, days=DAYS, seed=3, out=folder / "files", end_date=END.isoformat())
     generate(plan)
@@ -384,7 +385,7 @@ def measured(
         days = [day_of_changes(short, day) for day in (FIRST_DAY, SECOND_DAY)]
         with new_database(server, template=short.name) as long:
             grow(long, COPIES)
-            # One order for both: the last model that reads a logged key takes it out of the log.
+            # The same order for both: the last model to read a logged key deletes it from the log.
             order = build_first_day(short, days, folder)
             assert sorted(build_first_day(long, days, folder)) == sorted(order)
             yield (
@@ -394,7 +395,7 @@ def measured(
 
 
 def table(costs: tuple[Measured, Measured]) -> str:
-    """The costs as a table in Markdown: rows read and written per model."""
+    """The costs as a Markdown table: rows read and written per model."""
     short, long = costs
     lines = [
         f"| model | read with {short.events:,} events | with {long.events:,} | written |",
@@ -413,7 +414,7 @@ def table(costs: tuple[Measured, Measured]) -> str:
     return "\n".join(lines)
 
 
-# --- What is promised -------------------------------------------------------------------------
+# --- Guarantees -------------------------------------------------------------------------------
 
 
 def test_the_history_is_long(measured: tuple[Measured, Measured]) -> None:
@@ -425,9 +426,9 @@ def test_the_history_is_long(measured: tuple[Measured, Measured]) -> None:
 
 
 def test_a_day_reads_what_changed(measured: tuple[Measured, Measured]) -> None:
-    """What a long history makes a model read more is less than what the changed rows do.
+    """On the long history a model reads at most as many additional rows as there are changes.
 
-    It may well read less, because an index is worth more the longer the history is.
+    It may also read fewer rows, because the planner uses indexes more on larger tables.
     """
     short, long = measured
     complaints = []
@@ -464,12 +465,12 @@ def test_a_build_without_changes_writes_nothing_and_reads_little(
     measured: tuple[Measured, Measured],
 ) -> None:
     short, long = measured
-    # dbt loads seeds again, and every build leaves a note.
+    # dbt reloads seeds, and every build updates its bookkeeping.
     assert set(long.idle.written) <= {*SEEDS, *NOTES}
     exempt = LOOKUPS | NOTES | set().union(*READ_WHOLE.values())
     assert len(long.idle.read) > 10
     for relation, rows in long.idle.read.items():
         if relation not in exempt:
             assert rows <= short.idle.read.get(relation, 0) + 50, relation
-            # The overlap: the loads of the last day, by every model that reads them.
+            # The overlap: every model rereads the loads of the last day.
             assert rows <= 2 * long.changes, f"{rows} rows of {relation}"

@@ -1,4 +1,4 @@
-"""History that the source kept becomes versions, as if the warehouse had recorded it."""
+"""History kept by the source becomes versions, as if the warehouse had recorded it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support import dbt_project
 from tests.support.dbt_project import NO_TESTS
 from tests.support.relations import contents
 
-# The user kept two states before the one that was loaded, and the audit table holds that one too.
+# The audit table has two earlier states of the user, and also the loaded one.
 HISTORY = """
 create table public.user_history as
 select
@@ -35,7 +35,7 @@ where stg.user_id = %s
 
 
 def backfill(database: Any, snapshot: str = "snp_app__users", **arguments: str) -> None:
-    """Run the operation; `history` is public.user_history unless something else is given."""
+    """Run the operation backfill_snapshot; the default of `history` is public.user_history."""
     given = {"snapshot": snapshot, "history": "public.user_history", **arguments}
     dbt_project.run(
         database, "run-operation", options=("backfill_snapshot", "--args", json.dumps(given))
@@ -43,7 +43,7 @@ def backfill(database: Any, snapshot: str = "snp_app__users", **arguments: str) 
 
 
 def versions(database: Any, user_id: str) -> list[tuple]:
-    """Start, end and tier of a user's versions, in order."""
+    """The start, end and tier of a user's versions, in order."""
     with database.connect() as session:
         return session.execute(
             "select effective_date, expiry_date, subscription_tier from marts.dim_users"
@@ -53,7 +53,7 @@ def versions(database: Any, user_id: str) -> list[tuple]:
 
 
 def first_user(database: Any) -> tuple[str, str]:
-    """A user with orders and a tier, and the tier."""
+    """The first user with orders and a tier, and the tier."""
     with database.connect() as session:
         return session.execute(
             "select user_id, subscription_tier from marts.dim_users"
@@ -126,7 +126,7 @@ def test_a_corrected_history_replaces_the_one_before(built: Any) -> None:
         session.execute(
             "update public.user_history set valid_from = '2020-02-02' where subscription_tier = 'a'"
         )
-        # The warehouse knows better what was after it had begun to look.
+        # After its first snapshot the warehouse's own record takes precedence.
         session.execute(
             "insert into public.user_history (user_id, valid_from, subscription_tier)"
             " values (%s, now(), 'after')",
@@ -196,7 +196,7 @@ def test_what_is_wrong_is_said_and_nothing_changes(built: Any) -> None:
 
 
 def test_it_waits_for_a_run_of_its_snapshot(built: Any, server: Any) -> None:
-    """It takes the lock that the snapshot's run takes, of the very same text."""
+    """It takes the same lock as a run of the snapshot, computed from the same text."""
     user_id, _ = first_user(built)
     with built.connect() as session:
         session.execute(HISTORY, [user_id])

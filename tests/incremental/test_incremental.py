@@ -1,4 +1,4 @@
-"""What an incremental build must not miss: late commits, wrong clocks, restored databases."""
+"""Incremental builds must not miss changes: late commits, wrong clocks, restored databases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ORDER = "insert into raw.orders (order_id, order_status, order_date, _loaded_at)
 
 
 def orders_like(database: Any, pattern: str) -> list[str]:
-    """The keys of fct_orders that are like `pattern`, sorted."""
+    """The keys of fct_orders that match `pattern` (LIKE), sorted."""
     with database.connect() as session:
         return [
             row[0]
@@ -46,7 +46,7 @@ def test_a_table_made_on_empty_inputs_is_filled_by_the_next_build(built: Any, dr
 
 @pytest.mark.parametrize("in_savepoint", [False, True], ids=["plain", "in a savepoint"])
 def test_a_late_commit_is_found(built: Any, in_savepoint: bool) -> None:
-    """Its rows are stamped before those of a transaction that a build has already read."""
+    """Its rows have earlier stamps than those of a transaction that a build has already read."""
     with built.connect() as late, built.connect() as soon:
         if in_savepoint:
             late.execute("savepoint inner_one")
@@ -86,7 +86,7 @@ def test_a_changed_variable_reaches_every_row(built: Any) -> None:
 
 
 def test_a_backfill_goes_on_from_a_table_that_takes_all_its_keys(built: Any) -> None:
-    """When as_of goes back, int_user_activity does; what follows it has to be doubted as well."""
+    """int_user_activity does when as_of moves back; the backfill must then extend downstream."""
     dbt_project.build(built, options=NO_TESTS, as_of="2030-01-02")
     with built.connect() as session:
         row = session.execute(
@@ -116,7 +116,7 @@ def test_a_backfill_that_ends_before_it_begins_is_refused(built: Any) -> None:
 
 
 def test_events_follow_the_dimension_of_types_and_not_its_seed(built: Any) -> None:
-    """The seed may be there a build before the dimension is: here two runs of the fact alone."""
+    """The seed may change a build before the dimension does: two runs build only the fact."""
     facts = ("select count(*), count(*) filter (where event_type_key = 'unknown') from"
              " marts.fct_user_events where event_type = 'dance'")  # fmt: skip
     with built.connect() as session:
@@ -136,7 +136,7 @@ def test_events_follow_the_dimension_of_types_and_not_its_seed(built: Any) -> No
 
 
 def test_rows_without_a_key_make_no_version(built: Any) -> None:
-    """Of a source without a primary key; each run of a snapshot takes such a row once more."""
+    """The source has no primary key; each run of a snapshot inserts such a row again."""
     with built.connect() as session:
         for table in ("users", "products"):
             key = f"{table[:-1]}_id"
@@ -159,7 +159,7 @@ def test_rows_without_a_key_make_no_version(built: Any) -> None:
 
 
 def test_a_restored_warehouse_goes_on(built: Any, server: Server) -> None:
-    """Another server gives other numbers to transactions and to tables."""
+    """Another server assigns different transaction IDs and OIDs."""
     with temporary_server() as other:
         dump = other.home.parent / "dump"
         with other.connect("postgres") as connection:
@@ -200,7 +200,7 @@ def test_a_restored_warehouse_goes_on(built: Any, server: Server) -> None:
 
 
 def test_a_build_may_defer_to_another_target(built: Any, tmp_path: Path) -> None:
-    """As in a pull request's check: one model in a target of its own, on the parents of another."""
+    """As in a check of a pull request: one model in its own target reads parents of another."""
     state = tmp_path / "state"
     environment = {**built.environment, "DBT_LOG_PATH": str(tmp_path)}
     for arguments in (
@@ -233,7 +233,7 @@ def test_a_build_may_defer_to_another_target(built: Any, tmp_path: Path) -> None
 
 
 def test_the_log_is_not_pruned_while_a_model_is_written(built: Any) -> None:
-    """One that is built for the first time may still need what all others have read."""
+    """A model built for the first time may still need keys that all others have read."""
 
     def is_logged() -> bool:
         with built.connect() as session:
@@ -257,7 +257,7 @@ def test_the_log_is_not_pruned_while_a_model_is_written(built: Any) -> None:
 
 
 def test_an_upstream_that_logs_no_keys_is_refused(database: Any, tmp_path: Path) -> None:
-    """Its changes would be missed silently."""
+    """Otherwise the model would silently miss its changes."""
     config = (
         "{{ config(materialized='incremental', incremental_strategy='changed_keys',"
         " unique_key='id') }}\n"

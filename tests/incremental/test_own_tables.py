@@ -1,4 +1,4 @@
-"""A company's own raw tables: keys of any type, not created by `warehouse load`."""
+"""A company's own raw tables, not created by `warehouse load`, with keys of any type."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.database import fetch
 AS_OF = "2025-06-03"
 STAGING = dbt_project.ROOT / "models" / "staging" / "app"
 
-# Every primary key is a number or a uuid, and so is every reference to it.
+# Every primary key and every reference to it is a number or a uuid.
 RAW = """
 create schema raw;
 create table raw.users (
@@ -115,8 +115,8 @@ insert into raw.erasure_requests (request_id, user_id, requested_at) values
     ('a0000000-0000-4000-8000-000000000001', 404, '2025-01-01');
 """
 
-# A loader's second run: an order is cancelled, one is new with its line, one is deleted, a user is
-# on another plan, and an event is new.
+# The second run of a loader: it cancels an order, adds one with its line, deletes one, changes the
+# plan of a user, and adds an event.
 CHANGES = f"""
 update raw.orders set order_status = 'cancelled', updated_at = '2025-06-01 12:00+00',
     _loaded_at = '2025-06-02' where order_id = 102;
@@ -144,7 +144,7 @@ order by 1
 
 ADA = ("1", "GB", "pro")
 BO = ("2", "NL")
-# A double would hold this key as its neighbour.
+# A double would round this key to its neighbour.
 CY = ("9007199254740993", "DE", "free")
 
 FIRST = [
@@ -160,13 +160,13 @@ SECOND = [
 
 
 def row_versions(database: Any, table: str, key: str) -> dict[str, str]:
-    """For each key the transaction that wrote its row."""
+    """For each key, the ID of the transaction that wrote its row."""
     return dict(fetch(database, f"select {key}, xmin::text from marts.{table}"))
 
 
 @pytest.fixture
 def own_tables(database: Any) -> Any:
-    """A database with raw tables of a company's own, filled by hand."""
+    """A database with a company's own raw tables, filled by SQL statements."""
     with database.connect() as session:
         session.execute(RAW)
         for table, key in KEYS.items():
@@ -181,7 +181,7 @@ def test_the_tables_are_those_of_the_contract() -> None:
 
 
 def test_keys_may_be_numbers_and_uuids(own_tables: Any) -> None:
-    """Built with all tests, unit tests too, and built again after a change."""
+    """Build with all tests, including unit tests, and build again after changes."""
     dbt_project.build(own_tables, as_of=AS_OF)
     assert fetch(own_tables, ANALYTICS) == FIRST
 

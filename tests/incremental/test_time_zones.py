@@ -1,4 +1,4 @@
-"""The marts do not depend on the server's time zone or its formats of dates and numbers."""
+"""The marts do not depend on the server's time zone, date format or number format."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from warehouse.load import load_folder
 from warehouse.server import Server
 
 NO_TESTS = dbt_project.NO_TESTS
-# The tests of macros bring their own rows, some with local times, and say nothing about a build.
+# The tests of macros define their own rows, some with local times, and do not check a build.
 WITH_TESTS = (*dbt_project.NO_UNIT_TESTS, "--exclude", "path:tests/macros")
 
-# What the server says to each build: the zone moves between them, and never is UTC.
+# The server settings for each build: the zone changes between builds, and is never UTC.
 SETTINGS = [
     {"timezone": "Pacific/Kiritimati", "datestyle": "German", "intervalstyle": "sql_standard"},
     {
@@ -37,10 +37,10 @@ SETTINGS = [
     {"timezone": "Asia/Kathmandu", "datestyle": "Postgres, DMY", "intervalstyle": "iso_8601"},
     {"timezone": "Pacific/Pago_Pago", "datestyle": "ISO, YMD", "extra_float_digits": "-4"},
 ]
-# One load and one build for each: days that are long, short or rare somewhere.
+# One load and one build each: the leap day, and days that are longer or shorter in some zone.
 DAYS = [dt.date(2024, 2, 29), dt.date(2024, 3, 10), dt.date(2024, 11, 3), dt.date(2025, 3, 1)]
 
-# Midnights and clock changes of these zones, an instant on either side, and the leap day.
+# Midnights and clock changes of these zones, the instants before and after, and the leap day.
 MOMENTS = [
     "2024-02-28 23:59:59.999999+00",
     "2024-02-29 00:00:00+00",
@@ -71,12 +71,12 @@ MOMENTS = [
 
 
 def write_load(folder: Path, number: int, day: dt.date) -> None:
-    """Write rows at all moments; each load changes some rows of the one before.
+    """Write rows at all moments; each load changes some rows of the previous one.
 
     Args:
-        folder: is made.
-        number: of the load, from 0.
-        day: the users' `updated_at` is its end.
+        folder: the folder to create.
+        number: the number of the load, from 0.
+        day: the users' `updated_at` is the end of this day.
     """
     keys = range(number * 10, number * 10 + len(MOMENTS))
     turned = [MOMENTS[(key * 7 + number) % len(MOMENTS)] for key in keys]
@@ -149,7 +149,7 @@ def write_load(folder: Path, number: int, day: dt.date) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class ReadInUtc(Database):
-    """A database whose sessions of the test, unlike those of dbt, are in UTC and write ISO."""
+    """A database whose test sessions, unlike those of dbt, use UTC and ISO dates."""
 
     def connect(self) -> psycopg.Connection:
         session = super().connect()
@@ -162,7 +162,7 @@ class ReadInUtc(Database):
 
 
 def rows(database: Database) -> Iterator[tuple[str, Counter[str]]]:
-    """Every table and view that a build makes, and how often each row is in it."""
+    """Every table and view that a build creates, with the number of occurrences of each row."""
     with ReadInUtc(database.name, database.environment).connect() as session:
         session.execute("set extra_float_digits = 1")
         for (relation,) in session.execute(
@@ -186,8 +186,10 @@ def rows(database: Database) -> Iterator[tuple[str, Counter[str]]]:
 
 
 def without_numbers_of_the_run(relation: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row without the numbers of transactions, and without what the clock says at the query
-    or, in the history of segments, at the build."""
+    """A row without transaction IDs and without values from the clock.
+
+    Those are computed at query time or, in the history of segments, at build time.
+    """
     own = ("_row_xid", "rejected_at", "last_seen_at", "recency_days")
     own += DATED_BY_THE_BUILD.get(relation, ())
     return {
@@ -199,7 +201,7 @@ def without_numbers_of_the_run(relation: str, row: Mapping[str, Any]) -> dict[st
 
 @pytest.fixture
 def odd(server: Server) -> Iterator[Database]:
-    """A fresh database in which dbt's sessions take what the database says."""
+    """A new database in which dbt's sessions use the settings of the database."""
     with new_database(server) as made:
         made.environment["WAREHOUSE_SESSION_OPTIONS"] = ""
         yield made
@@ -208,7 +210,7 @@ def odd(server: Server) -> Iterator[Database]:
 def test_the_zone_of_the_server_does_not_matter(
     database: Database, odd: Database, tmp_path: Path
 ) -> None:
-    """Built load by load, each time in another zone; then anew, in yet another."""
+    """Build load by load, each time in another zone; then rebuild from scratch in yet another."""
     tables, users = [], []
     for number, (day, settings) in enumerate(zip(DAYS, SETTINGS, strict=True)):
         what = f"load {number}, {settings['timezone']}"
@@ -239,7 +241,7 @@ def test_the_zone_of_the_server_does_not_matter(
 
 
 def compare_databases(odd: Database, usual: Database, what: str) -> None:
-    """Every relation has the same rows in both."""
+    """Check that every relation has the same rows in both."""
     expected = dict(rows(usual))
     assert len(expected) > 30
     assert sum(map(Counter.total, expected.values())) > 500

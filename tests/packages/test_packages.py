@@ -30,12 +30,12 @@ STAND_INS = ROOT / "offline_packages"
 PARSE = ("parse", "--show-all-deprecations", "--profiles-dir", ".")
 
 
-# --- What the stand-ins judge ---------------------------------------------------------------------
+# --- Results of the stand-ins ---------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def outcomes(server) -> Iterator[dict[str, parity.Outcome]]:
-    """tests/parity built with the stand-ins, by the node's name."""
+    """The outcomes of tests/parity, built with the stand-ins, by node name."""
     name = f"stand_ins_{os.getpid()}"
     with server.connect("postgres") as connection:
         connection.execute(f"create database {name} template template0")
@@ -47,11 +47,11 @@ def outcomes(server) -> Iterator[dict[str, parity.Outcome]]:
 
 
 def test_every_test_of_the_stand_ins_finds_what_it_has_to(outcomes):
-    """`meta: {failures: n}` in tests/parity is what the genuine packages find."""
+    """`meta: {failures: n}` in tests/parity is the number that the genuine packages find."""
     tests = [outcome for outcome in outcomes.values() if outcome.kind == "test"]
     assert len(tests) > 45
     found = {test.name: "error" if test.status == "error" else test.failures for test in tests}
-    # A threshold hides the failures of a test that passes: its stored rows are counted instead.
+    # A threshold hides the failures of a passing test, so this counts its stored rows instead.
     found["expression_with_threshold"] = len(outcomes["expression_with_threshold"].rows)
     assert found == {test.name: test.expected for test in tests}
 
@@ -97,7 +97,7 @@ def test_a_surrogate_key_is_the_md5_of_the_texts(outcomes):
     assert first["key_of_all"] == key(
         "a", "b", "1", "1.50", "2024-02-29", "2024-02-29 23:59:59.123456", "true"
     )
-    # Both are documented weaknesses of the recipe, not of ours: a joined text can be ambiguous.
+    # Both are documented weaknesses of the recipe, not of the stand-ins: texts may collide.
     by_id = {row["row_id"]: row for row in rows}
     assert by_id[2]["key_of_two"] != by_id[1]["key_of_two"]
     assert by_id[4]["key_of_one"] == by_id[6]["key_of_one"]
@@ -122,7 +122,7 @@ def test_a_date_spine_ends_before_its_end(outcomes, spine, column, days):
 
 @pytest.fixture(scope="module")
 def small_project(tmp_path_factory) -> Path:
-    """A copy of tests/parity, with the stand-ins in their place."""
+    """A copy of tests/parity with the stand-ins installed."""
     folder = tmp_path_factory.mktemp("small") / "project"
     shutil.copytree(ROOT / parity.SMALL_PROJECT, folder)
     shutil.copytree(STAND_INS, folder / "dbt_packages")
@@ -169,7 +169,7 @@ def test_a_bad_argument_is_named(small_project, server, call, said):
 
 
 def test_dbt_has_nothing_to_complain_about(small_project, server):
-    """No deprecation, no argument missing in the documentation or unknown, no `dbt deps` needed."""
+    """No deprecations, no undocumented or unknown arguments, no need for `dbt deps`."""
     done = subprocess.run(
         [*dbt.COMMAND, "--no-use-colors", "--no-partial-parse", *PARSE],
         cwd=small_project,
@@ -186,12 +186,12 @@ def test_dbt_has_nothing_to_complain_about(small_project, server):
     assert "warning" not in said.lower(), said
 
 
-# --- How they get there ---------------------------------------------------------------------------
+# --- Installation ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
-    """A project with our packages.yml and stand-ins, and no hub: nothing listens at its address."""
+    """A project with our packages.yml and stand-ins; the hub refuses connections."""
     (tmp_path / "dbt_project.yml").write_text("name: some\nversion: 1.0.0\nprofile: some\n")
     shutil.copy(ROOT / "packages.yml", tmp_path)
     shutil.copytree(STAND_INS, tmp_path / "offline_packages")
@@ -206,12 +206,12 @@ def project(tmp_path, monkeypatch) -> Path:
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """A hub of its own kind: it answers every question with `answer`, or not at all."""
+    """A fake hub that answers every request with the status `answer`, or not at all."""
 
     answer = 200
 
     def do_GET(self):
-        """Answer the check; dbt, which reads on, finds nothing it can use."""
+        """Answer the check; dbt, which reads the body, finds no usable data."""
         if self.answer is None:
             time.sleep(10)
             return
@@ -219,12 +219,12 @@ class Hub(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *args):
-        """Be quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def hub(project, monkeypatch) -> Iterator[type[Hub]]:
-    """A hub that answers 200; set `hub.answer` to another status, or to None for silence."""
+    """A hub that answers 200; set `hub.answer` to another status, or to None for no answer."""
     handler = type("ThisHub", (Hub,), {})
     listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     listening.daemon_threads = True
@@ -236,7 +236,7 @@ def hub(project, monkeypatch) -> Iterator[type[Hub]]:
 
 
 def deps_that(monkeypatch, code: str) -> None:
-    """Put a Python program in the place of `dbt deps`; it runs in the project's folder."""
+    """Replace `dbt deps` with a Python program, which runs in the project's folder."""
     genuine = subprocess.run
 
     def run(command, **options):
@@ -246,7 +246,7 @@ def deps_that(monkeypatch, code: str) -> None:
     monkeypatch.setattr(subprocess, "run", run)
 
 
-# What `dbt deps` does when all is well: other files than ours, and a lock.
+# Simulates a successful `dbt deps`: installs files that differ from the stand-ins, and a lock.
 DEPS = """
 import pathlib, shutil
 shutil.rmtree("dbt_packages", ignore_errors=True)
@@ -272,7 +272,7 @@ def test_without_a_hub_the_stand_ins_are_installed(project):
     for path in macros:
         copied = project / "dbt_packages" / path.relative_to(STAND_INS)
         assert copied.read_bytes() == path.read_bytes()
-    # dbt counts the folders against packages.yml.
+    # dbt compares the number of folders with packages.yml.
     folders = [path for path in (project / "dbt_packages").iterdir() if path.is_dir()]
     assert len(folders) == 3
 
@@ -316,7 +316,7 @@ def test_a_hub_that_is_there_wins_over_stand_ins(project, hub, monkeypatch):
     assert packages.install(project) == "dbt packages from the hub: installed."
     assert is_genuine(project)
 
-    # Nothing changed: nobody is asked.
+    # Nothing changed, so neither the hub nor `dbt deps` is called.
     deps_that(monkeypatch, "raise SystemExit('asked')")
     hub.answer = 503
     assert packages.install(project) == "dbt packages from the hub: already installed."
@@ -350,7 +350,7 @@ def test_changed_packages_are_fetched_again(project, hub, monkeypatch):
 
 
 def test_a_failing_dbt_deps_leaves_stand_ins_and_no_lock(project, hub, monkeypatch):
-    """The hub answers, the archives' host does not: dbt deps has emptied the folder by then."""
+    """The hub answers, the host of the archives does not, and dbt deps has emptied the folder."""
     deps_that(monkeypatch, DEPS + "shutil.rmtree('dbt_packages')\nraise SystemExit('no archive')")
     said = packages.install(project)
     assert said.startswith("The dbt hub answers, but `dbt deps` failed (no archive): installed")
@@ -395,7 +395,7 @@ def test_a_lookup_that_hangs_takes_seconds(project, monkeypatch):
         assert "no answer within 1 s" in packages.install(project)
         assert time.monotonic() - started < 3
     finally:
-        released.set()  # or the thread that asks would outlive the test
+        released.set()  # otherwise the lookup thread would outlive the test
 
 
 def test_an_unknown_name_and_a_closed_proxy_are_told_apart(project, monkeypatch):

@@ -1,1 +1,1 @@
-"""A dbt project that compares the stand-ins with the genuine packages."""
+"""Compares the stand-ins with the genuine dbt packages, on a dbt project."""

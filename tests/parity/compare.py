@@ -1,15 +1,15 @@
-"""Do the stand-ins of `offline_packages/` judge as the genuine dbt packages do?
+"""Check that the stand-ins of `offline_packages/` give the same results as the dbt packages.
 
 `make parity PACKAGES=FOLDER` runs `python -m tests.parity.compare --packages FOLDER`. It builds a
-dbt project twice, with the genuine packages and with the stand-ins, each in a database of its own
-on a temporary embedded server, and compares:
+dbt project twice, with the genuine packages and with the stand-ins, each in a separate database on
+a temporary embedded server, and compares:
 
-    every test     its status, its number of failures, and the failing rows, which are all stored
-    every model    its status; in tests/parity the whole rows, in the warehouse the surrogate keys
+    every test     status, number of failures, and all failing rows
+    every model    status; in tests/parity whole rows, in the warehouse only surrogate keys
 
-The projects are tests/parity (rows made to be hard to judge) and, unless --small, the warehouse
-itself on a sample. FOLDER holds dbt_utils/, dbt_expectations/ and dbt_date/: a `dbt_packages/` that
-`dbt deps` filled, or checkouts of the three.
+The projects are tests/parity, which consists of edge cases, and, unless --small is given, the
+warehouse itself on a sample. FOLDER contains dbt_utils/, dbt_expectations/ and dbt_date/, such as a
+`dbt_packages/` filled by `dbt deps`, or checkouts of the three.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from warehouse.server import Server
 NAMES = ("dbt_utils", "dbt_expectations", "dbt_date")
 SMALL_PROJECT = Path("tests") / "parity"
 
-# What dbt reads of a project; not its packages, because they are what we compare.
+# The files of a project that dbt reads, without the packages, which are what we compare.
 COPIED = (
     *("dbt_project.yml", "profiles.yml", "packages.yml", "selectors.yml", ".dbtignore"),
     *("models", "seeds", "snapshots", "macros", "tests", "analyses"),
 )
-# The warehouse's sample: small, and always the same.
+# The warehouse's sample: small and deterministic.
 SAMPLE_OPTIONS = ("--users", "200", "--days", "90", "--seed", "7")
 SAMPLE_END = "2026-10-31"
 
@@ -60,7 +60,7 @@ STEPS = (
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of one node: `failures` of a test; `rows` as JSON texts, where there are any."""
+    """The result of one node: `failures` of a test; `rows` as JSON texts, if there are any."""
 
     name: str
     kind: str
@@ -71,7 +71,7 @@ class Outcome:
     expected: Any = None
 
     def judgement(self) -> tuple[Any, ...]:
-        """The part that has to be the same with both packages."""
+        """The values that must be the same with both sets of packages."""
         return (self.status, self.failures, self.rows)
 
 
@@ -85,10 +85,10 @@ def build(
 ) -> dict[str, Outcome]:
     """Build a copy of a dbt project with the packages of a folder.
 
-    `source` is the project's folder, `packages` holds a folder for each of NAMES, `variables` are
-    the PG* variables of the database, `options` go to dbt. Of models, `whole_rows` are kept, else
-    the columns `*_key`. Returns the outcomes by unique id. Raises WarehouseError if dbt could not
-    even begin.
+    `source` is the project's folder, `packages` contains a folder for each of NAMES, `variables`
+    are the PG* variables of the database, and `options` are passed to dbt. Outcomes of models
+    contain whole rows if `whole_rows` is true, else only the columns `*_key`. Returns the outcomes
+    by unique id. Raises WarehouseError if dbt could not start.
     """
     with tempfile.TemporaryDirectory(prefix="wh-parity-") as folder:
         copy = Path(folder) / "project"
@@ -103,7 +103,7 @@ def build(
             unneeded = shutil.ignore_patterns("integration_tests", ".git*")
             shutil.copytree(packages / name, copy / "dbt_packages" / name, ignore=unneeded)
         outcomes: dict[str, Outcome] = {}
-        # Two steps, because in one a test that fails skips what comes after its model.
+        # Two steps, because in a single one a failed test skips everything downstream of its model.
         for step in STEPS:
             results, nodes = _run(copy, [*step, *options], variables)
             with psycopg.connect(**_libpq(variables)) as connection:
@@ -114,7 +114,7 @@ def build(
 
 
 def _store_every_failure(path: Path) -> None:
-    """Make the tests of a copied project store the rows that fail, unless a test says otherwise."""
+    """Make the tests of a copied project store failing rows, unless a test is configured not to."""
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     tests = settings.setdefault("data_tests", {}).setdefault(settings["name"], {})
     tests["+store_failures"] = True
@@ -145,7 +145,7 @@ def _run(
 
 
 def _outer_environment() -> dict[str, str]:
-    """The environment without what would lead dbt elsewhere."""
+    """The environment without variables that would point dbt to another database or project."""
     kept = os.environ.items()
     return {name: value for name, value in kept if not name.startswith(("PG", "DBT_"))}
 
@@ -158,7 +158,7 @@ def _libpq(variables: dict[str, str]) -> dict[str, str]:
 def _outcome(
     node: dict[str, Any], result: dict[str, Any], connection: psycopg.Connection, whole_rows: bool
 ) -> Outcome:
-    """One result of dbt, with the rows behind it."""
+    """The outcome of one dbt result, with its rows."""
     kind = result["unique_id"].split(".")[0]
     config = node.get("config", {})
     stored = result["status"] not in ("error", "skipped") and (
@@ -181,7 +181,7 @@ def _outcome(
 def _rows(
     node: dict[str, Any], connection: psycopg.Connection, ending: str
 ) -> tuple[str, ...] | None:
-    """A relation's rows as JSON, sorted, with the columns whose names end in `ending`."""
+    """A relation's rows as sorted JSON, with only the columns whose names end in `ending`."""
     name = node.get("alias") or node["name"]
     columns = connection.execute(
         "select column_name from information_schema.columns"
@@ -198,7 +198,7 @@ def _rows(
 
 
 def compare(genuine: dict[str, Outcome], ours: dict[str, Outcome]) -> list[str]:
-    """The differences, a line each."""
+    """The differences, one line each."""
     differences = []
     for key in sorted(genuine.keys() | ours.keys()):
         theirs, mine = genuine.get(key), ours.get(key)
@@ -229,7 +229,7 @@ def _difference(theirs: Outcome, mine: Outcome) -> str:
 
 
 def check_folder(packages: Path, stand_ins: Path) -> None:
-    """Raise WarehouseError unless the folder holds the genuine packages."""
+    """Raise WarehouseError unless the folder contains the genuine packages."""
     for name in NAMES:
         theirs = packages / name / "dbt_project.yml"
         if not theirs.is_file():
@@ -270,7 +270,7 @@ def both(
 
 
 def load_sample(variables: dict[str, str]) -> None:
-    """Fill the raw tables of a database with the warehouse's own commands."""
+    """Load the sample into a database with the warehouse's own commands."""
     with tempfile.TemporaryDirectory(prefix="wh-sample-") as folder:
         for command in (
             ["sample", *SAMPLE_OPTIONS, "--end-date", SAMPLE_END, "--out", folder],
@@ -292,7 +292,7 @@ def load_sample(variables: dict[str, str]) -> None:
 def show(
     console: Console, title: str, genuine: dict[str, Outcome], ours: dict[str, Outcome]
 ) -> None:
-    """The tests that come from the packages as a table, and the rest as a count."""
+    """Print the tests from the packages as a table, and the number of other nodes."""
     table = Table(title=title)
     table.add_column("test", overflow="fold")
     for column in ("genuine", "stand-in", "failures", "stored rows", "same"):
@@ -313,17 +313,17 @@ def show(
             "yes" if same else "[red]no[/red]",
         )
     console.print(table)
-    console.print(f"{others} other tests, models, seeds and snapshots are the same with both.")
+    console.print(f"{others} other tests, models, seeds and snapshots are the same in both builds.")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Compare, print, and return 1 at a difference."""
+    """Compare, print the differences, and return 1 if there are any."""
     parser = argparse.ArgumentParser(prog="python -m tests.parity.compare", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--packages", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--small", action="store_true", help="only tests/parity")
     given = parser.parse_args(arguments)
-    console = Console(width=max(110, Console().width))  # the names of tests are long
+    console = Console(width=max(110, Console().width))  # test names are long
     try:
         root = project.root()
         stand_ins = root / "offline_packages"

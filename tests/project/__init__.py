@@ -1,1 +1,1 @@
-"""Conventions of the dbt project, and its documentation."""
+"""The conventions of the dbt project, and its documentation."""

@@ -1,4 +1,4 @@
-"""How the tests run dbt, on a project of three files."""
+"""Tests of tests/support/dbt_project.py, on a project of three files."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def another_database(database: Any) -> Iterator[Any]:
-    """A second database beside the first."""
+    """A second database."""
     name = f"{database.name}_another"
     with database.connect() as connection:
         connection.autocommit = True
@@ -106,7 +106,7 @@ def test_a_project_that_cannot_be_parsed_fails(database: Any, project: Path) -> 
 
 
 def test_a_macro_that_changes_is_parsed_anew(database: Any, project: Path) -> None:
-    """What dbt keeps for the next parse goes by the text; and it keeps nothing of a run."""
+    """dbt caches parse results by text, and caches nothing during a run."""
     (project / "macros").mkdir()
     (project / "models" / "said.sql").write_text("select '{{ say() }}' as said")
     word = "{% macro word() %}a word{% endmacro %}"

@@ -26,7 +26,7 @@ PROJECT = "analytics_warehouse"
 
 
 class Generated(NamedTuple):
-    """What `dbt docs generate` made, and what it said."""
+    """The result and the output of `dbt docs generate`."""
 
     manifest: dict[str, Any]
     catalogue: dict[str, Any]
@@ -57,7 +57,7 @@ def generated(sample_warehouse: Any, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def own(manifest: dict[str, Any], *kinds: str) -> Iterator[dict[str, Any]]:
-    """This project's nodes of these kinds."""
+    """The nodes of these kinds in this project."""
     for kind in kinds:
         for node in manifest[kind].values():
             if node["package_name"] == PROJECT:
@@ -65,7 +65,7 @@ def own(manifest: dict[str, Any], *kinds: str) -> Iterator[dict[str, Any]]:
 
 
 def relations(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """What has columns: models, snapshots, seeds and sources."""
+    """The nodes with columns: models, snapshots, seeds and sources."""
     kinds = ("model", "snapshot", "seed", "source")
     return [node for node in own(manifest, "nodes", "sources") if node["resource_type"] in kinds]
 
@@ -93,7 +93,7 @@ def test_everything_has_a_description(generated: Generated) -> None:
 
 
 def test_every_column_has_a_description(generated: Generated) -> None:
-    """All columns of what was built, not only those that the YAML names, and no others."""
+    """All columns of the built relations, not only those in the YAML, and no others."""
     manifest, catalogue = generated.manifest, generated.catalogue
     built = {**catalogue["nodes"], **catalogue["sources"]}
     wrong = []
@@ -101,7 +101,7 @@ def test_every_column_has_a_description(generated: Generated) -> None:
     for node in relations(manifest):
         name = node["unique_id"]
         if node["config"].get("materialized") == "ephemeral":
-            # Nothing is built of it; the unit tests of the model name its columns.
+            # It has no relation in the database; the unit tests of the model name its columns.
             assert node["columns"], f"{name}: no column is described"
             continue
         columns = {column.lower() for column in built[name]["columns"]}
@@ -116,7 +116,7 @@ def test_every_column_has_a_description(generated: Generated) -> None:
 
 
 def test_every_shared_meaning_is_used(generated: Generated) -> None:
-    """models/_docs/columns.md has no block that is empty, unused, or says what another one says."""
+    """models/_docs/columns.md has no empty, unused or duplicate block."""
     manifest = generated.manifest
     used = {
         name
@@ -136,7 +136,7 @@ def test_every_shared_meaning_is_used(generated: Generated) -> None:
 
 
 def test_no_meaning_is_written_twice(generated: Generated) -> None:
-    """Columns that say the same, but for capitals and punctuation, share a block of columns.md."""
+    """Columns whose descriptions differ only in case or punctuation share a columns.md block."""
     said: dict[tuple[str, ...], list[tuple[str, bool]]] = defaultdict(list)
     for node in relations(generated.manifest):
         for column in node["columns"].values():
@@ -166,7 +166,7 @@ def test_every_argument_of_a_macro_is_described(generated: Generated) -> None:
     assert sum(bool(macro["arguments"]) for macro in macros) > 50
     for macro in macros:
         if macro["name"].startswith("materialization_"):
-            continue  # dbt itself calls it, and describes one argument that none of them has
+            continue  # dbt itself calls these, and documents an argument that they do not have
         arguments = macro["arguments"]
         if [each["name"] for each in arguments] != signature(macro["macro_sql"]):
             wrong.append(f"{macro['name']}: not the arguments {signature(macro['macro_sql'])}")
@@ -216,7 +216,7 @@ def test_questions_have_answers(sample_warehouse: Any, path: Path) -> None:
             assert session.execute(question).fetchall(), f"{path.name}: no row\n{question}"
 
 
-# An application's own tables, as the guide supposes them.
+# The tables of an application, as the guide assumes them.
 APPLICATION = """
 create table public.customers (
     id bigint primary key, mail text, full_name text, country_code char(2), plan text,
@@ -236,7 +236,7 @@ insert into public.purchases values
 
 
 def test_the_guide_leads_to_a_warehouse_on_own_tables(database: Any) -> None:
-    """Its statements in their order, a build, a change and a deletion, and a build."""
+    """Run its statements in order, build, change a row and delete one, and build again."""
     statements = [block for block in blocks(GUIDE) if not is_question(block)]
     assert len(statements) >= 4
     with database.connect() as session:

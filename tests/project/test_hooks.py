@@ -1,4 +1,4 @@
-"""The hooks of dbt_project.yml, and the macros that it named before, which may still be named."""
+"""The hooks of dbt_project.yml, and its former hooks, which users may still have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 from tests.support.database import ask, new_database
 from tests.support.small_project import run, write_project
 
-# Where a session's zone shows, and whether the lock of the model is held while its query runs.
+# Columns that show the session's time zone, and whether the query runs under the model's lock.
 SEEN = """
     current_setting('timezone') as zone,
     (
@@ -44,7 +44,7 @@ OLD_START = ["incremental_state", "partition_schema", "retention_log", "clv_para
 
 
 def hooks(*which: str) -> dict[str, Any]:
-    """The hooks before, in and after the transaction: old, new, or both."""
+    """The configuration of pre-hooks and post-hooks: old, new, or both."""
     pre: list[Any] = []
     post: list[Any] = []
     if "old" in which:
@@ -58,7 +58,7 @@ def hooks(*which: str) -> dict[str, Any]:
 
 
 def build_twice(database: Any, folder: Path, *which: str) -> dict[str, Any]:
-    """Build the models twice with these hooks; returns what is there then."""
+    """Build the models twice with these hooks; return the resulting database objects."""
     project = write_project(folder, MODELS)
     path = project / "dbt_project.yml"
     whole = yaml.safe_load(path.read_text())
@@ -111,7 +111,7 @@ def test_old_hooks_do_the_same_and_both_do_no_harm(server: Any, tmp_path: Path) 
 
 
 def test_incremental_models_are_locked_and_built_in_utc(database: Any, tmp_path: Path) -> None:
-    """Whatever their strategy and folder. Watermarks move for what calls changed_keys alone."""
+    """With any strategy and folder. Only models that call changed_keys advance watermarks."""
     with database.connect() as session:
         session.execute(f"alter database {database.name} set timezone = 'Asia/Kathmandu'")
     run(database, write_project(tmp_path / "project", MODELS))

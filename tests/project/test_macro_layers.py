@@ -1,4 +1,4 @@
-"""The macros call each other in one direction, and nothing calls an internal macro from outside."""
+"""Macros call each other in one direction, and nothing outside calls an internal macro."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import yaml
 from tests.support import dbt_project
 
 PROJECT = "analytics_warehouse"
-# A macro calls macros of its own folder and of folders before it.
+# A macro may call macros of its own folder and of earlier folders.
 LAYERS = (
     *("sql/internal", "sql"),
     *("project/internal", "project"),
     *("postgres/catalog", "postgres/locks", "postgres/indexes", "postgres/replace"),
     *("postgres/partitions", "postgres/statistics", "postgres/materializations"),
-    # Only dbt calls these. A macro below may call dbt's macro, which dbt dispatches to them.
+    # Only dbt calls these. Macros of earlier folders may call dbt's macro that dispatches to them.
     "postgres/overrides",
     "retention",
-    # Beside incremental. Its internal macros create the table that its public ones name.
+    # Independent of incremental. The internal macros create the table that the public ones name.
     *("clv", "clv/internal"),
     *("incremental/internal", "incremental"),
     *("hooks/internal", "hooks"),
 )
-# Implementations of a dispatched macro stand beside it, and only the dispatcher is called.
+# Implementations of a dispatched macro, in the same folder. Macros call only the dispatcher.
 IMPLEMENTATION = re.compile("(default|postgres|spark)__")
 
 Graph = dict[str, set[str]]
@@ -35,22 +35,22 @@ Graph = dict[str, set[str]]
 
 @pytest.fixture(scope="module")
 def macros() -> dict[str, Any]:
-    """All macros by unique id, dbt's own among them."""
+    """All macros by unique id, including dbt's own."""
     return dbt_project.parsed().macros
 
 
 def own(macros: Mapping[str, Any]) -> dict[str, Any]:
-    """The macros of this project by unique id."""
+    """This project's macros by unique id."""
     found = {key: macro for key, macro in macros.items() if macro.package_name == PROJECT}
     assert len(found) > 150
     return found
 
 
 def calls(macros: Mapping[str, Any]) -> Graph:
-    """What each macro calls, those that dbt does not see among them.
+    """The macros that each macro calls, including calls that dbt does not detect.
 
-    dbt sees a call by its name, and of a dispatch the implementation for the present adapter. The
-    other implementations, and macros that the adapter runs by name, are added.
+    dbt detects calls by name, and for a dispatch the implementation of the current adapter. This
+    adds the other implementations, and macros that the adapter runs by name.
     """
     by_name: Graph = {}
     for key, macro in macros.items():
@@ -99,17 +99,17 @@ def circles(graph: Graph) -> list[list[str]]:
 
 
 def file_of(macro: Any) -> str:
-    """The file of a macro, from the folder of macros."""
+    """The file of a macro, relative to the folder of macros."""
     return str(PurePosixPath(macro.original_file_path).relative_to("macros"))
 
 
 def folder_of(macro: Any) -> str:
-    """The folder of a macro, from the folder of macros."""
+    """The folder of a macro, relative to the folder of macros."""
     return str(PurePosixPath(file_of(macro)).parent)
 
 
 def is_internal(macro: Any) -> bool:
-    """Whether nothing but other macros and dbt may call it, by where it stands."""
+    """Whether only other macros and dbt may call it, judged by its folder and name."""
     folder = folder_of(macro)
     return (
         folder.startswith("postgres/")
@@ -119,7 +119,7 @@ def is_internal(macro: Any) -> bool:
 
 
 def jinja_calls(text: str) -> Iterator[str]:
-    """The names that a text calls in braces."""
+    """The names that a text calls inside Jinja braces."""
     for braces in re.findall(r"\{\{.*?\}\}|\{%.*?%\}", text, re.DOTALL):
         yield from re.findall(r"(?<![\w.])(\w+)\(", braces)
 
@@ -127,7 +127,7 @@ def jinja_calls(text: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("pattern", "place"),
     [
-        # A loop that retries pauses.
+        # A retry loop sleeps.
         (r"pg_sleep|time\.sleep|LockNotAvailable", "macros/postgres/locks/try_for_locks.sql"),
         (r"relpartbound", "macros/postgres/partitions/partition_bounds.sql"),
         (r"\.get\('retain'\)\s*-?%}", "macros/postgres/partitions/read_retain.sql"),
@@ -135,7 +135,7 @@ def jinja_calls(text: str) -> Iterator[str]:
     ],
 )
 def test_what_has_one_place_is_nowhere_else(pattern: str, place: str) -> None:
-    """The loop that retries for locks, the bounds of partitions, and the validation of retain."""
+    """Retrying for locks, reading the bounds of partitions, and validating retain."""
     root = dbt_project.ROOT
     folders = ("macros", "models", "snapshots", "warehouse/retention")
     files = [path for folder in folders for path in sorted((root / folder).rglob("*"))]
@@ -163,7 +163,7 @@ def test_no_macro_calls_one_of_a_higher_folder(macros: dict[str, Any]) -> None:
         f"{file_of(macro)}: {macro.name} calls {ours[called].name} of {file_of(ours[called])}"
         for key, macro in ours.items()
         for called in sorted(graph[key] & ours.keys())
-        # The adapter runs dbt's macro of this name, and an override is where it ends.
+        # Such a call goes to dbt's macro of this name, which dispatches to the override.
         if folder_of(ours[called]) != "postgres/overrides"
         and LAYERS.index(folder_of(ours[called])) > LAYERS.index(folder_of(macro))
     ]
@@ -193,7 +193,7 @@ def test_no_files_call_each_other_in_a_circle(macros: dict[str, Any]) -> None:
 
 
 def test_no_macros_call_each_other_in_a_circle(macros: dict[str, Any]) -> None:
-    """Not even by way of dbt's own macros. A macro may call itself."""
+    """Not even through dbt's own macros. A macro may call itself."""
     ours = own(macros)
     assert [group for group in circles(calls(macros)) if ours.keys() & set(group)] == []
 
@@ -228,7 +228,7 @@ def test_public_macros_are_described_with_their_arguments(macros: dict[str, Any]
 
 
 def texts_that_call() -> Iterable[tuple[str, str]]:
-    """Whatever may call public macros only, by its path."""
+    """The path and text of every file that may call only public macros."""
     root = dbt_project.ROOT
     folders = ("models", "seeds", "snapshots", "analyses", "tests/integrity", "docs")
     found = [path for folder in folders for path in sorted((root / folder).rglob("*"))]
@@ -239,7 +239,7 @@ def texts_that_call() -> Iterable[tuple[str, str]]:
 
 
 def test_only_public_macros_are_called_from_outside(macros: dict[str, Any]) -> None:
-    """From models, tests, hooks and the docs. tests/macros tests macros, internal ones too."""
+    """From models, tests, hooks and docs; tests/macros may also call internal macros."""
     ours = {macro.name: macro for macro in own(macros).values()}
     called = {
         (path, name)
@@ -253,7 +253,7 @@ def test_only_public_macros_are_called_from_outside(macros: dict[str, Any]) -> N
 
 
 def test_nodes_call_public_macros_only(macros: dict[str, Any]) -> None:
-    """As dbt sees it: generic tests and hooks among them, whose text stands in YAML."""
+    """According to dbt, including generic tests and hooks, which are defined in YAML."""
     ours = own(macros)
     wrong = [
         f"{node.unique_id} calls {ours[key].name}"

@@ -13,13 +13,13 @@ import pytest
 from tests.support import dbt_project
 from warehouse.dbt import compiled
 
-# What the models of a layer may read, as the column "may read" of docs/architecture.md says.
+# What the models of each layer may read: the column "may read" in docs/architecture.md.
 MAY_READ = {
     "staging": {"source app"},
     "snapshots": {"intermediate/states"},
     "marts/core": {"staging", "snapshots", "seeds", "marts/core"},
     "intermediate": {"staging", "seeds", "marts/core", "intermediate", "source ml"},
-    # Ephemeral: what a snapshot stores. Nothing but a snapshot reads them.
+    # Ephemeral models with the rows that a snapshot stores. Only snapshots read them.
     "intermediate/states": {"staging", "marts/core", "marts/users"},
     "marts/users": {"seeds", "snapshots", "marts/core", "intermediate", "marts/users"},
     "marts/finance": {"seeds", "marts/core", "intermediate", "marts/users", "marts/finance"},
@@ -27,9 +27,9 @@ MAY_READ = {
     "quarantine": {"staging"},
 }
 PUBLIC = {"marts/core", "marts/users", "marts/finance", "reporting"}
-# A row that has no key cannot be told from another one without a key.
+# Rows without a key cannot be distinguished.
 KEY_WHERE = {"excluded_rows": "row_key is not null"}
-# One row, whose columns are all null without a fit. A test counts the row instead.
+# It has one row, with nulls in all columns if there is no fit. A test counts the row instead.
 WITHOUT_KEY = {"int_clv_parameters"}
 
 
@@ -52,7 +52,7 @@ def layer_of(node: Any) -> str:
 
 
 def built(manifest: Any, *kinds: str) -> Iterator[Any]:
-    """This project's nodes of these kinds."""
+    """The nodes of these kinds in this project."""
     for node in manifest.nodes.values():
         if node.package_name == "analytics_warehouse" and node.resource_type in kinds:
             yield node
@@ -107,7 +107,7 @@ def test_what_people_query_is_public_and_has_an_owner(manifest: Any) -> None:
 
 
 def has_tested_key(node: Any, tests: list[Any]) -> bool:
-    """Whether tests without a condition say that some columns are unique and never null."""
+    """Whether tests without a condition check that some columns are unique and never null."""
     where = KEY_WHERE.get(node.name)
     unique: list[set[str]] = []
     never_null: set[str] = set()
@@ -147,7 +147,7 @@ def test_every_relation_has_a_tested_key(manifest: Any) -> None:
 
 
 def test_source_is_called_where_it_may_be() -> None:
-    """Staging reads through `read_source`; tables of our own are read by their name."""
+    """Staging calls `read_source`; models call `source` only for tables that the project owns."""
     calls = {
         (str(path.relative_to(dbt_project.ROOT)), call)
         for folder in ("models", "macros", "snapshots")
@@ -164,7 +164,7 @@ def test_source_is_called_where_it_may_be() -> None:
 
 @pytest.mark.parametrize("target", ["dev", "ci"])
 def test_sources_of_our_own_are_where_the_hooks_create_them(database: Any, target: str) -> None:
-    """YAML cannot call generate_schema_name, so it repeats its rule."""
+    """YAML cannot call generate_schema_name, so it repeats the rule of that macro."""
     environment = {**database.environment, "DBT_TARGET": target}
     of_target = dataclasses.replace(database, environment=environment)
     pairs = {
@@ -185,7 +185,7 @@ def test_sources_of_our_own_are_where_the_hooks_create_them(database: Any, targe
 
 
 def test_no_expression_passes_a_row_of_nulls(manifest: Any, database: Any) -> None:
-    """dbt_utils counts rows for which the expression is false, so one that is null passes."""
+    """dbt_utils counts rows for which the expression is false, so a null result passes."""
     seen = 0
     with database.connect() as session:
         for test in built(manifest, "test"):

@@ -52,7 +52,7 @@ def test_a_full_refresh_of_one_fact_reaches_what_reads_it(built: Any) -> None:
 
 
 def test_a_backfill_rebuilds_a_window_and_only_that(built: Any) -> None:
-    """Rows are spoilt everywhere, without any trace that a build would follow."""
+    """Rows are corrupted everywhere, in a way that an incremental build does not notice."""
     before = contents(built)
     with built.connect() as session:
         days = session.execute(
@@ -115,8 +115,8 @@ def test_a_backfill_rebuilds_a_window_and_only_that(built: Any) -> None:
     dbt_project.build(built, options=NO_TESTS, variables=whole)
     after = contents(built)
     untouched = (
-        "marts.user_analytics",  # users without any fact lie in no window
-        # The history of what builds saw keeps what they saw of the spoilt rows.
+        "marts.user_analytics",  # users without any fact are in no window
+        # The history of segments keeps the states that builds saw in the corrupted rows.
         "snapshots.snp_user_segments",
         "marts.segment_transitions",
     )
@@ -234,7 +234,7 @@ def test_another_target_prefixes_its_schemas(database: Any, sample_folder: Path)
 
 
 def test_plain_dbt_finds_the_database_and_passes_twice(database: Any, sample_folder: Path) -> None:
-    """As a person would: dbt on the command line, in the project's folder, no wrapper."""
+    """As a user would: dbt on the command line, in the project's folder, without a wrapper."""
     from warehouse.load import load_folder
 
     with database.connect() as connection:
@@ -287,7 +287,7 @@ def test_events_lie_in_partitions_of_their_month(built: Any) -> None:
     assert {schema for _, schema, _ in partitions} == {"partitions"}
     assert row == (0,)
     assert months is not None
-    assert len(partitions) >= months[0] + 2  # one ahead, and the default one
+    assert len(partitions) >= months[0] + 2  # plus one month ahead and the default partition
     assert plan.count("Scan") == 1
 
 
@@ -337,7 +337,7 @@ def test_the_marts_are_the_same_on_postgresql_16(
 
 
 def test_two_first_builds_may_begin_at_once(database: Any) -> None:
-    """Each statement on-run-start creates schemas or tables; the second build finds them."""
+    """Each on-run-start statement creates schemas or tables; the second build finds them."""
     hook = (dbt_project.ROOT / "macros/hooks/before_run.sql").read_text()
     calls = re.findall(r"do run_or_stop\((.+)\) -%}", hook)
     inline = "-- next".join(f"{{{{ {call} }}}}" for call in calls)
@@ -365,7 +365,7 @@ def test_two_first_builds_may_begin_at_once(database: Any) -> None:
 
 
 def test_what_only_compiles_makes_nothing(database: Any) -> None:
-    """Hooks are compiled with all the rest, also for the documentation of what is not built yet."""
+    """dbt compiles hooks too, also when it generates the docs of a project that is not built."""
     dbt_project.run(database, "compile")
     with database.connect() as session:
         made = session.execute(

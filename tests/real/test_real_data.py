@@ -1,8 +1,8 @@
-"""Whole data sets, loaded and built, against the oracle: row by row, and without tolerance.
+"""Loads and builds whole data sets, and compares them with the oracle row by row, exactly.
 
-The real data sets are not part of the repository; where they are not found beside it, their tests
-skip. The generated sample is always tested, in the same way. Real data is dirty: a build that stops
-is a failure here, a warning is not.
+The real data sets are not part of the repository; if they do not exist beside it, their tests are
+skipped. The generated sample is always tested, in the same way. Real data is dirty: here an error
+of a build is a failure, but a warning is not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from warehouse.load import load_folder
 from warehouse.sample.command import make_plan
 from warehouse.sample.generate import generate
 
-# Unit tests bring their own rows, so they say nothing about a data set.
+# Unit tests define their own rows, so they do not check a data set.
 WITH_TESTS = dbt_project.NO_UNIT_TESTS
 WITHOUT_TESTS = dbt_project.NO_TESTS
 
@@ -33,20 +33,20 @@ def load(database: Any, folder: Path, loaded_at: dt.datetime) -> None:
         load_folder(folder, connection=connection, loaded_at=loaded_at)
 
 
-# The last day of each list is shortly after the set's end, or later.
+# Each list has a day shortly after the end of the data set, or later.
 @pytest.mark.parametrize(
     ("name", "days"),
     [
         ("greenery", ["2021-02-10", "2021-02-12", "2021-04-15", "2021-02-11"]),
         ("cdnow_sample", ["1997-03-31", "1998-07-01", "1997-09-30"]),
-        # The whole of cdnow_sample.
+        # The full data set that cdnow_sample is drawn from.
         pytest.param("cdnow", ["1997-09-30", "1998-07-01"], marks=pytest.mark.long),
         pytest.param("online_retail", ["2011-06-30", "2011-12-10"], marks=pytest.mark.long),
     ],
     ids=["greenery", "cdnow_sample", "cdnow", "online_retail"],
 )
 class TestRealSets:
-    """One database per set; the day moves on, and back, while no row changes."""
+    """One database per data set; as_of moves forward and back, while no row changes."""
 
     pytestmark = needs_real_data
 
@@ -67,13 +67,13 @@ class TestRealSets:
 
 
 def legislator_batches(count: int) -> Iterator[tuple[dt.datetime, pl.DataFrame]]:
-    """The changes of the legislators in batches, each with the last state of who changed in it.
+    """The changes of the legislators in batches, each with the last state of each changed person.
 
     Args:
         count: the number of batches, of about equal numbers of `seq`.
 
     Yields:
-        The stamp of the load and its rows; a deleted person is a row with `_deleted_at`.
+        The stamp of the load and its rows; a deleted person has a row with `_deleted_at`.
     """
     changes = oracle.read_table(SHARED / "legislators" / "user_changes.csv.gz").with_columns(
         pl.col("seq").cast(pl.Int64),
@@ -90,7 +90,7 @@ def legislator_batches(count: int) -> Iterator[tuple[dt.datetime, pl.DataFrame]]
 
 
 def replay(database: Any, loads: Loads, folder: Path) -> None:
-    """Load and build, load by load, only what makes dim_users."""
+    """Load and build dim_users and its upstreams, load by load."""
     for number, (loaded_at, users) in enumerate(loads):
         batch = folder / f"{number:03d}"
         batch.mkdir()
@@ -100,7 +100,7 @@ def replay(database: Any, loads: Loads, folder: Path) -> None:
 
 
 class TestLegislators:
-    """Fourteen years of changes, replayed."""
+    """Replays fourteen years of changes."""
 
     pytestmark = needs_real_data
 
@@ -120,11 +120,11 @@ class TestLegislators:
 
 
 def doubtful_loads(seed: int, users: int, count: int) -> Iterator[tuple[dt.datetime, pl.DataFrame]]:
-    """Loads whose rows claim every kind of moment: good, none, the same, backdated, in the future.
+    """Loads with every kind of claimed moment: valid, missing, unchanged, backdated, in the future.
 
     Args:
-        seed: of the random numbers.
-        users: how many there are; in each load about half of them come again.
+        seed: the random seed.
+        users: the number of users; each load contains about half of them.
         count: the number of loads, ten days apart.
 
     Yields:
@@ -188,7 +188,7 @@ def test_sample(database: Any, tmp_path: Path, kind: str) -> None:
 
 
 def test_sample_load_by_load(database: Any, tmp_path: Path) -> None:
-    """The marts are right after every load, although each build sees the new rows only."""
+    """The marts are right after every load, although each build reads only the new rows."""
     plan = make_plan(users=400, days=120, seed=12, out=tmp_path / "sample", loads=6)
     generate(plan)
     loads: list[dict[str, pl.DataFrame]] = []
@@ -219,7 +219,7 @@ def test_sample_load_by_load(database: Any, tmp_path: Path) -> None:
     check_marts(database, oracle.latest(loads), deleted_at.date(), what, products)
 
 
-# --- Rows that no sample would hold -----------------------------------------------------------
+# --- Rows that no sample contains -------------------------------------------------------------
 
 KEYS_OF_USERS = [f"u{number}" for number in range(40)]
 MOMENTS = [
@@ -272,7 +272,7 @@ def write_odd_load(chance: random.Random, share: float, folder: Path) -> None:
 
 
 def test_marts_of_rows_with_odd_cells(database: Any, tmp_path: Path) -> None:
-    """Infinite dates, numbers that are none, statuses in any spelling, and all of it changing."""
+    """Infinite dates, invalid numbers, statuses in any spelling, and changes of all of these."""
     chance = random.Random(3)  # noqa: S311 - test data
     loads = []
     for number, share in enumerate((0.9, 0.3, 0.3)):
@@ -334,7 +334,7 @@ EDGES = {
 
 
 def test_edges(database: Any, tmp_path: Path) -> None:
-    """Loaded one after the other into one warehouse, each as the whole of its tables."""
+    """Load one after the other into one warehouse, each as a complete load of its tables."""
     options = WITH_TESTS
     former = pl.DataFrame(schema={"user_id": pl.String})
     for number, (name, tables) in enumerate(EDGES.items()):
@@ -354,7 +354,7 @@ def test_edges(database: Any, tmp_path: Path) -> None:
             )
         dbt_project.build(database, as_of="2024-06-01", options=options)
         tables = oracle.read_folder(folder)
-        # Who is not in the file any more is deleted, and yet known.
+        # Users missing from the file are marked as deleted, but still exist.
         gone = former.with_columns(_deleted_at=pl.lit("2024-06-01"))
         former = oracle.latest([{"users": gone}, tables])["users"]
         check_marts(database, {**tables, "users": former}, dt.date(2024, 6, 1), name)

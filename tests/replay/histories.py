@@ -182,7 +182,8 @@ MOMENTS = (
     "2024-05-02 10:00:00+00",
     "2024-06-15 10:00:00+00",
 )
-# When a user who signed up or was last active at one of these moments changes segment with time.
+# The moments at which time alone changes the segment of a user who signed up or was last active at
+# one of `MOMENTS`.
 DUE_MOMENTS = tuple(
     f"{dt.datetime.fromisoformat(moment).astimezone(dt.UTC).date() + dt.timedelta(days=days)}"
     " 00:00:00+00"
@@ -368,7 +369,7 @@ class Generator:
         return tuple(loads)
 
     def _as_of(self, chance: random.Random, clock: dt.datetime, loads: list[Load]) -> str:
-        """Mostly the clock's day; else the previous as_of, a day further off, or an edge moment."""
+        """Mostly the clock's day; else the previous as_of, a date some days off, or an edge."""
         kind = chance.random()
         if kind < 0.2 and loads:
             return loads[-1].as_of

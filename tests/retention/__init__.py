@@ -1,1 +1,1 @@
-"""Retention: expired partitions are dropped and stay dropped."""
+"""Retention: drops expired partitions, and keeps them dropped."""

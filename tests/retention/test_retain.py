@@ -1,4 +1,4 @@
-"""`warehouse retain`: expired partitions are archived, logged, dropped, and not rebuilt."""
+"""`warehouse retain` archives, logs and drops expired partitions; builds do not recreate them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NEEDS_RANGE = (
     "retain needs partition_by with the method range, because whole partitions are dropped;"
     " partition_by is "
 )
-# Configurations of a model, and what is said of them.
+# Invalid configurations of a model, and their error messages.
 MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
     "weeks": ({"retain": {"weeks": 3}}, f"retain is {{'weeks': 3}}; {ALLOWED}"),
     "two": (
@@ -66,8 +66,10 @@ MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.fixture
 def keeping(tmp_path: Path) -> Iterator[Path]:
-    """A copy of the project in which events are kept for a day, so that at least one month of the
-    sample has expired, whatever day of the month it is."""
+    """A copy of the project that keeps events for one day.
+
+    So at least one month of the sample has expired, whatever day of the month it is.
+    """
     folder = copy_project(tmp_path / "project")
     set_retain(folder, {"days": 1})
     yield folder
@@ -88,13 +90,13 @@ def plan_of(
 
 
 def prepare(session: psycopg.Connection, database: Any, **variables: Any) -> None:
-    """Create in a session what `find_expired` and `detach` use."""
+    """Create the session objects that `find_expired` and `detach` use."""
     session.execute(policies_of.make_plan(plan_of(database, **variables)).setup)
     session.commit()
 
 
 def set_retain(folder: Path, retain: Any) -> None:
-    """Change what a copy of the project keeps, in its dbt_project.yml."""
+    """Set `retain` of fct_user_events in the dbt_project.yml of a copy of the project."""
     settings = yaml.safe_load((folder / "dbt_project.yml").read_text())
     settings["models"]["analytics_warehouse"]["marts"]["core"] = {
         "fct_user_events": {"+retain": retain}
@@ -103,7 +105,7 @@ def set_retain(folder: Path, retain: Any) -> None:
 
 
 def call(database: Any, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`warehouse retain` in a project's folder."""
+    """Run `warehouse retain` in a project's folder."""
     return warehouse(database, "retain", *arguments, folder=folder)
 
 
@@ -148,7 +150,7 @@ def test_what_has_expired_goes_and_does_not_come_back(
             assert sum(1 for _ in csv.DictReader(file)) == count
     assert list((tmp_path / "archive").rglob("*.part")) == []
 
-    # A late row of that time, and the whole history anew: neither brings it back.
+    # Neither a late row of the expired period nor a full rebuild recreates the partition.
     with built.connect() as session:
         session.execute(
             "insert into raw.events (event_id, event_type, event_timestamp, _loaded_at)"
@@ -179,7 +181,7 @@ def test_a_run_that_was_cut_off_is_taken_further(built: Any, keeping: Path) -> N
         partition = policies_of.find_expired(session, policy, datetime.now(UTC))[0]
         session.commit()
         detach.detach(session, partition)
-    # Killed here: the table stands alone.
+    # The run is killed here: the table is detached but not dropped.
     shown = call(built, keeping)
     assert f"An earlier run detached {partition.name}" in shown.stdout
     applied = call(built, keeping, "--apply")
@@ -218,7 +220,7 @@ def test_a_reader_in_the_way_is_waited_for_and_then_named(built: Any) -> None:
 
 
 def test_maintenance_is_locked_out_first(built: Any) -> None:
-    """A manual VACUUM is waited for without blocking readers, and then named."""
+    """It waits for a manual VACUUM without blocking readers, and then names it in the error."""
     policy = policies_of.Policy(
         "fct_user_events", "marts.fct_user_events", ("user_id",), "observability", "1 days"
     )
@@ -226,7 +228,7 @@ def test_maintenance_is_locked_out_first(built: Any) -> None:
         prepare(session, built, index_lock_timeout="300ms")
         (partition, *_) = policies_of.find_expired(session, policy, datetime.now(UTC))
         session.commit()
-        # The lock of VACUUM.
+        # The lock that VACUUM takes.
         vacuum.execute(f"lock table {partition.name} in share update exclusive mode")
         with pytest.raises(
             WarehouseError,
@@ -239,7 +241,7 @@ def test_maintenance_is_locked_out_first(built: Any) -> None:
 
 
 def test_a_policy_is_read_again_at_every_call(built: Any, keeping: Path) -> None:
-    """Wherever it was changed: a stale policy would drop what is to be kept."""
+    """Wherever it changed: a stale policy would drop partitions that must be kept."""
     with built.connect() as session:
         before = session.execute(PARTITIONS).fetchall()
     assert "fct_user_events keeps 1 days: 0" not in call(built, keeping).stdout
@@ -285,7 +287,7 @@ def test_policies_are_validated(database: Any, tmp_path: Path) -> None:
     with pytest.raises(WarehouseError, match=re.escape(first)):
         policies_of.make_plan(text)
 
-    # Targets put their name before the schemas; all models of a target share its log.
+    # Targets prefix the schemas with their name; all models of a target share its log.
     for name in MALFORMED:
         (project / "models" / f"{name}.sql").unlink()
     dbt_project.forget(project)
@@ -299,7 +301,7 @@ def test_policies_are_validated(database: Any, tmp_path: Path) -> None:
 
 
 def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) -> None:
-    """And names may hold what needs quotes."""
+    """Names may also contain characters that need quotes."""
     relation = f'"{database.name}"."my.marts"."all.facts"'
     policy = policies_of.Policy("facts", relation, ("id",), "dev-1_observability", "1 month")
     names = ('partitions."of.""may"""', "partitions.of_june")
@@ -321,7 +323,7 @@ def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) ->
             " partition_name text, lower_bound timestamptz, upper_bound timestamptz,"
             " row_count bigint, byte_count bigint, retention text, exported_to text,"
             " detached_at timestamptz default clock_timestamp(), dropped_at timestamptz)",
-            # The bounds of other tables may not be timestamps.
+            # Other tables may have bounds that are not timestamps.
             "create table public.by_name (name text) partition by range (name)",
             "create table public.a_to_m partition of public.by_name for values from ('a') to ('m')",
         ):
@@ -337,7 +339,7 @@ def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) ->
         session.commit()
 
         archive.finish(session, names[0], policy, None)
-        # What comes later fails, and undoes nothing of this.
+        # A later failure does not undo the drop.
         session.rollback()
         archive.finish(session, names[1], policy, tmp_path)
         session.rollback()
@@ -346,7 +348,7 @@ def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) ->
             ' dropped_at is not null from "dev-1_observability".expired_partitions order by 1'
         ).fetchall() == [(names[0], None, False, True), (names[1], None, True, True)]
 
-        # A late row makes the partition once more; its file is another one.
+        # A late row recreates the partition; its archive gets a new file name.
         session.execute(
             f'create table {names[1]} partition of "my.marts"."all.facts"'
             " for values from ('2020-06-01') to ('2020-07-01')"
@@ -368,8 +370,8 @@ def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) ->
 
 
 def test_readers_wait_for_no_scan(built: Any) -> None:
-    """The rows are read before the lock that keeps readers out, and not again behind it, however
-    many attempts it takes."""
+    """It scans the rows before it takes the lock that blocks readers, and not again under the lock,
+    however many attempts the lock takes."""
     policy = policies_of.Policy(
         "fct_user_events", "marts.fct_user_events", ("user_id",), "observability", "1 days"
     )

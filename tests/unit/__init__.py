@@ -1,1 +1,1 @@
-"""Tests that need neither a database nor a run of dbt."""
+"""Tests that need neither a database nor a dbt run."""

@@ -10,7 +10,7 @@ from benchmarks import report, run
 
 
 def results_of(day: float, stock: float, small_day: float, full: float, hand: float) -> Any:
-    """What a run would write that measured these seconds."""
+    """The result that a run with these measured seconds would write."""
 
     def size(events: int, seconds: float) -> dict[str, Any]:
         return {

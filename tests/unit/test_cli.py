@@ -29,7 +29,7 @@ def test_help_is_quick_and_complete() -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     said = warehouse(None, "--help")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # About 0.4 s; the time of the processor, because other tests may share the machine.
+    # About 0.4 s. CPU time, because other tests may share the machine.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
     for name in ("up", "down", "status", "psql"):
         assert f"│ {name} " in said.stdout
@@ -49,7 +49,7 @@ def test_help_is_quick_and_complete() -> None:
 
 def test_interrupt_is_no_traceback(short_path: Path) -> None:
     home = short_path / ".warehouse"
-    # Somebody else holds the lock, so that `up` waits at a known place.
+    # Another process holds the lock, so that `up` waits at a known point.
     home.mkdir(mode=0o700)
     with (home / "lock").open("w") as file:
         import fcntl

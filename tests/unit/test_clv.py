@@ -1,4 +1,4 @@
-"""Lifetime value: writing a backtest into a document."""
+"""Lifetime value: writing the result of a backtest into a document."""
 
 from __future__ import annotations
 

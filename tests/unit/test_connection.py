@@ -1,4 +1,4 @@
-"""Which database dbt and the commands choose, without connecting to it."""
+"""The choice of database by dbt and the commands, without connecting to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_without_variables_the_embedded_server() -> None:
 
 
 def test_variables_without_a_host_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many people have these set for another database; they do not lead there half-way."""
+    """Many users have these set for another database; part of its settings must not apply."""
     plain = profile.settings()
     for name in ("PGUSER", "PGPASSWORD", "PGDATABASE"):
         monkeypatch.setenv(name, "other")
@@ -37,7 +37,7 @@ def test_host_that_never_answers() -> None:
 
 
 def dbt_credentials(folder: Path) -> dict[str, str]:
-    """The parameters that dbt itself takes from the profile in the present environment."""
+    """The parameters that dbt itself reads from the profile in the current environment."""
     from dbt.config.profile import Profile, read_profile
     from dbt.config.renderer import ProfileRenderer
     from dbt.flags import set_from_args

@@ -1,4 +1,4 @@
-"""The Markdown documents: links, named commands and tests, and the conventions of the layers."""
+"""The Markdown documents: links, the commands and tests they name, the conventions of layers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ README = ROOT / "README.md"
 GUIDE = ROOT / "docs" / "adapting.md"
 
 
-# Folders that no document of this project lies in: what is installed or generated, by its name.
+# Names of folders with installed or generated files, which contain no documents of this project.
 FOREIGN = {".venv", ".warehouse", "dbt_packages", "target", "node_modules", "sample"}
 
 
@@ -39,7 +39,7 @@ def documents() -> list[Path]:
 
 
 def anchors(path: Path) -> set[str]:
-    """The anchors of a document's headings, as hosting sites make them."""
+    """The anchors of a document's headings, as hosting sites generate them."""
     headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -102,14 +102,14 @@ def test_the_guide_names_every_variable() -> None:
 
 
 def test_blocks_are_told_apart() -> None:
-    """A block that is neither found nor run would be a promise that nothing holds."""
+    """Otherwise a block could be neither found nor run, so no test would check it."""
     for path in (README, GUIDE):
         marked = len(re.findall(r"^```sql", path.read_text(), re.MULTILINE))
         assert len(blocks(path)) == marked
 
 
 def named_tests(text: str) -> list[tuple[str, str]]:
-    """The test files that a text names, each with the test or class after `::`, or ""."""
+    """The test files named in a text, each with the test or class after `::`, or ""."""
     return re.findall(r"(?:tests/)?((?:\w+/)*test_\w+\.py)(?:::(\w+))?", text)
 
 

@@ -33,7 +33,7 @@ def write(folder: Path, name: str, text: str | bytes) -> Path:
     st.text(alphabet='a",\n\r', max_size=8),
 )
 def test_the_fast_and_the_careful_way_agree(tmp_path_factory, rows, ending, tail) -> None:
-    """Where the fast way reads a CSV file at all, it reads what the careful one reads."""
+    """If the fast parser accepts a CSV file, it reads the same rows as the careful parser."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=ending).writerows([["user_id", "email"], *rows])
     path = tmp_path_factory.mktemp("csv") / "users.csv"
@@ -52,7 +52,7 @@ def test_the_fast_and_the_careful_way_agree(tmp_path_factory, rows, ending, tail
 
 
 class Collector:
-    """Takes the place of the writer, and keeps what it is given."""
+    """Replaces the writer, and records the rows passed to it."""
 
     def __init__(self) -> None:
         self.written: list[tuple] = []

@@ -1,5 +1,7 @@
-"""Options that would have no effect are refused: the message says what was given, and when it is
-allowed. No test here needs a database."""
+"""Options that would have no effect are rejected.
+
+The message names the given option and says when it is allowed. No test here needs a database.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ ONLY_A_DATABASE = " allowed only with a source database (postgresql://...), not 
     ("command", "given", "message"),
     [
         (load, {"source": FOLDER, "schema": "shop"}, f"--schema shop is{ONLY_A_DATABASE}"),
-        # A given default has no effect either.
+        # An explicit default has no effect either.
         (load, {"source": FOLDER, "schema": "public"}, f"--schema public is{ONLY_A_DATABASE}"),
         (load, {"source": FOLDER, "from_start": True}, f"--from-start is{ONLY_A_DATABASE}"),
         (load, {"source": FOLDER, "overlap_hours": 0.0}, f"--overlap-hours 0 is{ONLY_A_DATABASE}"),

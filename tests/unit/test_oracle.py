@@ -1,4 +1,4 @@
-"""The oracle on inputs that can be computed by hand, and the comparison of tables that differ."""
+"""The oracle on inputs with results computed by hand, and the comparison of differing tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def at(text: str) -> dt.datetime:
 
 
 def frame(header: str, *lines: str) -> pl.DataFrame:
-    """A table as the files hold it: text only, empty means null."""
+    """A table as in the files: text only, empty means null."""
     names = header.split(",")
     cells = [[cell or None for cell in line.split(",")] for line in lines]
     return pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
@@ -51,10 +51,10 @@ def analytics_of(tables: dict[str, pl.DataFrame], as_of: dt.date = AS_OF) -> dic
         ("2", "1.25", "2.5000"),
         ("0.5", "0.0001", "0.0001"),  # 0.00005, half away from zero
         ("-0.5", "0.0001", "-0.0001"),
-        ("0.3", "0.1", "0.0300"),  # a float would say 0.03 and a bit
+        ("0.3", "0.1", "0.0300"),  # a float would give slightly more than 0.03
         ("999999999999", "1.00", "999999999999"),
-        ("999999999999", "2", "0"),  # an absurd product
-        ("1000000000000", "1", "0"),  # absurd
+        ("999999999999", "2", "0"),  # the product is too large
+        ("1000000000000", "1", "0"),  # the quantity is too large
         ("1", "-1e12", "0"),
         ("NaN", "1", "0"),
         ("1", "Infinity", "0"),
@@ -108,7 +108,7 @@ def test_daily_revenue() -> None:
     tables = {
         "orders": orders(
             "1,a, Completed ,2024-03-01 23:59:59.999999+00,",
-            "2,,paid,2024-03-02 00:00:00+00,",  # nobody's
+            "2,,paid,2024-03-02 00:00:00+00,",  # without a user
             "3,zz,RETURNED,2024-03-02 10:00:00+00,",  # of an unknown user
             "4,a,refunded,2024-03-03 01:00:00+00,",
             "5,a,cancelled,2024-03-04 01:00:00+00,",
@@ -182,7 +182,7 @@ def test_monthly_category_revenue() -> None:
             "7,3,odd,1,2,",
             "8,3,,1,1,",
             "9,4,tea,9,9,",
-            "10,5,tea,1e12,1,",  # no amount, so the order sold nothing
+            "10,5,tea,1e12,1,",  # no valid amount, so the order has no category revenue
             "11,6,tea,9,9,",
             "12,2,tea,9,9,2024-03-20 00:00:00+00",
             "13,nothing,tea,9,9,",
@@ -211,13 +211,13 @@ def test_user_analytics() -> None:
     tables = {
         "users": users(
             "a,2024-01-01 00:00:00+00,",
-            " b ,,",  # a key is what it is, spaces included
+            " b ,,",  # keys are not trimmed
             "gone,2024-01-01 00:00:00+00,2024-02-01 00:00:00+00",
             " ,2024-01-01 00:00:00+00,",
         ),
         "orders": orders(
             "1,a,paid,2024-02-01 10:00:00+00,",
-            "2,a,paid,2024-03-31 23:59:59.999999+00,",  # the last moment that counts
+            "2,a,paid,2024-03-31 23:59:59.999999+00,",  # the last moment of the day `as_of`
             "3,a,paid,2024-04-01 00:00:00+00,",
             "4,a,returned,2024-02-05 10:00:00+00,",
             "5,a,pending,2024-02-06 10:00:00+00,",
@@ -297,7 +297,7 @@ def test_last_activity_is_the_sign_up_until_something_happens() -> None:
         ("0", "2023-01-01", "2024-01-30 23:59:59", "At Risk"),  # 61 days
         ("0", None, None, "Regular"),
         ("0", None, "2023-01-01", "At Risk"),
-        ("0", "2024-05-01", "2024-05-01", "New"),  # signed up after the day of the report
+        ("0", "2024-05-01", "2024-05-01", "New"),  # signed up after the day of the build
     ],
 )
 def test_segment(spent: str, signed_up: str | None, active: str | None, expected: str) -> None:
@@ -372,7 +372,7 @@ def test_deleted_and_back_again() -> None:
 
 @pytest.mark.parametrize("claim", ["2024-01-05", "2024-01-01", "", "2024-02-01"])
 def test_a_claim_that_cannot_be_is_believed_from_the_load_only(claim: str) -> None:
-    """The same moment as before, an earlier one, none, and one after the load."""
+    """The same moment as the previous claim, an earlier one, none, and one after the load."""
     assert history_of(
         ("2024-01-10", user("free", "2024-01-05")), ("2024-01-20", user("plus", claim))
     ) == [
@@ -384,8 +384,8 @@ def test_a_claim_that_cannot_be_is_believed_from_the_load_only(claim: str) -> No
 def test_a_version_overtaken_by_the_next_is_left_out() -> None:
     assert history_of(
         ("2024-01-10", user("free", "2024-01-05")),
-        ("2024-01-20", user("plus", "2024-01-01")),  # believed from the 20th
-        ("2024-01-30", user("pro", "2024-01-15")),  # later than every claim, yet before the 20th
+        ("2024-01-20", user("plus", "2024-01-01")),  # valid from its load on the 20th
+        ("2024-01-30", user("pro", "2024-01-15")),  # later than every claim, but before the 20th
     ) == [
         ("1900-01-01", "2024-01-20", False, False, "free"),
         ("2024-01-20", "9999-12-31", True, False, "pro"),

@@ -1,4 +1,4 @@
-"""The rooms of the package `warehouse`: imports go downwards only, and each job has one place."""
+"""The layers of the package `warehouse`: imports go downwards only; each job has one module."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "warehouse"
 
-# A room is a module or a folder of `warehouse`. It may import the rooms of lower floors, not those
-# of its own floor.
+# The layers, from the lowest to the highest. A module or folder of `warehouse` may import those of
+# lower layers, but not those of its own layer.
 FLOORS = (
     {"errors"},
     {"console", "project"},
@@ -28,7 +28,7 @@ PLACES = {"dbt": {"warehouse.dbt"}, "rich": {"warehouse.console"}}
 
 
 def modules(package: Path) -> dict[str, Path]:
-    """The files of a package by the name of their module."""
+    """The files of a package by module name."""
     found = {}
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package.parent).with_suffix("").parts
@@ -37,7 +37,10 @@ def modules(package: Path) -> dict[str, Path]:
 
 
 def imports(path: Path, known: dict[str, Path]) -> Iterator[tuple[str, int]]:
-    """What a file imports, inside functions too, and the line; for our own, the module."""
+    """The imports of a file, including those inside functions, with their line numbers.
+
+    For imports from the package itself, the name is that of the module.
+    """
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -50,7 +53,7 @@ def imports(path: Path, known: dict[str, Path]) -> Iterator[tuple[str, int]]:
 
 
 def lazily_imported() -> Iterator[str]:
-    """The modules that `warehouse.cli` imports by their names."""
+    """The names of the modules that `warehouse.cli` imports lazily."""
     tree = ast.parse((PACKAGE / "cli.py").read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Lazy":
@@ -58,7 +61,7 @@ def lazily_imported() -> Iterator[str]:
 
 
 def faults(package: Path) -> list[str]:
-    """Imports that go upwards, sideways or in a circle, or that belong to another module."""
+    """Imports that go upwards, sideways or in a circle, or that only another module may have."""
     known = modules(package)
     name = package.name
     floor_of = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -147,7 +150,7 @@ def test_commands_are_in_the_package() -> None:
 
 
 def test_every_folder_is_installed() -> None:
-    """setuptools takes the folders of the package that have an `__init__.py`."""
+    """setuptools installs only folders of the package that have an `__init__.py`."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert settings["tool"]["setuptools"]["packages"]["find"]["include"] == [
         "warehouse",

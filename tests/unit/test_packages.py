@@ -1,4 +1,4 @@
-"""The stand-ins of the dbt packages: which there are, and how they are compared."""
+"""The stand-ins of the dbt packages: their completeness and their comparison."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STAND_INS = ROOT / "offline_packages"
 
 
 def stand_ins() -> set[str]:
-    """What offline_packages/ offers to the project: `package.macro`, without its own helpers."""
+    """The macros that offline_packages/ provides, as `package.macro`, without internal helpers."""
     found = {f"{path.parents[1].name}.{path.stem}" for path in STAND_INS.glob("*/macros/*.sql")}
     helpers = {"matches_regex", "within_bounds", "rows_that_break", "wall_clock_now"}
     assert {f"dbt_expectations.{name}" for name in helpers} < found
@@ -25,7 +25,7 @@ def stand_ins() -> set[str]:
 
 
 def calls(*paths: Path) -> set[str]:
-    """The macros and tests of the packages that are called in files and folders."""
+    """The macros and tests of the packages that files and folders call."""
     files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]
     text = "".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
     return set(re.findall(r"\b(?:dbt_utils|dbt_expectations|dbt_date)\.\w+", text))
@@ -36,7 +36,7 @@ def test_every_stand_in_is_compared():
 
 
 def test_the_stand_ins_are_what_the_project_calls():
-    """One that is missing breaks the project without the hub; one too many nobody looks after."""
+    """A missing one breaks the project without the hub; an unused one would go unmaintained."""
     folders = ("models", "macros", "seeds", "snapshots", "analyses")
     folders += ("tests/integrity", "tests/macros")
     assert calls(ROOT / "dbt_project.yml", *(ROOT / name for name in folders)) == stand_ins()

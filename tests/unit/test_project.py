@@ -1,4 +1,4 @@
-"""Conventions of the dbt project that its files show."""
+"""Conventions of the dbt project that can be checked from its files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from tests.support import dbt_project
 
 
 def test_a_model_that_asks_for_changed_keys_asks_all_that_it_reads() -> None:
-    """What a model reads and does not follow changes without it."""
-    # A day of the calendar never changes.
+    """A model would miss changes of relations that it reads but does not follow."""
+    # The days of the calendar never change.
     followed_by_nobody = {"dim_date"}
     seen = 0
     for path in (dbt_project.ROOT / "models").rglob("*.sql"):

@@ -55,7 +55,7 @@ seeds = st.integers(0, 10**6)
 
 
 def operations(history: History) -> Iterator[tuple[int, Any]]:
-    """The operations with the number of their load."""
+    """The operations of a history, each with the number of its load."""
     for number, load in enumerate(history.loads):
         for batch in load:
             for operation in batch.operations:
@@ -96,7 +96,7 @@ def test_what_shrinking_tries_is_smaller(seed: int) -> None:
 @settings(max_examples=25, deadline=None)
 @given(seeds)
 def test_a_failing_history_shrinks_to_what_matters(seed: int) -> None:
-    """A failure that needs a user who is put and deleted later shrinks to these two operations."""
+    """A failure that needs a put and a later delete of a user shrinks to these two operations."""
 
     def fails(history: History) -> bool:
         put = {each.key for _, each in operations(history) if each.kind == "put"}
@@ -142,7 +142,7 @@ def test_a_difference_is_told_by_its_cells() -> None:
 
 
 class Failing(Workshop):
-    """A workshop whose first build fails, for a reason that dbt was given."""
+    """A workshop whose first build fails with a given cause."""
 
     def __init__(self, cause: BaseException | None) -> None:
         self.cause = cause

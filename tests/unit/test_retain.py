@@ -1,4 +1,4 @@
-"""The day that retention counts from."""
+"""The day from which retention counts."""
 
 from __future__ import annotations
 

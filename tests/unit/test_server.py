@@ -1,4 +1,4 @@
-"""The settings of the embedded server, and the folders that it refuses."""
+"""The settings of the embedded server, and the folders that it rejects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_settings_follow_the_machine(
     assert settings["shared_buffers"] == shared_buffers
     assert settings["work_mem"] == work_mem
     assert settings["max_parallel_workers"] == str(cores)
-    # Eight sorts at once must leave room beside the shared buffers.
+    # Eight concurrent sorts and the shared buffers must fit into memory.
     megabytes = int(shared_buffers[:-2]) + 8 * int(work_mem[:-2])
     assert megabytes * 1024**2 < memory
     assert not {"fsync", "synchronous_commit", "full_page_writes"} & set(settings)
@@ -35,7 +35,7 @@ def test_small_shared_memory_and_disk() -> None:
     settings = machine_settings(GIGABYTE, 2, GIGABYTE, 64 * 1024**2, 16)
     assert settings["dynamic_shared_memory_type"] == "mmap"
     assert settings["max_wal_size"] == "256MB"
-    assert "summarize_wal" not in settings  # 17 and newer
+    assert "summarize_wal" not in settings  # needs PostgreSQL 17 or newer
     assert "dynamic_shared_memory_type" not in machine_settings(GIGABYTE, 2, GIGABYTE, GIGABYTE, 18)
 
 
