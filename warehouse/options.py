@@ -55,7 +55,7 @@ def moment_of(as_of: str | None) -> datetime:
 
 
 def refuse_unused(given: Mapping[str, Any], needed: str) -> None:
-    """Refuse options that would have no effect beside the others.
+    """Refuse options that would have no effect in combination with the others.
 
     Args:
         given: option -> its value; None or False if the user did not give it.

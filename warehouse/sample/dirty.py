@@ -1,4 +1,4 @@
-"""Dirty rows: generated beside the clean rows, counted and listed in the truth.
+"""Dirty rows: generated in addition to the clean rows, counted and listed in the truth.
 
 Almost all of them are additional rows, so that the clean rows follow the models exactly.
 """
