@@ -1,4 +1,4 @@
 """The `warehouse` command: a thin layer over PostgreSQL and dbt.
 
-Imports go downwards only; a test knows the floors.
+Modules import only from lower layers; tests/unit/test_package_layers.py defines and checks them.
 """

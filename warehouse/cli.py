@@ -232,7 +232,7 @@ def status() -> None:
         "ignore_unknown_options": True,
         "allow_extra_args": True,
         "allow_interspersed_args": False,
-        "help_option_names": ["--help"],  # psql has an -h of its own
+        "help_option_names": ["--help"],  # psql has its own -h
     }
 )
 def psql(

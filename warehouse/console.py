@@ -23,7 +23,7 @@ def _console(*, stderr: bool) -> Console:
 
 
 def say(text: str = "", *, style: str | None = None, stderr: bool = False) -> None:
-    """Print a text as it is: no markup, no line breaks added.
+    """Print a text unchanged, without markup or added line breaks.
 
     Args:
         text: what to print; default an empty line.

@@ -1,4 +1,4 @@
-"""dbt: the one place that runs it, and the manifest that it writes."""
+"""Run dbt, and read its manifest. No other module starts dbt."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
 def run_apart(
     arguments: Sequence[str], folder: Path, seconds: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run dbt in a process of its own.
+    """Run dbt in a separate process.
 
     Args:
         arguments: dbt's command and options.

@@ -20,7 +20,7 @@ _DBT_VARIABLES = {
     "--profiles-dir": "DBT_PROFILES_DIR",
     "--target-path": "DBT_TARGET_PATH",
 }
-# Flags of one letter can stand before -t in one word: -xt prod, -tprod.
+# One-letter flags can precede -t in one word: -xt prod, -tprod.
 _SHORT_TARGET = re.compile("-[dxqf]*t(?P<value>.*)")
 
 
@@ -43,7 +43,7 @@ def moment_of(as_of: str | None) -> datetime:
         as_of: an ISO date; None means now.
 
     Raises:
-        WarehouseError: it is not a date, or in the future: a wrong clock must not cost data.
+        WarehouseError: it is not a date, or in the future (a wrong clock must not delete data).
     """
     now = datetime.now(UTC)
     if as_of is None:
@@ -55,7 +55,7 @@ def moment_of(as_of: str | None) -> datetime:
 
 
 def refuse_unused(given: Mapping[str, Any], needed: str) -> None:
-    """Refuse options that would have no effect beside the others.
+    """Refuse options that would have no effect in combination with the others.
 
     Args:
         given: option -> its value; None or False if the user did not give it.
@@ -82,7 +82,7 @@ def follow_dbt(arguments: Sequence[str]) -> None:
     """Let options of dbt that choose the database or the files of a run apply to this command too.
 
     Args:
-        arguments: what is passed to dbt.
+        arguments: the arguments that are passed to dbt.
 
     Raises:
         WarehouseError: they choose another project than that of this command.

@@ -1,4 +1,4 @@
-"""The benchmarks measure what they claim, here on a tiny shop and without the peers."""
+"""The benchmarks measure what they claim; the tests use a tiny shop, without the peers."""
 
 from __future__ import annotations
 

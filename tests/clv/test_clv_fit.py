@@ -54,7 +54,7 @@ def histories_of(name: str, *, with_credits: bool = True) -> list[oracle.Row]:
     return oracle.purchase_history(tables, ENDS[name])
 
 
-# --- The literature and another program -------------------------------------------------------
+# --- Published numbers and another program ----------------------------------------------------
 
 
 class TestRealSets:

@@ -113,7 +113,7 @@ def score(server: Any) -> Iterator[Scorer]:
         yield Scorer(database)
 
 
-# --- The literature ---------------------------------------------------------------------------
+# --- Published numbers ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def check(score: Scorer, given: dict[str, Any], histories: list, weeks: float) -
 
 @pytest.mark.parametrize("given", [*CASES, *map(random_case, range(6))], ids=str)
 def test_scores_agree_with_forty_digits(score: Scorer, given: dict[str, Any]) -> None:
-    """For z from 0.04 to 0.99 in equal steps, each with some x up to 200."""
+    """Tested for z from 0.04 to 0.99 in equal steps, each with several x up to 200."""
     chance = random.Random(str(given))  # noqa: S311 - test data
     weeks = max(365 / 7, 99 * given["alpha"])  # so that T = 0 has z = 0.99
     histories = [(200, 100.0, 143.0)]

@@ -248,7 +248,7 @@ def fit_all(purchases: Purchases, spending: Spending, model: str, as_of: datetim
 def correlation(spending: Spending) -> float | None:
     """The correlation of number and mean amount of repeat purchases; None if one is constant.
 
-    Gamma-Gamma assumes that they are independent, so a value far from 0 speaks against it.
+    Gamma-Gamma assumes that they are independent; a value far from 0 contradicts that assumption.
     """
     covariance = np.cov(spending.x, spending.m, aweights=spending.users, bias=True)
     scale = float(np.sqrt(covariance[0, 0] * covariance[1, 1]))

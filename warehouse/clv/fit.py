@@ -83,8 +83,8 @@ class Spending:
 class Estimate:
     """Parameters by name, the covariance of their logarithms, and whether they can be used.
 
-    `covariance` is None if the likelihood has no proper maximum. `problem` says what is wrong; None
-    if nothing is.
+    `covariance` is None if the likelihood has no proper maximum. `problem` says why the parameters
+    cannot be used; None if they can.
     """
 
     parameters: dict[str, float]
@@ -196,7 +196,7 @@ def fit_purchases(data: Purchases, model: str) -> Estimate:
         model: a key of MODELS.
 
     Returns:
-        r, alpha, a and b; beyond the bounds of the scoring they have a problem.
+        r, alpha, a and b; `problem` is set if they are outside the bounds of the scoring.
     """
     typical = max(float(np.average(data.age, weights=data.users)), 1.0)
     starts = [np.log([r, typical * r, a, b]) for r, a, b in STARTS_OF_PURCHASES]
@@ -245,7 +245,7 @@ def fit_spending(data: Spending) -> Estimate:
         data: what repeat buyers spent.
 
     Returns:
-        p, q and v; q at or below 1 is a problem, because no mean value exists then.
+        p, q and v; `problem` is set if q is at most 1, because then no mean value exists.
     """
     typical = float(np.average(data.m, weights=data.users))
     starts = [np.log([p, q, typical * (q - 1) / p]) for p, q in STARTS_OF_SPENDING]
@@ -295,7 +295,7 @@ def _maximize(
 def _judge(
     names: Sequence[str], at: np.ndarray, gradient: np.ndarray, information: np.ndarray
 ) -> tuple[str | None, np.ndarray | None]:
-    """What is wrong with a maximum (None: nothing), and its covariance."""
+    """The problem of a maximum (None if it has none), and its covariance."""
     margin = 0.01
     lost = [
         name

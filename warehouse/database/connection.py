@@ -30,7 +30,7 @@ _VARIABLES = {
     "sslrootcert": "PGSSLROOTCERT",
 }
 
-# Variables that would lead a program to another server, or make it refuse the embedded one.
+# Variables that would redirect a program to another server, or make it refuse the embedded one.
 _FOREIGN = {
     "PGHOSTADDR",
     "PGSERVICE",

@@ -30,7 +30,7 @@ _ANALYZE_SHARE = 0.1
 def quarantine(
     connection: psycopg.Connection, target: Target, files: list[str], stamp: datetime | None
 ) -> None:
-    """Write the rejected rows to quarantine; update `last_seen_at` of those that are there already.
+    """Write the rejected rows to quarantine; update `last_seen_at` of those already there.
 
     Args:
         connection: the load's connection.

@@ -1,4 +1,4 @@
-"""What the user wants of a load."""
+"""The options of a load."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from warehouse.errors import WarehouseError
 
 @dataclass(frozen=True)
 class Options:
-    """The options of a load.
+    """The options of a load, as the user sets them.
 
     Attributes:
         complete: the source has the whole table: delete the rows that are missing from it.

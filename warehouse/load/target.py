@@ -164,7 +164,7 @@ def check(connection: psycopg.Connection, contract: Contract, table: Table) -> T
     """Check that the raw table fits the contract, and create its indexes.
 
     Raises:
-        WarehouseError: it does not; names the column and the statement that helps.
+        WarehouseError: it does not; names the column and the statement that fixes it.
     """
     shown = f"{contract.schema}.{table.name}"
     kind = connection.execute(

@@ -28,7 +28,7 @@ def finish(
 
     child = identifier(name)
     there = session.execute("select to_regclass(%s) is not null", [name]).fetchone() == (True,)
-    # The query above began a transaction; the block below must be one of its own.
+    # The query above began a transaction; the block below needs a separate one.
     session.commit()
     file = None
     if there and export is not None:

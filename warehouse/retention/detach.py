@@ -33,9 +33,9 @@ def detach(session: psycopg.Connection[Any], partition: Partition) -> None:
     policy = partition.policy
     parent, child = identifier(policy.relation), identifier(partition.name)
     with session.transaction():
-        # The lock under which dbt writes the model. Then a lock that only readers pass: the rows
-        # are read before the lock that blocks readers. The lock of the table makes writers wait
-        # there; at the partition they would hold the table's lock.
+        # First the lock under which dbt writes the model, then one that blocks writers but not
+        # readers, so that the rows are read before readers are blocked. The parent is locked too:
+        # writers that waited for the partition would already hold a lock on the parent.
         _execute(
             session,
             partition,

@@ -65,7 +65,7 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What the macro `plan_retention` gives.
+    """The result of the macro `plan_retention`.
 
     Attributes:
         policies: the models that set `retain`.
@@ -123,7 +123,7 @@ def make_plan(text: str) -> Plan:
 def find_expired(
     session: psycopg.Connection[Any], policy: Policy, as_of: datetime
 ) -> list[Partition]:
-    """The partitions of a model that ended before the rows that it keeps, the oldest first.
+    """The partitions of a model that end before its retention period, the oldest first.
 
     Args:
         session: a connection in which `Plan.setup` ran.

@@ -63,7 +63,7 @@ def hexed(prefix: str, numbers: np.ndarray, salt: int) -> pa.StringArray:
 
 
 def uuids(numbers: np.ndarray, salt: int) -> pa.StringArray:
-    """UUIDs (version 4 by their look) that follow from the numbers and the salt."""
+    """UUIDs (formatted as version 4), derived from the numbers and the salt."""
     high = _mixed(_mixed(numbers) ^ np.uint64(salt))
     low = _mixed(high ^ np.uint64(0xD1B54A32D192ED03))
     high = (high & np.uint64(0xFFFFFFFFFFFF0FFF)) | np.uint64(0x4000)
@@ -94,7 +94,7 @@ def pick(indices: np.ndarray, pool: pa.Array | list[str]) -> pa.DictionaryArray:
 
 
 def nulls(rows: int) -> pa.Array:
-    """A text column without a value."""
+    """A text column of nulls."""
     return pa.nulls(rows, pa.string())
 
 

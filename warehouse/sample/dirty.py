@@ -1,4 +1,4 @@
-"""Dirty rows: generated beside the clean rows, counted and listed in the truth.
+"""Dirty rows: generated in addition to the clean rows, counted and listed in the truth.
 
 Almost all of them are additional rows, so that the clean rows follow the models exactly.
 """
@@ -88,7 +88,7 @@ def _unknown_users(count: int) -> pa.Array:
 
 
 def _users(rng: np.random.Generator, users: Users, seen: np.ndarray) -> np.ndarray:
-    """Users who had signed up at these moments; the first user if nobody had."""
+    """Users who had signed up at these moments; the first user if none had."""
     known = np.searchsorted(users.created_at, seen, side="right")
     return (rng.random(len(seen)) * known).astype(np.int64)
 
@@ -342,7 +342,7 @@ def add_events(plan: Plan, dirt: Dirt, users: Users, events: int, *, unreadable:
 
 @dataclass
 class Repeats:
-    """The rows of a table that are twice in one file: as they are, or after an outdated one."""
+    """The rows of a table that occur twice in one file: as a copy, or with an outdated version."""
 
     exact: np.ndarray
     outdated: np.ndarray

@@ -135,7 +135,7 @@ class _Tables:
         self.output.finish(load, name)
 
     def fixed(self, name: str, table: pa.Table, moment: np.ndarray) -> None:
-        """A table whose rows never change, sorted by the moment when they appear."""
+        """A table whose rows never change, sorted by the time when they appear."""
         cuts = np.searchsorted(moment, [since for since, _ in self.windows] + [self.plan.end])
         for load in range(self.plan.loads):
             self._finish(name, load, table.slice(cuts[load], cuts[load + 1] - cuts[load]))

@@ -1,4 +1,4 @@
-"""The arguments of the generator, and everything that follows from them alone."""
+"""The arguments of the generator, and everything that is derived from them alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Models:
 
     buyer_share: float = 0.4
     weeks_to_first_purchase: float = 3.0
-    # BG/NBD: purchase rate ~ Gamma(r, rate alpha), chance to leave after a repeat ~ Beta(a, b)
+    # BG/NBD: purchase rate ~ Gamma(r, rate alpha), P(leave after a repeat) ~ Beta(a, b)
     r: float = 0.8
     alpha: float = 6.0
     a: float = 0.8

@@ -211,7 +211,7 @@ def order_rows(
 
 
 def make_purchases(plan: Plan, users: Users) -> tuple[Buyers, np.ndarray, np.ndarray]:
-    """Let the users buy: the buyers' truth, and user and day (since the start) of each purchase.
+    """Draw the purchases: the truth about buyers, and user and day (since the start) of each.
 
     A share of the users buys for the first time some weeks after the sign-up. From there the
     BG/NBD model holds: while alive, the next purchase follows after an exponential time, and
@@ -388,7 +388,7 @@ def make_items(plan: Plan, orders: Orders, products: Products) -> Items:
     """Split each order's amount into lines that add up to it to the cent.
 
     Each line takes its share of the amount in a drawn quantity, at a price rounded down; the
-    first line sells one unit and takes what is left. The product is one whose list price is near.
+    first line sells one unit for the remainder. The product is one with a similar list price.
     """
     rng, count = plan.rng("order_items"), len(orders)
     lines = rng.choice([1, 2, 3, 4], count, p=[0.5, 0.28, 0.14, 0.08])

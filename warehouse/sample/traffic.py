@@ -144,7 +144,7 @@ def session_rows(
 
 def make_sessions(plan: Plan, users: Users, orders: Orders, buyers: Buyers) -> Sessions:
     """Draw the sessions: each user's sign-up, one per order, browsing while the user is
-    interested, and visits of strangers.
+    interested, and visits without a user.
 
     A buyer who left the shop for good loses interest soon after; one who is alive keeps it.
     """
@@ -271,7 +271,7 @@ def _events(
     """The events of these sessions."""
     events, order = sessions.events[rows], sessions.order[rows]
     known, signs_up = sessions.user[rows] >= 0, sessions.is_sign_up[rows]
-    # How far a session gets: 1 cart, 2 checkout, 3 purchase.
+    # The last step that a session reaches: 1 cart, 2 checkout, 3 purchase.
     stage = np.searchsorted([0.78, 0.93], rng.random(len(rows)), side="right")
     stage = np.where(order >= 0, 3, np.where(events >= 5, stage, 0))
     logs_out = (stage == 0) & known & (events >= 4) & (rng.random(len(rows)) < 0.1)

@@ -4,7 +4,7 @@ It runs through the wheel's own programs (`initdb`, `pg_ctl`), because it must o
 that starts it. Its folder (`WAREHOUSE_HOME`, default `.warehouse` in the project) holds:
 
     data/        the PostgreSQL data directory; data/warehouse.conf is rewritten by every `up`
-    run/         the Unix socket, the only way in: no TCP port is opened
+    run/         the Unix socket; the server opens no TCP port
     server.log   the server's messages (server.log.1: the older ones)
     lock         locked while the server starts or stops
 

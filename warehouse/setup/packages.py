@@ -31,7 +31,7 @@ CHECK_SECONDS = 5
 # The hub only lists the archives. They come from another host, which may be blocked.
 INSTALL_SECONDS = 120
 
-MARKER = ".installed.json"  # a file: dbt counts only the folders beside it
+MARKER = ".installed.json"  # a file, because dbt counts only folders
 HUB = "hub"
 STAND_INS = "stand-ins"
 
