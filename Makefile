@@ -64,6 +64,7 @@ down:  ## Stop the embedded PostgreSQL
 
 .PHONY: sample
 sample: setup  ## Generate the sample, once
+	@if [ -f sample/truth.json ] && [ -n "$(findstring command line,$(origin SAMPLE_USERS) $(origin SAMPLE_DAYS) $(origin SAMPLE_SEED))" ]; then echo "The folder sample/ exists, and SAMPLE_USERS, SAMPLE_DAYS and SAMPLE_SEED have no effect on it: remove it first (rm -r sample)."; exit 2; fi
 	@if [ ! -f sample/truth.json ]; then $(BIN)/warehouse sample --users $(SAMPLE_USERS) --days $(SAMPLE_DAYS) --seed $(SAMPLE_SEED) --end-date "$$(date -u +%F)" --out sample; fi
 
 .PHONY: load

@@ -20,22 +20,25 @@ _KEPT = {"WAREHOUSE_POSTGRES"}
 # `make test` distributes whole files to its processes. A long file that starts last makes the other
 # processes wait, so the longest files come first and the short ones fill the gaps.
 LONGEST_FIRST = (
-    *("test_faults", "test_indexes", "test_real_data", "test_partitions", "test_cost"),
-    *("test_time_zones", "test_retain", "test_clv", "test_replaced_relations", "test_project"),
-    *("test_replay", "test_materialized_views", "test_incremental", "test_segments", "test_docs"),
-    *("test_history", "test_metrics", "test_edge_values", "test_benchmarks", "test_own_tables"),
+    *("faults/test_faults", "postgres/test_indexes", "real/test_real_data"),
+    *("postgres/test_partitions", "incremental/test_cost", "incremental/test_time_zones"),
+    *("retention/test_retain", "clv/test_clv", "postgres/test_replaced_relations"),
+    *("project/test_project", "replay/test_replay", "postgres/test_materialized_views"),
+    *("incremental/test_incremental", "marts/test_segments", "project/test_docs"),
+    *("incremental/test_history", "marts/test_metrics", "marts/test_edge_values"),
+    *("benchmarks/test_benchmarks", "incremental/test_own_tables", "build/test_build"),
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the files of `LONGEST_FIRST` first; keep the order of tests in each file."""
-    names = {path.stem for path in Path(__file__).parent.rglob("test_*.py")}
-    if unknown := [name for name in LONGEST_FIRST if name not in names]:
+    here = Path(__file__).parent
+    if unknown := [name for name in LONGEST_FIRST if not (here / f"{name}.py").is_file()]:
         raise pytest.UsageError(
             f"LONGEST_FIRST in {__file__} names {', '.join(unknown)}: no such file in tests/"
         )
-    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+    place = {here / f"{name}.py": number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.fixture(autouse=True, scope="session")

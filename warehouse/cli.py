@@ -20,6 +20,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from warehouse import console
 from warehouse.errors import WarehouseError
+from warehouse.project import is_set
 
 DEBUG_VARIABLE = "WAREHOUSE_DEBUG"
 
@@ -281,7 +282,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except WarehouseError as error:
-        if os.environ.get(DEBUG_VARIABLE):
+        if is_set(DEBUG_VARIABLE):
             raise
         console.say(f"Error: {error}", style="red", stderr=True)
         sys.exit(error.exit_code)
@@ -293,7 +294,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as error:
-        if os.environ.get(DEBUG_VARIABLE):
+        if is_set(DEBUG_VARIABLE):
             raise
         console.say(
             f"This is a bug in warehouse: {type(error).__name__}: {error}\n"

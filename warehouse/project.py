@@ -36,6 +36,11 @@ def home() -> Path:
     return (root() / Path(named).expanduser()).resolve()
 
 
+def is_set(name: str) -> bool:
+    """Whether an environment variable switches something on: not if it is empty, 0, false or no."""
+    return os.environ.get(name, "").lower() not in ("", "0", "false", "no")
+
+
 def variable(name: str) -> Any:
     """A variable of the project, from dbt_project.yml; ignores `--vars` of dbt.
 

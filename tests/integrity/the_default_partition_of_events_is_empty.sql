@@ -4,12 +4,11 @@
 with
 
 final as (
-    select pg_class.oid::regclass as partition_name
-    from pg_inherits
-    inner join pg_class on pg_inherits.inhrelid = pg_class.oid
-    where pg_inherits.inhparent = '{{ ref("fct_user_events").render() }}'::regclass
-        and pg_get_expr(pg_class.relpartbound, pg_class.oid) = 'DEFAULT'
-        and pg_relation_size(pg_class.oid) > 0
+    select bounds.partition as partition_name
+    from {{ source('observability', 'partition_bounds') }} as bounds
+    where bounds.parent = '{{ ref("fct_user_events").render() }}'::regclass
+        and bounds.is_default
+        and pg_relation_size(bounds.partition) > 0
 )
 
 select * from final

@@ -115,7 +115,7 @@ def test_values_of_other_types_arrive_exactly(source, connection) -> None:
     ]
     assert any("users: the source has no first_name" in warning for warning in report.warnings)
     assert any(note.startswith("The source has no orders, order_items") for note in report.notes)
-    assert any(note.startswith("categories is read whole") for note in report.notes)
+    assert any(note.startswith("categories is read completely") for note in report.notes)
     assert fetch(connection, "select to_regclass('raw.orders') is not null") == [(True,)]
 
 

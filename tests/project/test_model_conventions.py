@@ -171,7 +171,7 @@ def test_sources_of_our_own_are_where_the_hooks_create_them(database: Any, targe
         "source('ml', 'clv_parameters')": "clv_parameters()",
         **{
             f"source('observability', '{name}')": f"state_relation('{name}')"
-            for name in ("watermarks", "key_changes", "expired_partitions")
+            for name in ("watermarks", "key_changes", "expired_partitions", "partition_bounds")
         },
     }
     inline = "\n".join(f"{{{{ {left} }}}} {{{{ {right} }}}}" for left, right in pairs.items())

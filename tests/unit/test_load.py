@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from warehouse import project
+from warehouse.load import checks
 from warehouse.load.database import _hidden, _parameters
 from warehouse.load.formats import csv as read_csv
 
@@ -24,7 +26,12 @@ def write(folder: Path, name: str, text: str | bytes) -> Path:
     return folder
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@example([], "\n", 'a","')
+@example([], "\n", 'a,"b" c\n')
+@example([], "\n", 'a""b,c\n')
 @given(
     st.lists(
         st.lists(st.text(alphabet='ab",\n\r\\ é0', max_size=6), min_size=2, max_size=2), max_size=8
@@ -95,3 +102,11 @@ def test_the_warehouses_port_is_not_the_sources(monkeypatch) -> None:
     monkeypatch.setenv("PGPORT", "7777")
     assert _parameters("postgresql://u@host/db")["port"] == "5432"
     assert _parameters("postgresql://u@host:6543/db")["port"] == "6543"
+
+
+def test_a_load_and_staging_agree_on_blank() -> None:
+    """A key that the load accepts must not be a blank one to staging."""
+    macro = (project.root() / "macros/sql/internal/whitespace.sql").read_text(encoding="utf-8")
+    blank = checks._BLANK.as_string(None)
+    assert len(blank) > 10
+    assert blank in macro

@@ -58,6 +58,16 @@ ONLY_A_DATABASE = " allowed only with a source database (postgresql://...), not 
             "--overlap-hours 3 is allowed only without --complete, which reads all rows.",
         ),
         (
+            load,
+            {"source": DATABASE, "complete": True, "from_start": True},
+            "--from-start is allowed only without --complete, which reads all rows.",
+        ),
+        (
+            load,
+            {"source": FOLDER, "tables": " , "},
+            "--tables names no table: leave it out to load all tables.",
+        ),
+        (
             retain,
             {"export": Path("archive")},
             "--export archive is allowed only with --apply, which drops what is exported.",

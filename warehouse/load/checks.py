@@ -14,6 +14,9 @@ from warehouse.load.report import TableSummary
 from warehouse.load.stage import ROW_BITS
 from warehouse.load.target import Target
 
+# As the macro `whitespace`: space, tab, line feed, vertical tab, form feed, carriage return,
+# no-break space.
+_BLANK = sql.SQL(r"E' \t\n\x0B\f\r\u00A0'")
 _LONGEST_KEY = 2_000  # bytes: an index entry of PostgreSQL holds no more than about 2,700
 
 
@@ -23,7 +26,7 @@ def key_problems(target: Target) -> list[tuple[sql.Composable, sql.Composable]]:
     key = sql.Identifier("incoming", name)
     return [
         (
-            sql.SQL("{key} is null or btrim({key}, E' \\t\\r\\n\\u00a0') = ''").format(key=key),
+            sql.SQL("{key} is null or btrim({key}, {blank}) = ''").format(key=key, blank=_BLANK),
             sql.Literal(f"{name}: the key is empty"),
         ),
         (

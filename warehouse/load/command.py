@@ -186,6 +186,10 @@ def load(
             },
             "with a source database (postgresql://...), not with a folder",
         )
+    if tables is not None and not tables.replace(",", "").strip():
+        raise WarehouseError("--tables names no table: leave it out to load all tables.")
+    if complete:
+        refuse_unused({"--from-start": from_start}, "without --complete, which reads all rows")
     if not complete:
         refuse_unused(
             {"--max-deletes": max_deletes, "--allow-empty": allow_empty}, "with --complete"

@@ -19,6 +19,7 @@ import yaml
 
 from warehouse import console, dbt, project
 from warehouse.errors import WarehouseError
+from warehouse.project import is_set
 
 OFFLINE_VARIABLE = "WAREHOUSE_OFFLINE"
 HUB_VARIABLE = "DBT_PACKAGE_HUB_URL"  # dbt's own
@@ -109,7 +110,7 @@ def _complete(installed: Path, wanted: list[str]) -> bool:
 
 def _why_skipped() -> str | None:
     """None if we may use the hub, else why not."""
-    offline = os.environ.get(OFFLINE_VARIABLE, "").lower() not in ("", "0", "false", "no")
+    offline = is_set(OFFLINE_VARIABLE)
     return f"Skipped the dbt hub ({OFFLINE_VARIABLE} is set)" if offline else None
 
 

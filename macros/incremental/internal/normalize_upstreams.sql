@@ -10,6 +10,12 @@
                 'changed_keys in ' ~ model.name ~ ': ' ~ node.name ~ ' does not log its keys; set its meta.tracked_keys to a list of its columns.'
             ) }}
         {%- endif -%}
+        {%- if entry.unless and not entry.through -%}
+            {{ exceptions.raise_compiler_error(
+                'changed_keys in ' ~ model.name ~ ': the upstream ' ~ node.name ~ ' has unless and no through; unless selects among the rows that '
+                ~ 'through looks up, so set through, such as through=this, or remove unless.'
+            ) }}
+        {%- endif -%}
         {%- do normalized.append({
             'name': node.name,
             'relation': entry.relation,

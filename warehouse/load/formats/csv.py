@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
@@ -132,6 +133,9 @@ class _Watched(io.RawIOBase):
         self._stream = stream
         self._after_return = False
         self._quotes = 0
+        # A row begins where the stream does.
+        self._last = b"\n"
+        self._stray_quotes = False
         self.is_empty = True
         self._lone_returns = False
 
@@ -141,7 +145,7 @@ class _Watched(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
         self.is_empty = self.is_empty and not data
-        self._quotes += data.count(b'"')
+        self._count_quotes(data)
         if self._after_return and data[:1] != b"\n":
             self._lone_returns = True
         self._after_return = data.endswith(b"\r")
@@ -149,9 +153,31 @@ class _Watched(io.RawIOBase):
             self._lone_returns = True
         return data
 
+    def _count_quotes(self, data: bytes) -> None:
+        """Count quotes, and look for one that neither opens nor closes a field.
+
+        Every first quote of a pair opens, after a comma, a line break, or the quote that it
+        doubles; every second one closes, before one of these.
+        """
+        around = np.frombuffer(self._last + data, np.uint8)
+        places = np.flatnonzero(around[1:] == ord('"')) + 1
+        if places.size or self._last == b'"':
+            opening = places[self._quotes % 2 :: 2]
+            closing = places[1 - self._quotes % 2 :: 2]
+            # What follows a quote at the end of this block is the beginning of the next one.
+            if self._last == b'"' and self._quotes % 2 == 0:
+                closing = np.append(closing, 0)
+            closing = closing[closing + 1 < around.size]
+            beside = np.concatenate([around[opening - 1], around[closing + 1]])
+            if not np.isin(beside, np.frombuffer(b',\r\n"', np.uint8)).all():
+                self._stray_quotes = True
+        self._quotes += places.size
+        self._last = data[-1:] or self._last
+
     def check(self) -> None:
-        """Raise Suspicious if a quote may be open at the end, or a carriage return is ambiguous."""
-        if self._quotes % 2 or self._lone_returns:
+        """Raise Suspicious if a quote may be open at the end or is stray, or a carriage return is
+        ambiguous."""
+        if self._quotes % 2 or self._stray_quotes or self._lone_returns:
             raise Suspicious
 
 
