@@ -85,8 +85,7 @@ def shop(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop
             load_folder(folder, connection=session)
         dbt_project.build(made, *MODELS, as_of=DAY, options=NO_TESTS)
         patch = pytest.MonkeyPatch()
-        for module in (clv_data, clv_backtest):
-            patch.setattr(module, "compile_node", compiling(made))
+        patch.setattr(dbt, "compile_node", compiling(made))
         queries, scores = clv_data.compile_queries(), clv_backtest.compile_scores()
         patch.undo()
         yield Shop(made, folder, queries, scores)
