@@ -502,9 +502,9 @@ def test_a_refused_fit_takes_no_parameters_away(shop: Shop, copy: Database) -> N
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["fit", "--as-of", "yesterday"], "--as-of takes a day such as 2026-10-31"),
-        (["fit", "--as-of", "2999-01-01"], "lies in the future"),
-        (["backtest", "--as-of", "soon"], "--as-of takes a day such as 2026-10-31"),
+        (["fit", "--as-of", "yesterday"], "--as-of must be a date such as 2026-10-31"),
+        (["fit", "--as-of", "2999-01-01"], "is in the future"),
+        (["backtest", "--as-of", "soon"], "--as-of must be a date such as 2026-10-31"),
         (["fit", "--model", "pareto"], "'bg-nbd', 'mbg-nbd'"),
     ],
 )
