@@ -168,7 +168,7 @@ def test_unknown_columns_are_ignored_and_named(connection, tmp_path) -> None:
     report = Reporter()
     load_folder(tmp_path, connection=connection, report=report, loaded_at=THEN)
     assert "users: ignored columns that are not in the contract: shoe_size." in (report.warnings)
-    assert report.notes == ["users.csv: the column _loaded_at is ignored, the load sets it."]
+    assert report.notes == ["users.csv: ignored the column _loaded_at, which the load sets."]
     assert fetch(connection, "select user_id, _loaded_at from raw.users") == [("1", THEN)]
 
 
