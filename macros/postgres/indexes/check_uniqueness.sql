@@ -20,6 +20,7 @@
             {{ exceptions.raise_compiler_error(
                 this.identifier ~ ': the index ' ~ index.name ~ ' cannot be unique, because ' ~ double['rows_of_key'] ~ ' rows have the key ('
                 ~ index['keys'] | join(', ') ~ ') = (' ~ double['key_value'] ~ '); a unique index takes one row per key.'
+                ~ ' If the model declares no such index, it follows from unique_key: correct unique_key, or set unique_key_index: false.'
             ) }}
         {%- endfor -%}
     {%- endif -%}
