@@ -36,6 +36,7 @@ AS_OF = SECOND_DAY
 SEEDS = {
     "staging.event_types",
     "staging.order_statuses",
+    "staging.payment_statuses",
     "staging.segment_thresholds",
     "staging.rfm_segments",
 }
