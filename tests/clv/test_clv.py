@@ -588,7 +588,9 @@ def test_a_backtest_without_a_fit_says_so(shop: Shop) -> None:
     early = MOMENT - dt.timedelta(days=400)
     with (
         shop.database.connect() as session,
-        pytest.raises(WarehouseError, match=r"the fit is refused: only .* There is nothing to compare"),
+        pytest.raises(
+            WarehouseError, match=r"the fit is refused: only .* There is nothing to compare"
+        ),
     ):
         clv_backtest.run(session, shop.queries, shop.scores, "bg-nbd", early)
 
