@@ -104,7 +104,7 @@ def test_the_first_build_is_killed(scene: Scene) -> None:
         Kill(matching=r"\.fct_orders: COMMIT", moment=BEFORE),
         Kill(matching=r"\.fct_orders: COMMIT", moment=AFTER),
         Kill(matching=r"\.snp_app__users: COMMIT", moment=BEFORE),
-        Kill(matching=r"\.daily_revenue: .*'select pg_temp\.refresh_concurrently\(", moment=AFTER),
+        Kill(matching=r"\.daily_revenue: .*'refresh materialized view concurrently", moment=AFTER),
         Kill(matching=r"\.event_types: .*truncate", moment=AFTER),
         Kill(matching=r"delete from .*key_changes", moment=AFTER),
     ],

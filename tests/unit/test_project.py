@@ -22,3 +22,14 @@ def test_a_model_that_asks_for_changed_keys_asks_all_that_it_reads() -> None:
         read = set(re.findall(r"ref\('(\w+)'\)", text.replace(call.group(), "")))
         assert followed == read - followed_by_nobody, path.name
     assert seen >= 15
+
+
+def test_no_relation_gets_an_alias() -> None:
+    """With --empty, dbt puts a subquery with an alias of its own there, unless render() is called."""
+    aliased = re.compile(r"\b(?:ref|source)\([^()]*\)\s*-?\}\}\s+as\b")
+    folders = ("models", "macros", "tests/integrity", "tests/macros", "analyses")
+    seen = 0
+    for path in (path for folder in folders for path in (dbt_project.ROOT / folder).rglob("*.sql")):
+        seen += 1
+        assert not aliased.search(path.read_text()), path
+    assert seen > 100
