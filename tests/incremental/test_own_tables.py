@@ -10,6 +10,7 @@ import yaml
 
 from tests.support import dbt_project
 from tests.support.database import fetch
+from tests.support.keys import KEYS
 
 AS_OF = "2025-06-03"
 STAGING = dbt_project.ROOT / "models" / "staging" / "app"
@@ -59,18 +60,6 @@ create table raw.erasure_requests (
 );
 """
 
-KEYS = {
-    "users": "user_id",
-    "categories": "category_id",
-    "products": "product_id",
-    "orders": "order_id",
-    "order_items": "order_item_id",
-    "payments": "payment_id",
-    "user_sessions": "session_id",
-    "events": "event_id",
-    "consents": "consent_id",
-    "erasure_requests": "request_id",
-}
 
 STAMPS = """
 alter table raw.{table}

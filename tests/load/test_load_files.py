@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.command import warehouse
+from tests.support.files import write
 from tests.support.real_data import SHARED, needs_real_data
 from warehouse.errors import WarehouseError
 from warehouse.load import Reporter, TableSummary, load_folder
@@ -34,14 +35,6 @@ LATER = datetime(2024, 2, 1, tzinfo=UTC)
 
 def fetch(connection: psycopg.Connection, query: str) -> list[tuple]:
     return connection.execute(query).fetchall()
-
-
-def write(folder: Path, name: str, text: str | bytes) -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = text.encode() if isinstance(text, str) else text
-    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-    return folder
 
 
 def counts(summary: TableSummary) -> dict[str, int]:

@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from tests.support.database import Database
+from tests.support.keys import KEYS
 from warehouse import project
 from warehouse.errors import WarehouseError
 from warehouse.load.files import load_folder
@@ -27,18 +28,6 @@ from warehouse.sample.command import make_plan, prepare
 from warehouse.sample.generate import TABLES, generate
 from warehouse.sample.traffic import CHUNK
 
-KEYS = {
-    "users": "user_id",
-    "categories": "category_id",
-    "products": "product_id",
-    "orders": "order_id",
-    "order_items": "order_item_id",
-    "payments": "payment_id",
-    "user_sessions": "session_id",
-    "events": "event_id",
-    "consents": "consent_id",
-    "erasure_requests": "request_id",
-}
 SMALL = {"users": 600, "days": 90, "seed": 7}
 REVENUE = ("processing", "shipped", "delivered", "completed")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.keys import KEYS
 from warehouse import contract
 from warehouse.errors import WarehouseError
 
@@ -31,18 +32,7 @@ def write(path: Path, columns: dict, meta: dict | None = None, source: str = "ap
 
 def test_the_projects_contract_is_that_of_the_design() -> None:
     tables = contract.read().tables
-    assert {name: table.key for name, table in tables.items()} == {
-        "users": "user_id",
-        "categories": "category_id",
-        "products": "product_id",
-        "orders": "order_id",
-        "order_items": "order_item_id",
-        "payments": "payment_id",
-        "user_sessions": "session_id",
-        "events": "event_id",
-        "consents": "consent_id",
-        "erasure_requests": "request_id",
-    }
+    assert {name: table.key for name, table in tables.items()} == KEYS
     assert list(tables["events"].columns.items()) == [
         ("event_id", "text"),
         ("user_id", "text"),

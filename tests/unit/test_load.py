@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.files import write
 from warehouse import project
 from warehouse.load import checks
 from warehouse.load.database import _hidden, _parameters
 from warehouse.load.formats import csv as read_csv
-
-
-def write(folder: Path, name: str, text: str | bytes) -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = text.encode() if isinstance(text, str) else text
-    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-    return folder
 
 
 @settings(
