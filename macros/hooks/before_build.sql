@@ -3,6 +3,13 @@
     {%- do check_indexes() -%}
     {%- if model.resource_type == 'model' -%}
         {%- do apply_partition_by() -%}
+    {%- elif execute and (config.get('partition_by') or config.get('retain') is not none) -%}
+        {{ exceptions.raise_compiler_error(
+            this.identifier ~ ': partition_by or retain is set on a ' ~ model.resource_type ~ '; only models take them.'
+        ) }}
+    {%- endif -%}
+    {%- if model.resource_type == 'snapshot' -%}
+        {%- do check_snapshot_columns() -%}
     {%- endif -%}
     {%- if writes_rows_of_keys() or model.resource_type == 'snapshot' %}
     {{ lock_model() }};

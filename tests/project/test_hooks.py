@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from tests.support import dbt_project
 from tests.support.database import ask, new_database
-from tests.support.small_project import run, write_project
+from tests.support.small_project import run, write_model, write_project
 
 # Columns that show the session's time zone, and whether the query runs under the model's lock.
 SEEN = """
@@ -122,3 +124,55 @@ def test_incremental_models_are_locked_and_built_in_utc(database: Any, tmp_path:
         ask(database, "select distinct model_name from observability.watermarks order by 1")
         == "followed"
     )
+
+
+@pytest.fixture
+def snapshots(tmp_path: Path) -> Path:
+    """A project with a model and a snapshot of it."""
+    project = write_project(tmp_path / "project", {})
+    write_model(project, "states", "select 1 as id, 'a'::text as tier, 'x'::text as name")
+    path = project / "dbt_project.yml"
+    whole = yaml.safe_load(path.read_text())
+    whole["snapshots"] = {"small": {"+schema": "marts", "+pre-hook": "{{ before_build() }}"}}
+    path.write_text(yaml.safe_dump(whole))
+    (project / "snapshots").mkdir()
+    write_snapshot(project)
+    return project
+
+
+def write_snapshot(project: Path, **config: Any) -> None:
+    """Create or overwrite the snapshot `kept`."""
+    given = {"unique_key": "id", "strategy": "check", "check_cols": ["name"], **config}
+    entry = {"name": "kept", "relation": "ref('states')", "config": given}
+    text = yaml.safe_dump({"version": 2, "snapshots": [entry]})
+    (project / "snapshots" / "kept.yml").write_text(text)
+    dbt_project.forget(project)
+
+
+def test_a_snapshot_stops_before_it_stores_null_in_a_column(database: Any, snapshots: Path) -> None:
+    dbt_project.run(database, "build", project=snapshots)
+    write_model(snapshots, "states", "select 1 as id, 'y'::text as name")
+    message = (
+        "kept: its table stores tier, which its query does not select.* Select the columns in"
+        ' states; to stop storing them, select null::text as "tier" there'
+    )
+    with pytest.raises(dbt_project.DbtFailed, match=message):
+        dbt_project.run(database, "build", project=snapshots)
+    states = "select tier, name from marts.kept order by dbt_valid_from"
+    assert ask(database, states) == [("a", "x")]
+
+    write_model(snapshots, "states", "select 1 as id, null::text as tier, 'y'::text as name")
+    dbt_project.run(database, "build", project=snapshots)
+    assert ask(database, states) == [("a", "x"), (None, "y")]
+
+
+@pytest.mark.parametrize(
+    "config", [{"partition_by": {"fields": ["id"]}}, {"retain": {"months": 1}}], ids=["by", "for"]
+)
+def test_a_snapshot_takes_no_partitions(
+    database: Any, snapshots: Path, config: dict[str, Any]
+) -> None:
+    write_snapshot(snapshots, **config)
+    with pytest.raises(dbt_project.DbtFailed, match="is set on a snapshot; only models take them"):
+        dbt_project.run(database, "build", project=snapshots)
+    assert ask(database, "select to_regclass('marts.kept') is null") is True

@@ -106,7 +106,7 @@ def write_model(
     """
     given = ", ".join(f"{key}={value!r}" for key, value in config.items())
     path = project / "models" / f"{name}.sql"
-    text = f"{{{{ config({given}) }}}}\n{query}\n"
+    text = f"{{{{ config({given}) }}}}\n{query}\n" if given else f"{query}\n"
     check_sql_variables(path.name, text)
     path.write_text(text)
     described = path.with_suffix(".yml")

@@ -29,7 +29,7 @@
         {%- endif -%}
         {%- do names.append(column) -%}
     {%- endfor -%}
-    {%- for index in declared if index.unique and index['columns'] | sort == names | sort -%}
+    {%- for index in declared if index.unique and not index.where and index['columns'] | sort == names | sort -%}
         {{ return(none) }}
     {%- endfor -%}
     {%- for key in keys_of_contract() if key['columns'] | sort == names | sort -%}
@@ -39,5 +39,11 @@
         {#- PostgreSQL requires them in a unique index. -#}
         {{ return(none) }}
     {%- endfor -%}
-    {{ return(declared_index({'columns': keys, 'unique': true, 'why': 'the key, looked up by builds'}, 0, columns)) }}
+    {%- set entry = {'columns': keys, 'unique': true, 'why': 'the key, looked up by builds'} -%}
+    {%- set index = declared_index(entry, 0, columns) -%}
+    {%- if index.name in declared | map(attribute='name') -%}
+        {#- A partial index over the same columns has the name. -#}
+        {%- set index = declared_index(dict(entry, name=index_name(this.identifier, '_unique_key')), 0, columns) -%}
+    {%- endif -%}
+    {{ return(index) }}
 {%- endmacro %}

@@ -38,6 +38,9 @@
     {%- for key in ['method', 'granularity', 'default_partition'] if partition_by[key] not in allowed[key] -%}
         {%- do refuse_partition_by('.' ~ key, partition_by[key], allowed[key] | join(', ')) -%}
     {%- endfor -%}
+    {%- if partition_by.method != 'range' and given.get('granularity') is not none -%}
+        {%- do refuse_partition_by('.granularity', given.granularity, 'nothing for list and hash, whose partitions have no length') -%}
+    {%- endif -%}
     {%- set is_hash = partition_by.method == 'hash' -%}
     {%- if not fields or not is_hash and fields | length != 1 -%}
         {%- do refuse_partition_by('.fields', given.get('fields'), allowed.fields) -%}
