@@ -79,3 +79,13 @@
         and {{ timestamp }} < '{{ var("calendar_end") }} 00:00:00+00'::{{ timestamp_type() }}
     )
 {%- endmacro %}
+
+
+{% macro not_within_calendar(column) -%}
+    ({{ is_within_calendar(column) }} is not true)
+{%- endmacro %}
+
+
+{% macro calendar_timestamp(column) -%}
+    case when {{ is_within_calendar(column) }} then {{ column }} end
+{%- endmacro %}

@@ -1,3 +1,13 @@
+{% macro version_started_at() -%}
+    {#- A row cannot become valid after it was seen; without a plausible timestamp of its own it is valid from then. -#}
+    case
+        when coalesce(_deleted_at, updated_at) >= {{ beginning_of_time() }}
+            then least(coalesce(_deleted_at, updated_at), _loaded_at)
+        else _loaded_at
+    end
+{%- endmacro %}
+
+
 {% macro valid_intervals(states, key, attributes) -%}
     {#-
         A state that equals the previous one is not a new version. A version starts when the application says it changed; if

@@ -17,6 +17,8 @@ PROJECT = "analytics_warehouse"
 LAYERS = (
     *("sql/internal", "sql"),
     *("project/internal", "project"),
+    # What a model keeps is checked with its partitions, before anything is built.
+    "retention/internal",
     *("postgres/catalog", "postgres/locks", "postgres/indexes", "postgres/replace"),
     *("postgres/partitions", "postgres/statistics", "postgres/materializations"),
     # Only dbt calls these. Macros of earlier folders may call dbt's macro that dispatches to them.
@@ -130,8 +132,8 @@ def jinja_calls(text: str) -> Iterator[str]:
         # A retry loop sleeps.
         (r"pg_sleep|time\.sleep|LockNotAvailable", "macros/postgres/locks/try_for_locks.sql"),
         (r"relpartbound", "macros/postgres/partitions/partition_bounds.sql"),
-        (r"\.get\('retain'\)\s*-?%}", "macros/postgres/partitions/read_retain.sql"),
-        (r"such as {months: 24}", "macros/postgres/partitions/read_retain.sql"),
+        (r"\.get\('retain'\)\s*-?%}", "macros/retention/internal/read_retain.sql"),
+        (r"such as {months: 24}", "macros/retention/internal/read_retain.sql"),
     ],
 )
 def test_what_has_one_place_is_nowhere_else(pattern: str, place: str) -> None:
