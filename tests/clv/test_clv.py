@@ -37,6 +37,8 @@ from warehouse.sample.generate import generate
 DAY = dt.date(2026, 10, 31)
 MOMENT = oracle.end_of_day(DAY)
 MODELS = ("+user_clv", "+user_analytics")
+# What reads the parameters of a fit; the rest of the shop is built as of DAY.
+PREDICTIONS = ("int_clv_parameters", "user_clv")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +96,7 @@ def shop(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop
 @pytest.fixture
 def copy(server: Any, shop: Shop) -> Iterator[Database]:
     """A copy of the shop that one test may change."""
-    with new_database(server, template=shop.database.name) as made:
+    with new_database(server, template=shop.database.name, name="clv_copy") as made:
         yield made
 
 
@@ -230,7 +232,7 @@ def check_mart(database: Database, shop: Shop, day: dt.date, every: int = 40) ->
 @pytest.mark.parametrize("model", clv_fit.MODELS)
 def test_predictions_are_those_of_the_oracle(shop: Shop, copy: Database, model: str) -> None:
     fit(copy, shop, model)
-    dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
+    dbt_project.build(copy, *PREDICTIONS, as_of=DAY, options=NO_TESTS)
 
     check_mart(copy, shop, DAY)
     row = ask(
@@ -254,7 +256,7 @@ def test_without_parameters_every_row_says_so(shop: Shop) -> None:
 
 def test_incremental_equals_full_with_parameters(shop: Shop, copy: Database) -> None:
     """Over several days, with new versions and a late order, each build uses only earlier data."""
-    dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
+    dbt_project.build(copy, *MODELS, as_of=DAY, options=NO_TESTS)
     fit(copy, shop, "bg-nbd", MOMENT - dt.timedelta(days=30))
     steps: list[tuple[dt.date, Callable[[], Any]]] = [
         (DAY, lambda: None),
@@ -266,14 +268,14 @@ def test_incremental_equals_full_with_parameters(shop: Shop, copy: Database) -> 
     used = []
     for day, before in steps:
         before()
-        dbt_project.build(copy, as_of=day, options=NO_TESTS)
+        dbt_project.build(copy, *MODELS, as_of=day, options=NO_TESTS)
         incremental = contents(copy)
         used.append(ask(copy, "select max(parameters_version) from marts.user_clv")[0])
         assert ask(copy, "select min(predicted_on), max(predicted_on) from marts.user_clv") == (
             (day, day)
         )
         check_mart(copy, shop, day, every=400) if day != steps[-1][0] else None
-    dbt_project.build(copy, as_of=day, options=NO_TESTS, full_refresh=True)
+    dbt_project.build(copy, *MODELS, as_of=day, options=NO_TESTS, full_refresh=True)
 
     assert contents(copy) == incremental
     assert used == [1, 1, 2, 1, 2]  # the second version is newer than the earlier day
@@ -284,7 +286,7 @@ def test_an_order_that_moves_between_others_reaches_the_prediction(
 ) -> None:
     """The activity of its user stays the same; only the purchase history shows the change."""
     fit(copy, shop)
-    dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
+    dbt_project.build(copy, *MODELS, as_of=DAY, options=NO_TESTS)
     user_id = move_between(copy)
     facts = (
         "select repeat_purchases, p_alive, expected_orders_90d,"
@@ -294,13 +296,13 @@ def test_an_order_that_moves_between_others_reaches_the_prediction(
         f" where user_id = '{user_id}'"
     )
     before = ask(copy, facts)
-    dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
+    dbt_project.build(copy, *MODELS, as_of=DAY, options=NO_TESTS)
     incremental, after = contents(copy), ask(copy, facts)
 
     assert after[0] == before[0] - 1
     assert after[1] != before[1] and after[2] != before[2]
     assert after[3] == before[3]
-    dbt_project.build(copy, as_of=DAY, options=NO_TESTS, full_refresh=True)
+    dbt_project.build(copy, *MODELS, as_of=DAY, options=NO_TESTS, full_refresh=True)
     assert contents(copy) == incremental
 
 
@@ -362,7 +364,7 @@ def buy(database: Database) -> None:
 def test_the_data_tests_see_predictions(shop: Shop, copy: Database) -> None:
     """Before a fit there are no predictions, so the tests would always pass."""
     fit(copy, shop)
-    dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
+    dbt_project.build(copy, *PREDICTIONS, as_of=DAY, options=NO_TESTS)
     names = ("user_clv_lies_within_its_percentiles", "user_clv_expects_more_orders_in_more_days")
     dbt_project.run(copy, "test", *names, as_of=DAY)
 
@@ -378,9 +380,9 @@ def test_the_data_tests_see_predictions(shop: Shop, copy: Database) -> None:
 def test_a_new_version_reaches_everyone_by_an_incremental_build(shop: Shop, copy: Database) -> None:
     """A second build on the same day writes nothing, one on the next day only predictions."""
     fit(copy, shop)
-    dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
+    dbt_project.build(copy, *MODELS, as_of=DAY, options=NO_TESTS)
     before = row_versions(copy)
-    dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
+    dbt_project.build(copy, *MODELS, as_of=DAY, options=NO_TESTS)
     assert row_versions(copy) == before
 
     next_day = DAY + dt.timedelta(days=1)
@@ -390,7 +392,7 @@ def test_a_new_version_reaches_everyone_by_an_incremental_build(shop: Shop, copy
     assert {name for name in after if after[name] != before[name]} == {"marts.user_clv"}
 
     fit(copy, shop, "mbg-nbd")
-    dbt_project.build(copy, as_of=next_day, options=NO_TESTS)
+    dbt_project.build(copy, *MODELS, as_of=next_day, options=NO_TESTS)
     assert ask(
         copy, "select min(parameters_version), max(parameters_version) from marts.user_clv"
     ) == (2, 2)
@@ -398,9 +400,11 @@ def test_a_new_version_reaches_everyone_by_an_incremental_build(shop: Shop, copy
 
 def test_another_discount_reaches_everyone(shop: Shop, copy: Database) -> None:
     fit(copy, shop)
-    dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
+    dbt_project.build(copy, *PREDICTIONS, as_of=DAY, options=NO_TESTS)
     (value,) = ask(copy, "select sum(predicted_value) from marts.user_clv")
-    dbt_project.build(copy, as_of=DAY, options=NO_TESTS, variables={"clv_monthly_discount": 0})
+    dbt_project.build(
+        copy, *PREDICTIONS, as_of=DAY, options=NO_TESTS, variables={"clv_monthly_discount": 0}
+    )
     (undiscounted,) = ask(copy, "select sum(predicted_value) from marts.user_clv")
 
     assert 1.05 < undiscounted / value < 1.09
@@ -409,7 +413,7 @@ def test_another_discount_reaches_everyone(shop: Shop, copy: Database) -> None:
 def test_percentiles_are_those_of_drawn_parameters(shop: Shop, copy: Database) -> None:
     """P10 and P90 match 300 draws from the distribution of the estimates, for some users."""
     fit(copy, shop, "mbg-nbd")
-    dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
+    dbt_project.build(copy, *PREDICTIONS, as_of=DAY, options=NO_TESTS)
     (given,) = versions(copy)
     names = ("r", "alpha", "a", "b", "p", "q", "v")
     covariance = np.zeros((7, 7))
@@ -470,7 +474,7 @@ def test_fit_as_a_person_would(shop: Shop, copy: Database) -> None:
 def test_a_refused_fit_says_why_and_so_does_the_mart(built: Database) -> None:
     """The small sample has fewer than 500 buyers."""
     answer = command(built, "fit")
-    dbt_project.build(built, options=NO_TESTS)
+    dbt_project.build(built, *PREDICTIONS, options=NO_TESTS)
     (row,) = versions(built)
 
     assert answer.returncode == 1
@@ -491,7 +495,7 @@ def test_a_refused_fit_takes_no_parameters_away(shop: Shop, copy: Database) -> N
             "bg-nbd", MOMENT,
         )  # fmt: skip
         clv_data.write_version(session, shop.queries, found)
-    dbt_project.build(copy, as_of=DAY, options=NO_TESTS)
+    dbt_project.build(copy, *PREDICTIONS, as_of=DAY, options=NO_TESTS)
 
     assert [row["refused_because"] is None for row in versions(copy)] == [True, False]
     assert ask(copy, "select max(parameters_version), count(*) > 0 from marts.user_clv") == (

@@ -30,6 +30,8 @@ from tests.support.server import temporary_server
 POINTS = int(os.environ.get("FAULT_POINTS", "20"))
 SEED = os.environ.get("FAULT_SEED", "1")
 PAIRS = (POINTS + 1) // 2
+# make test has one fault of each kind, make test-long the others.
+LONG = pytest.mark.long
 KILLABLE = {"shared_buffers": "128MB", "fsync": "off", "full_page_writes": "off"}
 
 
@@ -61,8 +63,8 @@ def assert_failed(outcome: Outcome, node: str, *words: str) -> None:
 
 @pytest.mark.parametrize(
     "number",
-    # Random moments are equally good, so every run tests only a few of them.
-    [pytest.param(n, marks=pytest.mark.long if n >= 3 else ()) for n in range(PAIRS)],
+    # Random moments are equally good, so make test has one of them.
+    [pytest.param(n, marks=LONG if n else ()) for n in range(PAIRS)],
 )
 def test_killed_at_any_moment(scene: Scene, number: int) -> None:
     """Kill the builds of two consecutive loads; the second one shows what the first left behind."""
@@ -95,21 +97,29 @@ def test_the_first_build_is_killed(scene: Scene) -> None:
     scene.recover(0)
 
 
-@pytest.mark.parametrize(
-    "kill",
-    [
-        Kill(
-            matching=r"\.fct_orders: .*create temporary table \"fct_orders__dbt_tmp", moment=AFTER
-        ),
-        Kill(matching=r"\.fct_orders: COMMIT", moment=BEFORE),
-        Kill(matching=r"\.fct_orders: COMMIT", moment=AFTER),
-        Kill(matching=r"\.snp_app__users: COMMIT", moment=BEFORE),
-        Kill(matching=r"\.daily_revenue: .*'refresh materialized view concurrently", moment=AFTER),
-        Kill(matching=r"\.event_types: .*truncate", moment=AFTER),
-        Kill(matching=r"delete from .*key_changes", moment=AFTER),
-    ],
-    ids=str,
+# In the order in which a build reaches them.
+DANGEROUS = (
+    Kill(matching=r"\.event_types: .*truncate", moment=AFTER),
+    Kill(matching=r"\.snp_app__users: COMMIT", moment=BEFORE),
+    Kill(matching=r"\.fct_orders: .*create temporary table \"fct_orders__dbt_tmp", moment=AFTER),
+    Kill(matching=r"\.fct_orders: COMMIT", moment=BEFORE),
+    Kill(matching=r"\.fct_orders: COMMIT", moment=AFTER),
+    Kill(matching=r"\.daily_revenue: .*'refresh materialized view concurrently", moment=AFTER),
+    Kill(matching=r"delete from .*key_changes", moment=AFTER),
 )
+
+
+def test_killed_at_one_dangerous_point_after_the_other(scene: Scene) -> None:
+    """Each build continues where the one before was killed."""
+    scene.restore()
+    with scene.watched(HISTORY):
+        for kill in DANGEROUS:
+            assert_killed(scene.build(HISTORY, kill).wait())
+        scene.recover(HISTORY)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kill", DANGEROUS, ids=str)
 def test_killed_at_a_dangerous_point(scene: Scene, kill: Kill) -> None:
     scene.restore()
     with scene.watched(HISTORY):
@@ -137,8 +147,10 @@ def test_killed_while_a_view_is_replaced(scene: Scene) -> None:
     ("relation", "moment"),
     [
         ("marts.fct_orders", "before insert"),  # between its delete and its insert
-        ("snapshots.snp_app__users", "before insert"),  # between the two halves of its merge
-        ("observability.key_changes", "before delete"),  # at the end of the run
+        # between the two halves of its merge
+        pytest.param("snapshots.snp_app__users", "before insert", marks=LONG),
+        # at the end of the run
+        pytest.param("observability.key_changes", "before delete", marks=LONG),
     ],
 )
 def test_the_orphan_of_a_killed_build_ends_and_the_next_build_waits_for_it(
@@ -191,7 +203,10 @@ def test_the_orphan_of_a_refresh_locks_nobody_out(scene: Scene) -> None:
     ("function", "says", "relation"),
     [
         ("pg_terminate_backend", "terminating connection", "marts.fct_orders"),
-        ("pg_cancel_backend", "canceling statement due to user", "snapshots.snp_app__users"),
+        pytest.param(
+            *("pg_cancel_backend", "canceling statement due to user", "snapshots.snp_app__users"),
+            marks=LONG,
+        ),
     ],
 )
 def test_a_backend_is_ended_in_the_midst_of_a_model(
@@ -209,6 +224,7 @@ def test_a_backend_is_ended_in_the_midst_of_a_model(
         scene.recover(HISTORY)
 
 
+@pytest.mark.long
 def test_a_statement_takes_too_long(scene: Scene) -> None:
     scene.restore()
     with scene.watched(HISTORY):
@@ -223,7 +239,7 @@ def test_a_statement_takes_too_long(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("table", "who"),
     [
-        ("marts.fct_orders", "fct_orders: "),
+        pytest.param("marts.fct_orders", "fct_orders: ", marks=LONG),
         # A statement of on-run-start needs it. No node runs, and dbt reports the database's error.
         ("observability.expired_partitions", "dbt: "),
     ],
@@ -245,8 +261,8 @@ def test_a_lock_is_not_to_be_had(scene: Scene, table: str, who: str) -> None:
 @pytest.mark.parametrize(
     ("victim", "relation"),
     [
-        ("all at once", "marts.fct_orders"),
-        ("the postmaster", "snapshots.snp_app__users"),
+        pytest.param("all at once", "marts.fct_orders", marks=LONG),
+        pytest.param("the postmaster", "snapshots.snp_app__users", marks=LONG),
         ("a backend", "marts.fct_user_events"),
     ],
 )
@@ -290,6 +306,7 @@ def test_no_room_for_temporary_files(scene: Scene) -> None:
         scene.recover(HISTORY)
 
 
+@pytest.mark.long
 def test_no_room_for_a_table(scene: Scene) -> None:
     """The file of a table cannot grow: the operating system returns an error.
 
@@ -376,6 +393,7 @@ def test_two_first_builds_at_once(scene: Scene) -> None:
     scene.recover(0)
 
 
+@pytest.mark.long
 def test_dbt_build_beside_warehouse_build(scene: Scene, tmp_path: Path) -> None:
     """The commands as users type them; `warehouse build` locks out its own kind, but not dbt."""
     scene.restore()

@@ -120,7 +120,7 @@ def test_a_corrected_history_replaces_the_one_before(built: Any) -> None:
     with built.connect() as session:
         session.execute(HISTORY, [user_id])
     backfill(built)
-    dbt_project.build(built, options=NO_TESTS)
+    dbt_project.build(built, "+dim_users", options=NO_TESTS)
     with built.connect() as session:
         session.execute("delete from public.user_history where valid_from = '2021-01-01'")
         session.execute(
@@ -133,7 +133,7 @@ def test_a_corrected_history_replaces_the_one_before(built: Any) -> None:
             [user_id],
         )
     backfill(built)
-    dbt_project.build(built, options=NO_TESTS)
+    dbt_project.build(built, "+dim_users", options=NO_TESTS)
 
     assert versions(built, user_id) == [
         (BEGINNING, day("2022-01-01"), "a"),
@@ -150,7 +150,7 @@ def test_products_have_a_history_too(built: Any) -> None:
             " from staging.stg_app__products order by product_id limit 3"
         )
     backfill(built, "snp_app__products", history='"public"."prices"', valid_from="began_at")
-    dbt_project.build(built, options=NO_TESTS)
+    dbt_project.build(built, "+dim_products", options=NO_TESTS)
 
     with built.connect() as session:
         assert session.execute(

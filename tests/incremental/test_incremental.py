@@ -55,10 +55,10 @@ def test_a_late_commit_is_found(built: Any, in_savepoint: bool) -> None:
             late.execute("release savepoint inner_one")
         soon.execute(f"{ORDER} ('soon', 'paid', now(), now())")
         soon.commit()
-        dbt_project.build(built, options=NO_TESTS)
+        dbt_project.build(built, "+fct_orders", options=NO_TESTS)
         assert orders_like(built, "%oon") == ["soon"]
         late.commit()
-    dbt_project.build(built, options=NO_TESTS)
+    dbt_project.build(built, "+fct_orders", options=NO_TESTS)
 
     assert orders_like(built, "late") == ["late"]
 
@@ -66,17 +66,17 @@ def test_a_late_commit_is_found(built: Any, in_savepoint: bool) -> None:
 def test_a_stamp_in_the_future_hides_nothing(built: Any) -> None:
     with built.connect() as session:
         session.execute(f"{ORDER} ('early', 'paid', now(), now() + interval '10 days')")
-    dbt_project.build(built, options=NO_TESTS)
+    dbt_project.build(built, "+fct_orders", options=NO_TESTS)
     with built.connect() as session:
         session.execute(f"{ORDER} ('after', 'paid', now(), clock_timestamp())")
-    dbt_project.build(built, options=NO_TESTS)
+    dbt_project.build(built, "+fct_orders", options=NO_TESTS)
 
     assert orders_like(built, "after") == ["after"]
     assert orders_like(built, "early") == ["early"]
 
 
 def test_a_changed_variable_reaches_every_row(built: Any) -> None:
-    dbt_project.build(built, options=NO_TESTS, variables={"simple_clv_factor": 2})
+    dbt_project.build(built, "user_clv", options=NO_TESTS, variables={"simple_clv_factor": 2})
     with built.connect() as session:
         row = session.execute(
             "select bool_and(simple_value = round(2 * historic_value, 2)), max(simple_value) > 0"
@@ -87,7 +87,7 @@ def test_a_changed_variable_reaches_every_row(built: Any) -> None:
 
 def test_a_backfill_goes_on_from_a_table_that_takes_all_its_keys(built: Any) -> None:
     """int_user_activity does when as_of moves back; the backfill must then extend downstream."""
-    dbt_project.build(built, options=NO_TESTS, as_of="2030-01-02")
+    dbt_project.build(built, "+user_clv", options=NO_TESTS, as_of="2030-01-02")
     with built.connect() as session:
         row = session.execute(
             "select min(ordered_at)::date, max(ordered_at)::date from marts.fct_orders"
@@ -99,7 +99,7 @@ def test_a_backfill_goes_on_from_a_table_that_takes_all_its_keys(built: Any) -> 
         ).rowcount
         assert spoilt > 0
     window = {"from": str(row[0]), "to": str(row[1])}
-    dbt_project.build(built, options=NO_TESTS, as_of="2030-01-01", variables=window)
+    dbt_project.build(built, "+user_clv", options=NO_TESTS, as_of="2030-01-01", variables=window)
 
     with built.connect() as session:
         left = session.execute("select count(*) from marts.user_clv where total_orders = -7")

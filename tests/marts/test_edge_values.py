@@ -281,7 +281,7 @@ def test_values_come_through_every_format_and_every_build(database: Any, tmp_pat
     before = contents(database)
     dbt_project.build(database, as_of=AS_OF, options=NO_TESTS, full_refresh=True)
     assert contents(database) == before
-    dbt_project.build(database, as_of=AS_OF, options=WITH_TESTS)
+    dbt_project.run(database, "test", as_of=AS_OF, options=WITH_TESTS)
 
 
 # --- Values that PostgreSQL cannot store ------------------------------------------------------

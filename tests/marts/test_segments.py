@@ -109,7 +109,7 @@ def test_the_history_of_segments(database: Any, tmp_path: Path) -> None:
     june = [("2026-06", "(none)", "High Value", 1, 2050)]
     assert build("2026-06-10") == february + april + may + june
 
-    dbt_project.build(database, as_of="2026-06-10", options=NO_TESTS, full_refresh=True)
+    dbt_project.build(database, *SEGMENTS, as_of="2026-06-10", options=NO_TESTS, full_refresh=True)
     assert moves(database) == february + april + may + june
     assert moves(database, "rfm") == [
         ("2026-02", "(none)", "No Recent Purchase", 1, 0),
@@ -124,9 +124,8 @@ def test_another_window_reaches_every_user(built: Any, sample_folder: Path) -> N
     as_of = dt.datetime.now(dt.UTC).date()
     tables = oracle.latest([oracle.read_folder(sample_folder)])
     for months in (1, 12):
-        dbt_project.build(
-            built, as_of=as_of, options=NO_TESTS, variables={"rfm_window_months": months}
-        )
+        window = {"rfm_window_months": months}
+        dbt_project.build(built, "+user_rfm", as_of=as_of, options=NO_TESTS, variables=window)
         expected = oracle.user_rfm(tables, as_of, months)
         assert any(row["frequency"] for row in expected)
         compare.assert_mart(built, "marts.user_rfm", expected, ["user_id"], what=f"{months} months")
@@ -161,7 +160,7 @@ def test_a_cell_without_its_one_segment_is_found(built: Any, change: str) -> Non
 def test_users_who_did_nothing_move_when_others_buy(built: Any, tmp_path: Path) -> None:
     """The build writes only rows that differ, including users without newly loaded rows."""
     as_of = dt.datetime.now(dt.UTC).date()
-    dbt_project.build(built, as_of=as_of, options=NO_TESTS)
+    dbt_project.build(built, "+user_rfm", as_of=as_of, options=NO_TESTS)
     columns = ["user_id", "monetary", "monetary_score", "rfm_segment"]
     before = {row["user_id"]: row for row in compare.fetch(built, "marts.user_rfm", columns)}
     idle = [user_id for user_id, row in before.items() if row["monetary"] == 0][:30]
@@ -183,7 +182,7 @@ def test_users_who_did_nothing_move_when_others_buy(built: Any, tmp_path: Path) 
         session.execute(
             "create table public.before as select *, xmin::text as x from marts.user_rfm"
         )
-    dbt_project.build(built, as_of=as_of, options=NO_TESTS)
+    dbt_project.build(built, "+user_rfm", as_of=as_of, options=NO_TESTS)
     after = {row["user_id"]: row for row in compare.fetch(built, "marts.user_rfm", columns)}
     others = [user_id for user_id in after if user_id not in idle]
     moved = [user_id for user_id in others if after[user_id] != before[user_id]]

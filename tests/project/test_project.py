@@ -127,7 +127,7 @@ def test_a_backfill_rebuilds_a_window_and_only_that(built: Any) -> None:
 
 def test_a_build_on_empty_inputs_passes_and_the_next_one_heals(built: Any) -> None:
     before = contents(built)
-    dbt_project.build(built, options=("--empty", *NO_UNIT_TESTS))
+    dbt_project.build(built, options=("--empty", *NO_TESTS))
     dbt_project.build(built, options=NO_TESTS)
 
     assert contents(built) == before
@@ -143,7 +143,7 @@ def test_a_first_build_on_empty_inputs_passes(database: Any, sample_folder: Path
         assert session.execute("select count(*) from marts.fct_orders").fetchone() == (0,)
         assert session.execute("select count(*) from raw.orders").fetchone() != (0,)
 
-    dbt_project.build(database, options=NO_UNIT_TESTS)
+    dbt_project.build(database, options=NO_TESTS)
     held = contents(database)
     assert held["marts.fct_orders"][0] > 50
     assert held["marts.daily_revenue"][0] > 10
@@ -240,12 +240,13 @@ def test_plain_dbt_finds_the_database_and_passes_twice(database: Any, sample_fol
     with database.connect() as connection:
         load_folder(sample_folder, connection=connection)
     target = Path(dbt_project._scratch()) / "plain"
-    for _ in range(2):
+    for again in ((), NO_UNIT_TESTS):
         with dbt_project.environment(database.environment):
             answer = subprocess.run(
                 [
                     *(sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "build"),
                     *("--target-path", str(target), "--log-path", str(target)),
+                    *again,
                 ],
                 cwd=dbt_project.ROOT,
                 capture_output=True,
@@ -320,6 +321,8 @@ def test_the_reporting_schema_shows_no_whole_email(built: Any) -> None:
     assert any(shown and shown[1:5] == "***@" for shown, _ in emails)
 
 
+# `make test-postgres-16` runs the whole suite on it.
+@pytest.mark.long
 def test_the_marts_are_the_same_on_postgresql_16(
     built: Any, database_16: Any, sample_folder: Path
 ) -> None:

@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -64,15 +64,20 @@ MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def project_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project; dbt keeps its parse there from test to test."""
+    return copy_project(tmp_path_factory.mktemp("keeping") / "project")
+
+
 @pytest.fixture
-def keeping(tmp_path: Path) -> Iterator[Path]:
+def keeping(project_copy: Path) -> Path:
     """A copy of the project that keeps events for one day.
 
     So at least one month of the sample has expired, whatever day of the month it is.
     """
-    folder = copy_project(tmp_path / "project")
-    set_retain(folder, {"days": 1})
-    yield folder
+    set_retain(project_copy, {"days": 1})
+    return project_copy
 
 
 def plan_of(
@@ -263,6 +268,7 @@ def test_a_policy_is_read_again_at_every_call(built: Any, keeping: Path) -> None
     assert f"fct_user_events: {MALFORMED['weeks'][1].replace('3', '1')}" in " ".join(
         refused.stderr.split()
     )
+    model.write_text(text)
     with built.connect() as session:
         assert session.execute(PARTITIONS).fetchall() == before
 

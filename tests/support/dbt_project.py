@@ -26,6 +26,10 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.results import NodeStatus, RunResult
 from dbt_common.tests import disable_test_caching, enable_test_caching
 
+from tests.support import quick_dbt
+
+quick_dbt.install()
+
 ROOT = Path(__file__).resolve().parents[2]
 # Options of dbt build. Unit tests define their own rows; other data does not change their result.
 NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")

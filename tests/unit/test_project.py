@@ -25,7 +25,7 @@ def test_a_model_that_asks_for_changed_keys_asks_all_that_it_reads() -> None:
 
 
 def test_no_relation_gets_an_alias() -> None:
-    """With --empty, dbt puts a subquery with an alias of its own there, unless render() is called."""
+    """With --empty dbt puts a subquery with its own alias there, unless render() is called."""
     aliased = re.compile(r"\b(?:ref|source)\([^()]*\)\s*-?\}\}\s+as\b")
     folders = ("models", "macros", "tests/integrity", "tests/macros", "analyses")
     seen = 0
