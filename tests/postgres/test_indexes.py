@@ -887,7 +887,7 @@ def test_the_index_of_unique_key_gives_way(newest: Place) -> None:
     # A partial index does not enforce the key; it keeps its name.
     newest.build("keyed", {"columns": ["id", "kind"], "unique": True, "where": "kind > 0"})
     assert newest.indexes("analytics.keyed") == {
-        "keyed_id_kind_key": "unique btree (id, kind) where (kind > 0)",
+        "keyed_id_kind_key": "unique btree (id, kind) WHERE (kind > 0)",
         "keyed_unique_key": "unique btree (id, kind)",
     }
     configure_key(newest, unique_key_index=False)
