@@ -17,7 +17,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -101,10 +100,7 @@ def _invoke(arguments: Sequence[str], project: Path, manifest: Any = None) -> An
         *("--project-dir", str(project), "--profiles-dir", str(project)),
         *("--target-path", str(_scratch() / "target")),
     ]
-    # For each of twenty settings dbt looks up the source of every caller on the stack. The frames
-    # of pytest and its plugins take seconds; a new thread has none of them.
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        answer = thread.submit(dbtRunner(manifest=manifest).invoke, whole).result()
+    answer = dbtRunner(manifest=manifest).invoke(whole)
     if answer.exception is not None:
         raise DbtFailed(f"dbt {arguments[0]}: {answer.exception}") from answer.exception
     return answer

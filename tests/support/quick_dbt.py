@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from dbt_common import behavior_flags
 from dbt_common.clients import agate_helper, jinja
 
 
@@ -28,7 +29,15 @@ def build_testers_of_types_once() -> None:
     agate_helper.build_type_tester = build_type_tester
 
 
+def name_no_caller_of_settings() -> None:
+    """For each of twenty settings of an adapter dbt looks for the module that asked, in the source
+    files of all frames on the stack. Only a warning about the setting would name it.
+    """
+    behavior_flags.BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")
+
+
 def install() -> None:
     """Apply all changes to the dbt of this process."""
     share_the_context_of_arguments()
     build_testers_of_types_once()
+    name_no_caller_of_settings()
