@@ -8,11 +8,21 @@
         {{ return({'all': true, 'columns': columns}) }}
     {%- elif flags.EMPTY -%}
         {{ return({'all': not is_incremental(), 'columns': columns}) }}
+    {%- elif is_sample() -%}
+        {#- The table gets no watermarks, so the next run without --sample builds it whole. -#}
+        {%- if is_incremental() -%}
+            {{ exceptions.raise_compiler_error(
+                model.name ~ ': --sample shows a part of the upstreams only, and the rows of ' ~ this ~ ' that it does not show would be deleted.'
+                ~ ' Use a target of its own, and --full-refresh from the second time on.'
+            ) }}
+        {%- endif -%}
+        {{ return({'all': true, 'columns': columns}) }}
     {%- endif -%}
 
     {#- Before anything is read: a build that waits for another one must not hold locks on tables that the other may need. -#}
     {%- do run_query(lock_model()) -%}
     {%- set upstreams = normalize_upstreams(columns, upstreams) -%}
+    {%- do check_views_are_whole(upstreams) -%}
     {%- do remember_watermarks(upstreams) -%}
     {%- set previous = read_watermarks(upstreams) -%}
     {%- set reason = reason_for_all_keys(upstreams, previous, due) -%}

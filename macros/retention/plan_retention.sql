@@ -5,7 +5,7 @@
             {%- set retain = read_retain(node) -%}
             {%- if retain -%}
                 {%- do policies.append({
-                    'model': node.name,
+                    'model': state_name(node),
                     'fault': retain.fault,
                     'retention': retain.retention or none,
                     'relation': node.relation_name,

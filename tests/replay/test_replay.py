@@ -46,7 +46,7 @@ def assert_incremental_equals_full(server: Server, project: Path, seed: int, siz
 
 
 @pytest.mark.parametrize(
-    "size", [(4, 8), pytest.param((25, 8), marks=pytest.mark.long)], ids=["few", "many"]
+    "size", [(25, 4), pytest.param((25, 8), marks=pytest.mark.long)], ids=["few", "many"]
 )
 def test_incremental_equals_full(server: Server, project: Path, size: tuple[int, int]) -> None:
     assert_incremental_equals_full(server, project, seed=1, size=size)

@@ -154,6 +154,14 @@ def test_what_has_expired_goes_and_does_not_come_back(
         with gzip.open(exported_to, "rt", newline="") as file:
             assert sum(1 for _ in csv.DictReader(file)) == count
     assert list((tmp_path / "archive").rglob("*.part")) == []
+    # The next build does not take the table for a damaged one, which it would compute whole.
+    with built.connect() as session:
+        assert session.execute(
+            "select count(*), count(pg_class.oid) from observability.watermarks"
+            " cross join unnest(storage) as held left join pg_class"
+            " on held = pg_class.oid || ':' || coalesce(pg_relation_filenode(pg_class.oid), 0)"
+            " where model_name = 'fct_user_events'"
+        ).fetchone() == (len(left) + 2, len(left) + 2)
 
     # Neither a late row of the expired period nor a full rebuild recreates the partition.
     with built.connect() as session:

@@ -95,10 +95,11 @@ def _invoke(arguments: Sequence[str], project: Path, manifest: Any = None) -> An
     files = () if "--log-level-file" in arguments else ("--log-level-file", "none")
     whole = [
         *("--log-level", "none", "--log-path", str(_scratch() / "logs"), *files),
-        *("--no-use-colors", "--no-send-anonymous-usage-stats", "--no-write-json"),
+        *("--no-use-colors", "--no-send-anonymous-usage-stats"),
+        *(() if "--write-json" in arguments else ("--no-write-json",)),
         *arguments,
         *("--project-dir", str(project), "--profiles-dir", str(project)),
-        *("--target-path", str(_scratch() / "target")),
+        *(() if "--target-path" in arguments else ("--target-path", str(_scratch() / "target"))),
     ]
     answer = dbtRunner(manifest=manifest).invoke(whole)
     if answer.exception is not None:

@@ -48,7 +48,8 @@ def write_project(
 
     Args:
         folder: a new folder for the project.
-        models: the text of each model by its name; a name may end with `.yml`.
+        models: the text of each model by its name; a name may end with `.yml`, and may begin with
+            a folder, such as `staging/stg_orders`.
         variables: variables of the project, in addition to those that the macros read. Names that
             begin with `sql_` are for the text of queries; a new value needs no new parse.
 
@@ -62,6 +63,7 @@ def write_project(
     for name, text in models.items():
         path = folder / "models" / (name if name.endswith(".yml") else f"{name}.sql")
         check_sql_variables(path.name, text)
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     whole = yaml.safe_load((dbt_project.ROOT / "dbt_project.yml").read_text())
     hooks = whole["models"]["analytics_warehouse"]

@@ -68,6 +68,7 @@ def detach(session: psycopg.Connection[Any], partition: Partition) -> None:
             partition,
             sql.SQL("alter table {} detach partition {}").format(parent, child),
         )
+        _forget_storage(session, partition)
         session.execute(
             sql.SQL(
                 "insert into {} (model_name, partition_name, lower_bound, upper_bound,"
@@ -82,6 +83,35 @@ def detach(session: psycopg.Connection[Any], partition: Partition) -> None:
                 partition.byte_count,
                 policy.retention,
             ],
+        )
+
+
+def _forget_storage(session: psycopg.Connection[Any], partition: Partition) -> None:
+    """Take the partition out of the storage that the next build expects of the table.
+
+    Args:
+        session: a connection in a transaction.
+        partition: the partition.
+    """
+    from psycopg import sql
+
+    policy = partition.policy
+    watermarks = sql.Identifier(policy.observability, "watermarks")
+    # The first build of this version adds the column.
+    (has_storage,) = session.execute(
+        "select exists (select from pg_attribute where attrelid = to_regclass(%s)"
+        " and attname = 'storage')",
+        [watermarks.as_string(session)],
+    ).fetchone() or (False,)
+    if has_storage:
+        session.execute(
+            sql.SQL(
+                "update {} set storage = array_remove(storage,"
+                " (select oid || ':' || pg_relation_filenode(oid) from pg_class"
+                " where oid = to_regclass(%s)))"
+                " where model_name = %s and upstream_name = '(definition)'"
+            ).format(watermarks),
+            [partition.name, policy.model],
         )
 
 

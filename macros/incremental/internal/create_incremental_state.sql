@@ -14,10 +14,21 @@
         run_snapshot pg_snapshot not null,
         loaded_through timestamptz,
         fingerprint text,
+        storage text[],
         as_of timestamptz not null,
         advanced_at timestamptz not null,
         primary key (model_name, upstream_name)
     );
+    {#- A table of an earlier version lacks the column. Asked first, because alter table locks out every build that is writing. -#}
+    do $$
+    begin
+        if not exists (
+            select 1 from pg_attribute where attrelid = '{{ watermarks }}'::regclass and attname = 'storage' and not attisdropped
+        ) then
+            alter table {{ watermarks }} add column storage text[];
+        end if;
+    end
+    $$;
     comment on table {{ watermarks }} is
         'How far each incremental model has read each of its upstreams; written in the transaction of the model''s own write.';
 

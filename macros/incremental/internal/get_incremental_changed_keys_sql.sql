@@ -153,7 +153,7 @@
 {% macro write_down_keys(changes, tracked) -%}
     {%- if tracked -%}
         insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
-        select distinct '{{ model.name }}', pg_current_xact_id(), keys
+        select distinct '{{ state_name(model) }}', pg_current_xact_id(), keys
         from {{ changes }}
     {%- else -%}
         select count(*) from {{ changes }}

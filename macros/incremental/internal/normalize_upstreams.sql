@@ -17,7 +17,7 @@
             ) }}
         {%- endif -%}
         {%- do normalized.append({
-            'name': node.name,
+            'name': state_name(node),
             'relation': entry.relation,
             'kind': kind_of_upstream(node),
             'is_snapshot': node.resource_type == 'snapshot',

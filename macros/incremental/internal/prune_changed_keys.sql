@@ -3,7 +3,7 @@
     {%- set watermarks = state_relation('watermarks') -%}
     {%- set models = [] -%}
     {%- for unique_id in graph.nodes if unique_id.startswith('model.') -%}
-        {%- do models.append(unique_id.split('.')[2]) -%}
+        {%- do models.append(state_name({'unique_id': unique_id})) -%}
     {%- endfor -%}
     {#- A model that was removed from the project reads no more. Keys that every reader has seen are not needed. -#}
     delete from {{ watermarks }} where model_name not in ('{{ models | join("', '") }}');

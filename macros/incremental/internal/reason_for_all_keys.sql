@@ -10,6 +10,9 @@
     {%- if previous.values() | selectattr('is_of_another_server') | list -%}
         {{ return('the database was restored from another server') }}
     {%- endif -%}
+    {%- if not definition['is_of_this_table'] -%}
+        {{ return('the table is not as the last run left it: it was replaced, restored, truncated or rewritten') }}
+    {%- endif -%}
     {%- for upstream in upstreams -%}
         {%- set watermark = previous.get(upstream.name) -%}
         {%- if upstream.is_elsewhere -%}

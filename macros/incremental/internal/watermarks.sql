@@ -10,12 +10,14 @@
             {{ system_identifier() }} as system_identifier,
             pg_current_snapshot() as run_snapshot,
             loaded_through,
-            fingerprint
+            fingerprint,
+            storage
         from (
             select
                 '(definition)' as upstream_name,
                 null::timestamptz as loaded_through,
-                '{{ definition_fingerprint() }}' as fingerprint
+                '{{ definition_fingerprint() }}' as fingerprint,
+                {{ storage_of(this) }} as storage
             {%- for upstream in upstreams if not upstream.is_elsewhere %}
             union all
             select
@@ -33,7 +35,8 @@
                     '{{ fingerprint_of(upstream.relation) }}'
                 {%- else -%}
                     null::text
-                {%- endif %} as fingerprint
+                {%- endif %} as fingerprint,
+                null::text[] as storage
             {%- endfor %}
         ) as upstreams
     {%- endset -%}
@@ -47,17 +50,31 @@
         its readers; one created from empty inputs has read nothing itself.
     -#}
     {%- if execute -%}
+        {%- set name = state_name(model) -%}
         {%- set found = run_query(
             "select to_regclass('pg_temp.this_run') is not null, to_regclass('pg_temp.applied_changes') is null"
         )[0] -%}
         {%- set has_watermarks, is_new_table = found[0], found[1] -%}
         {%- if is_new_table %}
         insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
-        values ('{{ model.name }}', pg_current_xact_id(), null);
-        {%- endif %}
-        {%- if is_new_table and flags.EMPTY %}
-        delete from {{ state_relation('watermarks') }} where model_name = '{{ model.name }}'
+        values ('{{ name }}', pg_current_xact_id(), null);
         {%- elif has_watermarks %}
+        {#- Readers have seen rows that the table lost, and changed_keys cannot say which. -#}
+        insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
+        select '{{ name }}', pg_current_xact_id(), null
+        from {{ state_relation('watermarks') }} as watermarks
+        inner join pg_temp.this_run on watermarks.upstream_name = this_run.upstream_name
+        where watermarks.model_name = '{{ name }}'
+            and watermarks.upstream_name = '(definition)'
+            and not watermarks.storage <@ this_run.storage;
+        {%- endif %}
+        {%- if is_new_table and (flags.EMPTY or is_sample()) %}
+        delete from {{ state_relation('watermarks') }} where model_name = '{{ name }}'
+        {%- elif has_watermarks %}
+        {#- What this run did not read here, but in another target, it has not read up to any point. -#}
+        delete from {{ state_relation('watermarks') }}
+        where model_name = '{{ name }}' and upstream_name not in (select upstream_name from pg_temp.this_run);
+
         insert into {{ state_relation('watermarks') }} (
             model_name,
             upstream_name,
@@ -65,16 +82,18 @@
             run_snapshot,
             loaded_through,
             fingerprint,
+            storage,
             as_of,
             advanced_at
         )
         select
-            '{{ model.name }}',
+            '{{ name }}',
             upstream_name,
             system_identifier,
             run_snapshot,
             loaded_through,
             fingerprint,
+            case when upstream_name = '(definition)' then {{ storage_of(this) }} end,
             {{ as_of() }},
             clock_timestamp()
         from pg_temp.this_run
@@ -84,6 +103,7 @@
             run_snapshot = excluded.run_snapshot,
             loaded_through = excluded.loaded_through,
             fingerprint = excluded.fingerprint,
+            storage = excluded.storage,
             as_of = excluded.as_of,
             advanced_at = excluded.advanced_at
         {%- endif -%}
@@ -101,9 +121,11 @@
                 loaded_through::text as loaded_through,
                 fingerprint,
                 as_of > {{ as_of() }} as is_ahead,
-                system_identifier != {{ system_identifier() }} as is_of_another_server
+                system_identifier != {{ system_identifier() }} as is_of_another_server,
+                {#- New partitions may be added. -#}
+                storage <@ {{ storage_of(this) }} as is_of_this_table
             from {{ state_relation('watermarks') }}
-            where model_name = '{{ model.name }}'
+            where model_name = '{{ state_name(model) }}'
         {%- endset -%}
         {%- for row in run_query(query) -%}
             {%- do previous.update({row['upstream_name']: row}) -%}

@@ -13,7 +13,8 @@
     {%- do begin_model(sql) -%}
     {%- set existing_relation = relation_in_catalog(this) -%}
     {%- set fit = fit_of_view(existing_relation, sql) -%}
-    {%- if fit == 'same' -%}
+    {#- With --empty or --sample the query hides rows; the existing view keeps showing them. -#}
+    {%- if fit == 'same' or fit == 'same columns' and (flags.EMPTY or is_sample()) -%}
         {%- do store_raw_result(name='main', message='UNCHANGED', code='UNCHANGED', rows_affected='-1') -%}
     {%- else -%}
         {%- set create_view -%}
