@@ -258,9 +258,9 @@ MUTANTS = (
         "the watermark is taken after reading",
         MARKS,
         "            run_snapshot,\n            loaded_through,\n            fingerprint,\n"
-        "            {{ as_of() }}",
+        "            case when",
         "            pg_current_snapshot(),\n            loaded_through,\n"
-        "            fingerprint,\n            {{ as_of() }}",
+        "            fingerprint,\n            case when",
         seed=129,
     ),
     Mutant(
@@ -273,7 +273,7 @@ MUTANTS = (
     Mutant(
         "a table made on empty inputs counts as having read them",
         MARKS,
-        "{%- if is_new_table and flags.EMPTY %}",
+        "{%- if is_new_table and (flags.EMPTY or is_sample()) %}",
         "{%- if false %}",
         seed=129,
     ),
