@@ -104,7 +104,7 @@ def replay(database: Any, loads: Loads, folder: Path) -> None:
 class TestLegislators:
     """Replays fourteen years of changes; the doubtful claims below are harder, and quicker."""
 
-    pytestmark = (needs_real_data, pytest.mark.long)
+    pytestmark = [needs_real_data, pytest.mark.long]  # noqa: RUF012
 
     def test_history(self, database: Any, tmp_path: Path) -> None:
         loads = list(legislator_batches(12))

@@ -41,9 +41,8 @@
     {%- endfor -%}
     {%- set entry = {'columns': keys, 'unique': true, 'why': 'the key, looked up by builds'} -%}
     {%- set index = declared_index(entry, 0, columns) -%}
-    {%- if index.name in declared | map(attribute='name') -%}
-        {#- A partial index over the same columns has the name. -#}
-        {%- set index = declared_index(dict(entry, name=index_name(this.identifier, '_unique_key')), 0, columns) -%}
-    {%- endif -%}
+    {%- for partial in declared if partial.where and partial.name == index.name and partial['columns'] | sort == names | sort -%}
+        {{ return(declared_index(dict(entry, name=index_name(this.identifier, '_unique_key')), 0, columns)) }}
+    {%- endfor -%}
     {{ return(index) }}
 {%- endmacro %}
