@@ -57,6 +57,7 @@ def measured(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     }
 
 
+@pytest.mark.long
 def test_every_section_is_measured(measured: dict[str, Any]) -> None:
     (size,) = measured["sizes"]
     assert len(size["full"]) == len(size["fact"]["by_hand"]) == len(size["fact"]["ours"]) == 1
@@ -70,6 +71,7 @@ def test_every_section_is_measured(measured: dict[str, Any]) -> None:
         assert len(question["marts"]) == len(question["raw"]) == 1
 
 
+@pytest.mark.long
 def test_a_day_is_what_it_is_said_to_be(measured: dict[str, Any]) -> None:
     (size,) = measured["sizes"]
     (day,) = size["daily"]
@@ -82,6 +84,7 @@ def test_a_day_is_what_it_is_said_to_be(measured: dict[str, Any]) -> None:
     assert size["rows_that_differ"]["stock"] >= counts["deleted events"]
 
 
+@pytest.mark.long
 def test_keys_that_grow_are_measured_on_the_fact_alone(measured: dict[str, Any]) -> None:
     (size,) = measured["sizes"]
     (day,) = size["keys"]["daily"]
@@ -106,6 +109,7 @@ def test_keys_grow_with_the_time_when_they_are_asked_to(server: Server) -> None:
             assert (found == sorted(found)) is grow
 
 
+@pytest.mark.long
 def test_the_tables_show_what_was_measured(measured: dict[str, Any]) -> None:
     text = report.tables(measured)
     for name in measured["sizes"][0]["daily"][0]["build"]["nodes"]:

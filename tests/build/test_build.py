@@ -13,6 +13,7 @@ import pytest
 
 from tests.support import dbt_project
 from tests.support.command import warehouse
+from tests.support.database import new_database
 from warehouse.build import marts as listing
 from warehouse.database import build_lock as lock
 from warehouse.database import profile
@@ -51,8 +52,10 @@ def test_marts_before_a_build(database: Any, tmp_path: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
-def test_a_failing_build_says_so(database: Any, tmp_path: Path) -> None:
-    answer = call(database, tmp_path, "build", "--select", "stg_app__users")
+def test_a_failing_build_says_so(server: Any, dbt_files: Path) -> None:
+    """The empty database is named like `built`, so that dbt need not parse the project again."""
+    with new_database(server, name="built") as unbuilt:
+        answer = call(unbuilt, dbt_files, "build", "--select", "stg_app__users")
 
     assert answer.returncode == 1
     assert "dbt build failed" in answer.stderr

@@ -95,8 +95,8 @@ def shop(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop
 
 @pytest.fixture
 def copy(server: Any, shop: Shop) -> Iterator[Database]:
-    """A copy of the shop that one test may change."""
-    with new_database(server, template=shop.database.name, name="clv_copy") as made:
+    """A copy of the shop that one test may change, named like `built` so that dbt reuses parses."""
+    with new_database(server, template=shop.database.name, name="built") as made:
         yield made
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import dbt_project, small_project
-from tests.support.database import Database
+from tests.support.database import Database, fetch
 from tests.support.dbt_project import NO_TESTS
 from tests.support.relations import contents
 from tests.support.server import temporary_server
@@ -187,7 +186,7 @@ def test_a_restored_warehouse_goes_on(built: Any, server: Server) -> None:
                 " select 'new', 'click', max(event_timestamp), clock_timestamp()"
                 " from marts.fct_user_events"
             )
-        dbt_project.build(restored, options=("--exclude-resource-type", "unit_test"))
+        dbt_project.build(restored, options=NO_TESTS)
         with restored.connect() as session:
             after = session.execute(
                 "select total_orders from marts.user_analytics where user_id = %s", [row[0]]
@@ -201,35 +200,15 @@ def test_a_restored_warehouse_goes_on(built: Any, server: Server) -> None:
 
 def test_a_build_may_defer_to_another_target(built: Any, tmp_path: Path) -> None:
     """As in a check of a pull request: one model in its own target reads parents of another."""
-    state = tmp_path / "state"
-    environment = {**built.environment, "DBT_LOG_PATH": str(tmp_path)}
-    for arguments in (
-        ["compile", "--select", "user_clv", "--target-path", str(state)],
-        *[
-            [
-                *("build", "--target", "ci", "--select", "user_clv", "--defer"),
-                *("--state", str(state), "--target-path", str(tmp_path / "target")),
-            ]
-        ]
-        * 2,
-    ):
-        with dbt_project.environment(environment):
-            answer = subprocess.run(
-                [sys.executable, "-m", "dbt.cli.main", *arguments],
-                cwd=dbt_project.ROOT,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        assert answer.returncode == 0, answer.stdout[-3000:]
-    with built.connect() as session:
-        assert session.execute(
-            "select user_id, simple_value from ci_marts.user_clv order by 1"
-        ).fetchall() == (
-            session.execute(
-                "select user_id, simple_value from marts.user_clv order by 1"
-            ).fetchall()
-        )
+    files = ("--write-json", "--target-path", str(tmp_path))
+    dbt_project.run(built, "compile", "user_clv", options=files)
+    ci = Database(built.name, {**built.environment, "DBT_TARGET": "ci"})
+    for _ in range(2):
+        deferred = ("--defer", "--state", str(tmp_path), *dbt_project.NO_UNIT_TESTS)
+        dbt_project.build(ci, "user_clv", options=deferred)
+    values = "select user_id, simple_value from {}.user_clv order by 1"
+    found = fetch(built, values.format("ci_marts"))
+    assert found == fetch(built, values.format("marts")) != []
 
 
 def test_the_log_is_not_pruned_while_a_model_is_written(built: Any) -> None:

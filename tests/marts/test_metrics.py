@@ -1,12 +1,13 @@
 """MetricFlow reads the semantic models and returns the same numbers as SQL on the marts.
 
 `mf` is installed in its own environment by `make metrics`; without it the tests that call it are
-skipped. All tests share one warehouse, which never changes, so each query is one call of `mf`.
+skipped. All tests share one warehouse, which never changes.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -29,10 +30,19 @@ needs_metricflow = pytest.mark.skipif(
 )
 
 
-def call(database: Any, *command: str) -> str:
+# Importing mf takes longer than a query, so one process asks all of them.
+ASK = """
+import json, sys
+from dbt_metricflow.cli.main import cli
+for arguments in json.load(sys.stdin):
+    cli(arguments, standalone_mode=False)
+"""
+
+
+def call(database: Any, *command: str, given: str = "") -> str:
     """Run a command of MetricFlow's environment in the project's folder and return its output.
 
-    A failing command fails the test.
+    A failing command fails the test. `given` is its standard input.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     answer = subprocess.run(
@@ -41,8 +51,8 @@ def call(database: Any, *command: str) -> str:
         env={**kept, **database.environment, "DBT_PROFILES_DIR": str(ROOT), "DO_NOT_TRACK": "1"},
         capture_output=True,
         text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=300,
+        input=given,
+        timeout=600,
         check=False,
     )
     assert answer.returncode == 0, f"{command}: {answer.stdout[-2000:]}{answer.stderr[-2000:]}"
@@ -165,14 +175,26 @@ def plain(cell: Any) -> str:
         return text
 
 
+@pytest.fixture(scope="module")
+def answers(parsed: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the answers of mf to `QUESTIONS`, as CSV files."""
+    folder = tmp_path_factory.mktemp("answers")
+    asked = [
+        [
+            *("query", "--metrics", question.metrics, "--group-by", question.group_by),
+            *("--csv", str(folder / f"{name}.csv")),
+        ]
+        for name, question in QUESTIONS.items()
+    ]
+    call(parsed, "python", "-c", ASK, given=json.dumps(asked))
+    return folder
+
+
 @needs_metricflow
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_a_metric_is_what_the_marts_say(parsed: Any, tmp_path: Path, name: str) -> None:
+def test_a_metric_is_what_the_marts_say(parsed: Any, answers: Path, name: str) -> None:
     question = QUESTIONS[name]
-    file = tmp_path / "answer.csv"
-    given = ("--metrics", question.metrics, "--group-by", question.group_by, "--csv", str(file))
-    call(parsed, "mf", "query", *given)
-    with file.open(newline="") as opened:
+    with (answers / f"{name}.csv").open(newline="") as opened:
         header, *answer = csv.reader(opened)
     names = question.metrics.split(",")
     assert sorted(header[1:]) == sorted(names)

@@ -129,6 +129,22 @@ def small_project(tmp_path_factory) -> Path:
     return folder
 
 
+def options_of(folder: Path) -> list[str]:
+    """The options of dbt for a project in this folder."""
+    return [
+        *("--log-level", "none", "--no-use-colors", "--no-send-anonymous-usage-stats"),
+        *("--project-dir", str(folder), "--profiles-dir", str(folder)),
+        *("--log-path", str(folder / "logs")),
+    ]
+
+
+@pytest.fixture(scope="module")
+def parsed(small_project, server):
+    """The small project as dbt parses it."""
+    with environment(environment_of(server, "postgres")):
+        return dbtRunner().invoke(["parse", *options_of(small_project)]).result
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -153,16 +169,12 @@ def small_project(tmp_path_factory) -> Path:
         ),
     ],
 )
-def test_a_bad_argument_is_named(small_project, server, call, said):
+def test_a_bad_argument_is_named(small_project, parsed, server, call, said):
     messages = []
-    runner = dbtRunner(callbacks=[lambda event: messages.append(event.info.msg)])
+    runner = dbtRunner(parsed, callbacks=[lambda event: messages.append(event.info.msg)])
     with environment(environment_of(server, "postgres")):
         answer = runner.invoke(
-            [
-                *("--log-level", "none", "--no-use-colors", "--no-send-anonymous-usage-stats"),
-                *("compile", "--inline", "{{ " + call + " }}", "--project-dir", str(small_project)),
-                *("--profiles-dir", str(small_project), "--log-path", str(small_project / "logs")),
-            ]
+            ["compile", "--inline", "{{ " + call + " }}", *options_of(small_project)]
         )
     assert not answer.success
     assert said in " ".join(" ".join(messages).split())

@@ -244,7 +244,7 @@ def test_the_guide_leads_to_a_warehouse_on_own_tables(database: Any) -> None:
         for statement in statements:
             session.execute(statement)
     variables = {"sources_present": ["users", "orders", "order_items"]}
-    dbt_project.build(database, variables=variables)
+    dbt_project.build(database, variables=variables, options=dbt_project.NO_UNIT_TESTS)
     with database.connect() as session:
         session.execute(
             "update public.customers set plan = 'plus', changed_at = now() where id = 1"

@@ -213,7 +213,7 @@ def test_tables_that_the_application_lacks_may_be_missing(
 )
 def test_a_wrong_variable_is_named(built: Any, variables: dict[str, Any], sentence: str) -> None:
     with pytest.raises(dbt_project.DbtFailed, match=sentence):
-        dbt_project.build(built, variables=variables, options=NO_TESTS)
+        dbt_project.build(built, "+fct_orders", variables=variables, options=NO_TESTS)
 
 
 def test_another_target_prefixes_its_schemas(database: Any, sample_folder: Path) -> None:
@@ -239,8 +239,8 @@ def test_plain_dbt_finds_the_database_and_passes_twice(database: Any, sample_fol
 
     with database.connect() as connection:
         load_folder(sample_folder, connection=connection)
-    target = Path(dbt_project._scratch()) / "plain"
-    for again in ((), NO_UNIT_TESTS):
+    target = Path(dbt_project.scratch()) / "plain"
+    for again in ((), NO_TESTS):
         with dbt_project.environment(database.environment):
             answer = subprocess.run(
                 [

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.dbt_project import ROOT
+from tests.support.dbt_project import ROOT, scratch
 
 
 def warehouse(
@@ -28,6 +28,9 @@ def warehouse(
     reached = database.environment if database else {}
     # Makes the package of this checkout importable from any working directory.
     given = {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1"}
+    if folder == ROOT:
+        # dbt keeps its parse there from call to call, for databases of one name.
+        given["DBT_TARGET_PATH"] = str(scratch() / "commands")
     return subprocess.run(
         [sys.executable, "-m", "warehouse.cli", *arguments],
         cwd=folder,

@@ -63,7 +63,7 @@ class DbtFailed(AssertionError):
 
 
 @functools.cache
-def _scratch() -> Path:
+def scratch() -> Path:
     """The folder for all files that dbt writes in this process."""
     folder = tempfile.mkdtemp(prefix="dbt-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -94,12 +94,12 @@ def _invoke(arguments: Sequence[str], project: Path, manifest: Any = None) -> An
     # A build logs tens of thousands of lines, so the log is written only on request.
     files = () if "--log-level-file" in arguments else ("--log-level-file", "none")
     whole = [
-        *("--log-level", "none", "--log-path", str(_scratch() / "logs"), *files),
+        *("--log-level", "none", "--log-path", str(scratch() / "logs"), *files),
         *("--no-use-colors", "--no-send-anonymous-usage-stats"),
         *(() if "--write-json" in arguments else ("--no-write-json",)),
         *arguments,
         *("--project-dir", str(project), "--profiles-dir", str(project)),
-        *(() if "--target-path" in arguments else ("--target-path", str(_scratch() / "target"))),
+        *(() if "--target-path" in arguments else ("--target-path", str(scratch() / "target"))),
     ]
     answer = dbtRunner(manifest=manifest).invoke(whole)
     if answer.exception is not None:

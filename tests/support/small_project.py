@@ -127,7 +127,7 @@ def run(database: Any, project: Path, *select: str, **options: Any) -> dict[str,
 @contextmanager
 def warned() -> Iterator[list[str]]:
     """Collect the warnings of runs with the options `WARNINGS`; yields one line at the end."""
-    log = dbt_project._scratch() / "logs" / "dbt.log"
+    log = dbt_project.scratch() / "logs" / "dbt.log"
     before = log.stat().st_size if log.exists() else 0
     said: list[str] = []
     yield said
