@@ -107,6 +107,31 @@ def test_a_grant_that_the_model_no_longer_has_is_taken_back(database: Any, tmp_p
     assert len(identities) == 1
 
 
+@pytest.mark.parametrize("materialized", ["view", "table", "incremental", "materialized_view"])
+def test_a_grant_to_everybody_is_taken_back_too(
+    database: Any, tmp_path: Path, materialized: str
+) -> None:
+    """Made by hand, or by a configuration that changed."""
+    text = (
+        f"{{{{ config(materialized='{materialized}', grants={{'select': var('readers')}}) }}}}"
+        " select 1 as number"
+    )
+    project = write_project(tmp_path / "project", {"seen": text})
+    granted = (
+        "select array_agg(case when grantee = 0 then 'public' else grantee::regrole::text end)"
+        " from pg_class, aclexplode(relacl)"
+        " where pg_class.oid = 'marts.seen'::regclass and grantee != relowner"
+    )
+    run(database, project, variables={"readers": ["pg_monitor"]})
+    do(database, "grant select on marts.seen to public")
+    run(database, project, variables={"readers": ["pg_monitor"]})
+    assert ask(database, granted) == ["pg_monitor"]
+    run(database, project, variables={"readers": ["public"]})
+    assert ask(database, granted) == ["public"]
+    run(database, project, variables={"readers": ["pg_monitor"]})
+    assert ask(database, granted) == ["pg_monitor"]
+
+
 def test_an_open_reader_of_another_text_stops_the_build_and_nobody_else(
     database: Any, tmp_path: Path
 ) -> None:

@@ -24,6 +24,18 @@ def test_a_model_that_asks_for_changed_keys_asks_all_that_it_reads() -> None:
     assert seen >= 15
 
 
+def test_no_configuration_disables_an_option_of_the_command_line() -> None:
+    """dbt prefers these to --full-refresh and --store-failures, also where they say the default."""
+    option = re.compile(r"\b\+?(?:full_refresh|store_failures)\s*[:=]\s*\w+")
+    files = [dbt_project.ROOT / "dbt_project.yml"]
+    for folder in ("models", "snapshots", "seeds", "tests/integrity"):
+        for kind in ("*.yml", "*.sql"):
+            files += (dbt_project.ROOT / folder).rglob(kind)
+    assert len(files) > 100
+    for path in files:
+        assert not option.search(path.read_text()), path
+
+
 def test_no_relation_gets_an_alias() -> None:
     """With --empty dbt puts a subquery with its own alias there, unless render() is called."""
     aliased = re.compile(r"\b(?:ref|source)\([^()]*\)\s*-?\}\}\s+as\b")
