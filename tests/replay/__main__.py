@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import re
 import shutil
 import signal
 import sys
@@ -196,7 +197,10 @@ def _try(place: Workshop, mutant: Mutant, rebuilds: dict[int, dict[int, Contents
         with _broken(place, mutant):
             found = replay(place, plan, of_prefix, check="all", rebuilds=rebuilds[seed])
         if found:
-            return f"seed {seed}, {next(iter(found.values()))[0]}"
+            first = f"seed {seed}, {next(iter(found.values()))[0]}"
+            if re.search(r"(closed the|terminating) connection|connection to server", first):
+                raise SystemExit(f"The database was lost, which says nothing of a mutant: {first}")
+            return first
     return None
 
 
