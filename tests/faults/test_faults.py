@@ -224,7 +224,6 @@ def test_a_backend_is_ended_in_the_midst_of_a_model(
         scene.recover(HISTORY)
 
 
-@pytest.mark.long
 def test_a_statement_takes_too_long(scene: Scene) -> None:
     scene.restore()
     with scene.watched(HISTORY):
@@ -306,7 +305,6 @@ def test_no_room_for_temporary_files(scene: Scene) -> None:
         scene.recover(HISTORY)
 
 
-@pytest.mark.long
 def test_no_room_for_a_table(scene: Scene) -> None:
     """The file of a table cannot grow: the operating system returns an error.
 
@@ -393,7 +391,6 @@ def test_two_first_builds_at_once(scene: Scene) -> None:
     scene.recover(0)
 
 
-@pytest.mark.long
 def test_dbt_build_beside_warehouse_build(scene: Scene, tmp_path: Path) -> None:
     """The commands as users type them; `warehouse build` locks out its own kind, but not dbt."""
     scene.restore()

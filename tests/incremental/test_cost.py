@@ -82,8 +82,6 @@ READS_RELATIVE = "user_analytics"
 # Bookkeeping of the run: one row per model and upstream, and the log of keys.
 NOTES = {"observability.watermarks", "observability.key_changes"}
 NO_TESTS = dbt_project.NO_TESTS
-# A million events are built twice, and each model once more by itself.
-pytestmark = pytest.mark.long
 
 
 # --- Short and long histories, and a day of changes -------------------------------------------

@@ -186,7 +186,7 @@ def test_a_restored_warehouse_goes_on(built: Any, server: Server) -> None:
                 " select 'new', 'click', max(event_timestamp), clock_timestamp()"
                 " from marts.fct_user_events"
             )
-        dbt_project.build(restored, options=NO_TESTS)
+        dbt_project.build(restored, options=("--exclude-resource-type", "unit_test"))
         with restored.connect() as session:
             after = session.execute(
                 "select total_orders from marts.user_analytics where user_id = %s", [row[0]]

@@ -50,6 +50,13 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def shop(database: Any, project: Path) -> Any:
     """A database with 100 orders, all of them built."""
+    load(database)
+    run(database, project)
+    return database
+
+
+def load(database: Any) -> None:
+    """Create the source, with 100 orders."""
     do(
         database,
         "create schema raw",
@@ -57,8 +64,6 @@ def shop(database: Any, project: Path) -> Any:
         " _loaded_at timestamptz default clock_timestamp())",
         "insert into raw.orders select number, number from generate_series(1, 100) as number",
     )
-    run(database, project)
-    return database
 
 
 def do(database: Any, *statements: str) -> None:
@@ -224,12 +229,7 @@ def test_views_of_an_empty_build_do_not_hide_rows(shop: Any, project: Path) -> N
 
 
 def test_a_first_empty_build_says_what_to_build(database: Any, project: Path) -> None:
-    do(
-        database,
-        "create schema raw",
-        "create table raw.orders (order_id int primary key, amount int, _loaded_at timestamptz)",
-        "insert into raw.orders values (1, 1, now())",
-    )
+    load(database)
     run(database, project, options=("--empty",))
     with pytest.raises(dbt_project.DbtFailed, match="dbt run --select stg_orders"):
         run(database, project, "fct_orders")

@@ -128,7 +128,7 @@ def test_a_backfill_rebuilds_a_window_and_only_that(built: Any) -> None:
 def test_a_build_on_empty_inputs_passes_and_the_next_one_heals(built: Any) -> None:
     """A run of two marts in between finds every row, because the views still show them."""
     before = contents(built)
-    dbt_project.build(built, options=("--empty", *NO_TESTS))
+    dbt_project.build(built, options=("--empty", *NO_UNIT_TESTS))
     some = ("marts.fct_orders", "marts.daily_revenue")
     dbt_project.run(built, "run", *(name.split(".")[1] for name in some))
     after = contents(built)
@@ -148,7 +148,7 @@ def test_a_first_build_on_empty_inputs_passes(database: Any, sample_folder: Path
         assert session.execute("select count(*) from marts.fct_orders").fetchone() == (0,)
         assert session.execute("select count(*) from raw.orders").fetchone() != (0,)
 
-    dbt_project.build(database, options=NO_TESTS)
+    dbt_project.build(database, options=NO_UNIT_TESTS)
     held = contents(database)
     assert held["marts.fct_orders"][0] > 50
     assert held["marts.daily_revenue"][0] > 10
@@ -245,7 +245,7 @@ def test_plain_dbt_finds_the_database_and_passes_twice(database: Any, sample_fol
     with database.connect() as connection:
         load_folder(sample_folder, connection=connection)
     target = Path(dbt_project.scratch()) / "plain"
-    for again in ((), NO_TESTS):
+    for again in ((), NO_UNIT_TESTS):
         with dbt_project.environment(database.environment):
             answer = subprocess.run(
                 [

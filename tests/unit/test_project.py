@@ -45,3 +45,14 @@ def test_no_relation_gets_an_alias() -> None:
         seen += 1
         assert not aliased.search(path.read_text()), path
     assert seen > 100
+
+
+def test_the_overridden_macros_of_dbt_are_listed() -> None:
+    """Whoever updates dbt compares these with the new version."""
+    macros = dbt_project.ROOT / "macros"
+    (listed,) = re.findall(r"\| names \|.*", (macros / "README.md").read_text())
+    files = {path.stem for path in (macros / "postgres" / "overrides").glob("*.sql")}
+    assert len(files) > 5
+    assert files | {"generate_schema_name", "view", "materialized_view"} == set(
+        re.findall(r"`(\w+)`", listed)
+    )
