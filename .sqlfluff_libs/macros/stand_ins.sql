@@ -1,8 +1,9 @@
 {# For the linter: stand-ins for the macros that need dbt or the database. #}
 {% macro as_of() %}'2026-01-01 00:00:00+00'::timestamptz{% endmacro %}
-{% macro changed_keys(columns, upstreams, due=none, dated_by=none) %}{% endmacro %}
-{% macro is_in(keys, columns=none) %}true{% endmacro %}
-{% macro upstream(relation, columns=none, through=none, unless=none, dated_by=none) %}{% endmacro %}
+{% macro changed_keys(columns=none, upstreams=[], recompute_when=none, ignoring=[]) %}{% endmacro %}
+{% macro is_changed(keys, columns=none) %}true{% endmacro %}
+{% macro upstream(relation, columns=none, lookup=none, except_when=none) %}{% endmacro %}
+{% macro user_versions() %}{% endmacro %}
 {% macro has_user_key_at(moment) %}true{% endmacro %}
 {% macro is_retained(column, model_name=none) %}true{% endmacro %}
 {% macro read_source(table_name, has_row_xid=true) %}{{ table_name }}{% endmacro %}
@@ -14,4 +15,4 @@
 {% macro is_latest_as_of(snapshot) %}true{% endmacro %}
 {% macro rfm_window_months() %}12{% endmacro %}
 {% macro float_type() %}double precision{% endmacro %}
-{% macro computed_once() %}materialized{% endmacro %}
+{% macro materialized_cte() %}materialized{% endmacro %}

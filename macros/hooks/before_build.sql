@@ -1,6 +1,11 @@
 {% macro before_build() -%}
     {#- Checks come first, so that a mistake in the configuration stops before anything is locked or built. -#}
     {%- do check_indexes() -%}
+    {%- if config.get('materialized') == 'incremental' and uses_changed_keys() and not config.get('unique_key') -%}
+        {{ exceptions.raise_compiler_error(
+            this.identifier ~ ': the incremental strategy changed_keys needs a unique_key, the column or columns of the grain.'
+        ) }}
+    {%- endif -%}
     {%- if model.resource_type == 'model' -%}
         {%- do apply_partition_by() -%}
     {%- elif execute and (config.get('partition_by') or config.get('retain') is not none) -%}

@@ -1,9 +1,16 @@
-{% macro changed_keys(columns, upstreams, due=none, dated_by=none) -%}
+{% macro changed_keys(columns=none, upstreams=[], recompute_when=none, ignoring=[], due=none, dated_by=none) -%}
     {#-
         Finds the keys of this run and records how far each upstream has been read. The keys go into the temporary table
         changed_keys, analyzed, so that the planner knows how few they are.
     -#}
-    {%- set columns = [columns] if columns is string else columns -%}
+    {%- set columns = as_list(columns or config.get('unique_key')) -%}
+    {%- if due -%}
+        {%- do warn_of_former_name('due', 'recompute_when') -%}
+        {%- set recompute_when = due -%}
+    {%- endif -%}
+    {%- if dated_by -%}
+        {%- do warn_of_former_name('dated_by', 'the config event_time') -%}
+    {%- endif -%}
     {%- if not execute or model.resource_type == 'unit_test' or flags.WHICH not in ['build', 'run'] -%}
         {{ return({'all': true, 'columns': columns}) }}
     {%- elif flags.EMPTY -%}
@@ -21,11 +28,14 @@
 
     {#- Before anything is read: a build that waits for another one must not hold locks on tables that the other may need. -#}
     {%- do run_query(lock_model()) -%}
-    {%- set upstreams = normalize_upstreams(columns, upstreams) -%}
-    {%- do check_views_are_whole(upstreams) -%}
-    {%- do remember_watermarks(upstreams) -%}
+    {%- set event_time = dated_by or config.get('event_time') -%}
+    {%- set upstreams = read_upstreams(columns, upstreams, ignoring) -%}
+    {%- set definition = definition_fingerprint() -%}
     {%- set previous = read_watermarks(upstreams) -%}
-    {%- set reason = reason_for_all_keys(upstreams, previous, due) -%}
+    {%- do check_upstreams(columns, upstreams, definition, previous) -%}
+    {%- do check_views_are_whole(upstreams) -%}
+    {%- do remember_watermarks(upstreams, definition, own_columns(columns, upstreams, event_time), recompute_when) -%}
+    {%- set reason = reason_for_all_keys(upstreams, definition, previous, recompute_when) -%}
 
     {%- if reason -%}
         {%- do log(model.name ~ ': all keys, because ' ~ reason, info=false) -%}
@@ -37,12 +47,12 @@
             {%- else %}
             select {{ columns | join(', ') }} from {{ this }} where false
             {%- endfor %}
-            {%- if due %}
+            {%- if recompute_when %}
             union
-            select {{ columns | join(', ') }} from {{ this }} where {{ due }}
+            select {{ columns | join(', ') }} from {{ this }} where {{ recompute_when }}
             {%- endif %}
             {%- if is_backfill() %}
-            {{ keys_of_backfill(columns, upstreams, dated_by) }}
+            {{ keys_of_backfill(columns, upstreams, event_time) }}
             {%- endif %}
         {%- endset -%}
         {%- do run_query(

@@ -1,10 +1,4 @@
 {% macro is_in(keys, columns=none) -%}
-    {%- set columns = [columns] if columns is string else (columns or keys.columns) -%}
-    {%- if keys.all -%}
-        true
-    {%- elif flags.EMPTY -%}
-        false
-    {%- else -%}
-        ({{ columns | join(', ') }}) in (select {{ keys.columns | join(', ') }} from changed_keys)
-    {%- endif -%}
+    {%- do warn_of_former_name('is_in', 'is_changed') -%}
+    {{ is_changed(keys, columns) }}
 {%- endmacro %}

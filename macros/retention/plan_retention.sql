@@ -9,7 +9,7 @@
                     'fault': retain.fault,
                     'retention': retain.retention or none,
                     'relation': node.relation_name,
-                    'tracked_keys': node.config.meta.get('tracked_keys', []),
+                    'change_log_keys': change_log_keys(node),
                     'observability': state_relation('expired_partitions').schema,
                 }) -%}
             {%- endif -%}

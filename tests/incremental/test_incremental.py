@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import dbt_project, small_project
+from tests.support import dbt_project
 from tests.support.database import Database, fetch
 from tests.support.dbt_project import NO_TESTS
 from tests.support.relations import contents
@@ -233,24 +233,3 @@ def test_the_log_is_not_pruned_while_a_model_is_written(built: Any) -> None:
         assert is_logged()
     dbt_project.run(built, "run", "dim_time")
     assert not is_logged()
-
-
-def test_an_upstream_that_logs_no_keys_is_refused(database: Any, tmp_path: Path) -> None:
-    """Otherwise the model would silently miss its changes."""
-    config = (
-        "{{ config(materialized='incremental', incremental_strategy='changed_keys',"
-        " unique_key='id') }}\n"
-    )
-    project = small_project.write_project(
-        tmp_path / "project",
-        {
-            "above": config + "select 1 as id",
-            "below": config
-            + "{%- set keys = changed_keys('id', [ref('above')]) %}\n"
-            + "select * from {{ ref('above') }} where {{ is_in(keys) }}",
-        },
-    )
-    with pytest.raises(
-        dbt_project.DbtFailed, match=r"in below: above does not log its keys; set its meta\.tracked"
-    ):
-        dbt_project.run(database, "run", project=project)

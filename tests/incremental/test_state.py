@@ -15,7 +15,7 @@ from tests.support.small_project import run, write_project
 
 CONFIG = (
     "{{ config(materialized='incremental', incremental_strategy='changed_keys',"
-    " unique_key='order_id', meta={'tracked_keys': ['order_id']}) }}\n"
+    " unique_key='order_id') }}\n"
 )
 MODELS = {
     "sources.yml": yaml.safe_dump(
@@ -32,10 +32,11 @@ MODELS = {
     ),
     "staging/stg_orders": "select order_id, amount, _loaded_at, {{ row_xid() if not flags.EMPTY"
     " and not is_sample() else 'null::bigint' }} as _row_xid from {{ source('app', 'orders') }}",
-    "fct_orders": CONFIG + "{%- set keys = changed_keys('order_id', [ref('stg_orders')]) %}\n"
-    "select order_id, amount from {{ ref('stg_orders') }} where {{ is_in(keys) }}",
-    "doubled": CONFIG + "{%- set keys = changed_keys('order_id', [ref('fct_orders')]) %}\n"
-    "select order_id, 2 * amount as amount from {{ ref('fct_orders') }} where {{ is_in(keys) }}",
+    "fct_orders": CONFIG + "{%- set keys = changed_keys() %}\n"
+    "select order_id, amount from {{ ref('stg_orders') }} where {{ is_changed(keys) }}",
+    "doubled": CONFIG + "{%- set keys = changed_keys() %}\n"
+    "select order_id, 2 * amount as amount from {{ ref('fct_orders') }}"
+    " where {{ is_changed(keys) }}",
 }
 # The overlap would hide what is missed: without it, a run reads only what is new.
 NO_OVERLAP = {"load_overlap": "0 seconds"}

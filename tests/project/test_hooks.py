@@ -24,12 +24,11 @@ MODELS = {
     "followed": """
         {{ config(
             materialized='incremental', incremental_strategy='changed_keys', unique_key='id',
-            meta={'tracked_keys': ['id']},
         ) }}
-        {%- set keys = changed_keys('id', [ref('numbers')]) %}
+        {%- set keys = changed_keys() %}
         select id, """
     + SEEN
-    + " from {{ ref('numbers') }} where {{ is_in(keys) }}",
+    + " from {{ ref('numbers') }} where {{ is_changed(keys) }}",
     "replaced": """
         {{ config(
             materialized='incremental', incremental_strategy='delete+insert', unique_key='id',

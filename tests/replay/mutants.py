@@ -12,7 +12,7 @@ from pathlib import Path
 INTERNAL = "macros/incremental/internal/"
 KEYS = "macros/incremental/changed_keys.sql"
 UPSTREAM = INTERNAL + "changed_keys_of_upstream.sql"
-THROUGH = INTERNAL + "led_through.sql"
+LOOKUP = INTERNAL + "look_up_keys.sql"
 BACKFILL = INTERNAL + "keys_of_backfill.sql"
 REASON = INTERNAL + "reason_for_all_keys.sql"
 LOADS = INTERNAL + "is_unseen_load.sql"
@@ -63,111 +63,125 @@ MUTANTS = (
     Mutant(
         "orders do not follow their lines",
         CORE + "fct_orders.sql",
-        "    ref('fct_order_items'),\n",
-        "",
+        "changed_keys('order_id', [user_versions()])",
+        "changed_keys('order_id', [user_versions()], ignoring=[ref('fct_order_items')])",
     ),
     Mutant(
-        "orders do not follow payments", CORE + "fct_orders.sql", "    ref('fct_payments'),\n", ""
+        "orders do not follow payments",
+        CORE + "fct_orders.sql",
+        "changed_keys('order_id', [user_versions()])",
+        "changed_keys('order_id', [user_versions()], ignoring=[ref('fct_payments')])",
     ),
     Mutant(
         "orders do not follow the seed of statuses",
         CORE + "fct_orders.sql",
-        "    ref('order_statuses'),\n",
-        "",
+        "changed_keys('order_id', [user_versions()])",
+        "changed_keys('order_id', [user_versions()], ignoring=[ref('order_statuses')])",
     ),
     Mutant(
         "payments do not follow the seed of statuses",
         CORE + "fct_payments.sql",
-        "    ref('payment_statuses'),\n",
-        "",
+        "changed_keys('payment_id')",
+        "changed_keys('payment_id', ignoring=[ref('payment_statuses')])",
     ),
     Mutant(
         "lines do not follow their orders",
         CORE + "fct_order_items.sql",
-        "    upstream(\n        ref('stg_app__orders'),\n        columns='order_id',\n"
-        "        through=ref('stg_app__order_items'),\n        dated_by='ordered_at',\n    ),\n",
-        "",
+        "    upstream(ref('stg_app__orders'), columns='order_id',"
+        " lookup=ref('stg_app__order_items')),\n",
+        "    upstream(ref('stg_app__orders'), columns='order_id', lookup=this,"
+        " except_when='true'),\n",
     ),
     Mutant(
         "lines are not keyed anew by versions of products",
         CORE + "fct_order_items.sql",
-        "    upstream(ref('dim_products'), columns='product_id', through=this),\n",
-        "",
+        "upstream(ref('dim_products'), columns='product_id', lookup=this)",
+        "upstream(ref('dim_products'), columns='product_id', lookup=this, except_when='true')",
         seed=129,
     ),
     Mutant(
         "events are not keyed anew by versions of users",
         CORE + "fct_user_events.sql",
-        "    upstream(\n        ref('dim_users'), columns='user_id', through=this,"
-        " unless=has_user_key_at('event_timestamp')\n    ),\n",
-        "",
+        "    user_versions(),\n]",
+        "], ignoring=[ref('dim_users')]",
     ),
     Mutant(
         "facts of unknown users stay with the unknown member",
         VERSIONS,
-        "led.user_key = coalesce((",
-        "led.user_key = {{ unknown_key() }} or led.user_key = coalesce((",
+        "looked_up.user_key = coalesce((",
+        "looked_up.user_key = {{ unknown_key() }} or looked_up.user_key = coalesce((",
     ),
     Mutant(
         "sessions are read by versions of users only",
         CORE + "fct_user_sessions.sql",
-        "    upstream(ref('stg_app__user_sessions'), dated_by='started_at'),\n",
-        "",
+        "changed_keys('session_id', [user_versions()])",
+        "changed_keys('session_id', [user_versions()], ignoring=[ref('stg_app__user_sessions')])",
     ),
     Mutant(
         "products do not follow their categories",
         CORE + "dim_products.sql",
-        "    upstream(ref('dim_categories'), columns='category_id', through=this),\n",
-        "",
+        "upstream(ref('dim_categories'), columns='category_id', lookup=this)",
+        "upstream(ref('dim_categories'), columns='category_id', lookup=this, except_when='true')",
     ),
-    Mutant("activity does not follow users", ACTIVITY, "        ref('stg_app__users'),\n", ""),
     Mutant(
-        "activity does not follow sessions", ACTIVITY, "        ref('fct_user_sessions'),\n", ""
+        "activity does not follow users",
+        ACTIVITY,
+        "changed_keys(\n    'user_id', ",
+        "changed_keys(\n    'user_id', ignoring=[ref('stg_app__users')], ",
+    ),
+    Mutant(
+        "activity does not follow sessions",
+        ACTIVITY,
+        "changed_keys(\n    'user_id', ",
+        "changed_keys(\n    'user_id', ignoring=[ref('fct_user_sessions')], ",
     ),
     Mutant(
         "daily metrics do not follow events",
         CORE + "user_daily_metrics.sql",
-        "    ref('fct_user_events'),\n",
-        "",
+        "ignoring=[ref('dim_date')]",
+        "ignoring=[ref('dim_date'), ref('fct_user_events')]",
     ),
     Mutant(
         "segments do not follow their thresholds",
         USERS + "user_segments.sql",
-        "ref('user_rfm'), ref('segment_thresholds')",
-        "ref('user_rfm')",
+        "changed_keys(\n    'user_id', ",
+        "changed_keys(\n    'user_id', ignoring=[ref('segment_thresholds')], ",
     ),
     Mutant(
         "purchase histories do not follow users and clocks",
         "models/intermediate/users/int_user_purchase_history.sql",
-        ", [ref('int_user_activity'), ref('fct_orders')])",
-        ", [ref('fct_orders')])",
+        "changed_keys('user_id')",
+        "changed_keys('user_id', ignoring=[ref('int_user_activity')])",
     ),
     Mutant(
         "lifetime value does not follow its parameters",
         USERS + "user_clv.sql",
-        "        ref('int_clv_parameters'),\n",
-        "",
+        "changed_keys(\n    'user_id', ",
+        "changed_keys(\n    'user_id', ignoring=[ref('int_clv_parameters')], ",
     ),
     Mutant(
         "predictions stay as of their first day",
         USERS + "user_clv.sql",
-        "due='predicted_on < ' ~ utc_date(as_of())",
-        "due='predicted_on < ' ~ utc_date(beginning_of_time())",
+        "recompute_when='predicted_on < ' ~ utc_date(as_of())",
+        "recompute_when='predicted_on < ' ~ utc_date(beginning_of_time())",
     ),
     Mutant(
-        "analytics do not follow users", USERS + "user_analytics.sql", "    ref('dim_users'),\n", ""
+        "analytics do not follow users",
+        USERS + "user_analytics.sql",
+        "changed_keys('user_id')",
+        "changed_keys('user_id', ignoring=[ref('dim_users')])",
     ),
     Mutant(
         "analytics do not follow segments",
         USERS + "user_analytics.sql",
-        "    ref('user_segments'),\n",
-        "",
+        "changed_keys('user_id')",
+        "changed_keys('user_id', ignoring=[ref('user_segments')])",
     ),
     Mutant(
         "segments do not follow scores",
         USERS + "user_segments.sql",
-        "ref('user_rfm'), ",
-        "",
+        "changed_keys(\n    'user_id', ",
+        "changed_keys(\n    'user_id', ignoring=[ref('user_rfm')], ",
     ),
     Mutant(
         "a day counts in its own row only",
@@ -213,26 +227,14 @@ MUTANTS = (
     Mutant(
         "keys that lost a row are not logged",
         STRATEGY,
-        "{{ write_down_keys('deleted', tracked) }}",
+        "{{ log_keys('deleted', logged) }}",
         "select count(*) from deleted",
     ),
     Mutant(
         "keys that gained a row are not logged",
         STRATEGY,
-        "{{ write_down_keys('inserted', tracked) }}",
+        "{{ log_keys('inserted', logged) }}",
         "select count(*) from inserted",
-    ),
-    Mutant(
-        "the funnel does not hear of its months",
-        "models/intermediate/users/int_user_funnel_steps.sql",
-        "meta={'tracked_keys': ['funnel_month']},",
-        "meta={'tracked_keys': []},",
-    ),
-    Mutant(
-        "a tracked key is missing",
-        CORE + "fct_orders.sql",
-        "'tracked_keys': ['user_id', 'date_key']",
-        "'tracked_keys': ['user_id']",
     ),
     Mutant(
         "the log is pruned before all have read it",
@@ -243,14 +245,14 @@ MUTANTS = (
     Mutant(
         "nobody hears of an upstream that was rebuilt",
         REASON,
-        "upstream.kind == 'tracked' and was_rebuilt(upstream, watermark)",
+        "upstream.kind == 'logged' and was_rebuilt(upstream, watermark)",
         "false",
         seed=120,
     ),
     Mutant(
-        "keys are not looked up through another relation",
-        THROUGH,
-        "{%- if upstream.through -%}",
+        "keys are not looked up in another relation",
+        LOOKUP,
+        "{%- if upstream.lookup -%}",
         "{%- if false -%}",
     ),
     # --- Watermarks
@@ -281,40 +283,43 @@ MUTANTS = (
     Mutant(
         "a backfill takes none of its days",
         KEYS,
-        "{{ keys_of_backfill(columns, upstreams, dated_by) }}",
+        "{{ keys_of_backfill(columns, upstreams, event_time) }}",
         "",
         seed=5193,
     ),
     Mutant(
         "a backfill forgets rows that its upstreams have lost",
         BACKFILL,
-        "from {{ this }} where {{ is_in_backfill(dated_by) }}",
-        "from {{ this }} where false",
+        "from {{ this }} where {{ is_in_backfill(event_time,",
+        "from {{ this }} where false and {{ is_in_backfill(event_time,",
         seed=5193,
     ),
     Mutant(
         "a backfill stops where nothing changed",
         STRATEGY,
-        "{{ write_down_keys('filled', tracked) }}",
+        "{{ log_keys('filled', logged) }}",
         "select count(*) from filled",
         seed=5193,
     ),
     # --- Clocks, seeds, variables
     Mutant(
-        "clocks are ignored", KEYS, "{%- if due %}\n            union", "{%- if false %}\n union"
+        "clocks are ignored",
+        KEYS,
+        "{%- if recompute_when %}\n            union",
+        "{%- if false %}\n union",
     ),
     Mutant(
         "a segment changes a moment too late",
         USERS + "user_segments.sql",
-        "due='segment_changes_at <= '",
-        "due='segment_changes_at < '",
+        "recompute_when='segment_changes_at <= '",
+        "recompute_when='segment_changes_at < '",
         seed=5193,
     ),
     Mutant(
         "an activity comes a moment too late",
         ACTIVITY,
-        "due='next_activity_at <= '",
-        "due='next_activity_at < '",
+        "recompute_when='next_activity_at <= '",
+        "recompute_when='next_activity_at < '",
         seed=5193,
     ),
     Mutant(
@@ -326,8 +331,8 @@ MUTANTS = (
     Mutant(
         "a day to come counts in its month unseen",
         "models/intermediate/users/int_user_months.sql",
-        "due='next_change_at <= '",
-        "due='false and next_change_at <= '",
+        "recompute_when='next_change_at <= '",
+        "recompute_when='false and next_change_at <= '",
     ),
     Mutant(
         "the history of segments is written behind later builds",
@@ -339,7 +344,7 @@ MUTANTS = (
     Mutant(
         "as_of never goes back",
         REASON,
-        "{%- elif due and watermark['is_ahead'] -%}",
+        "{%- elif recompute_when and watermark['is_ahead'] -%}",
         "{%- elif false -%}",
         seed=5193,
     ),
@@ -353,7 +358,7 @@ MUTANTS = (
     Mutant(
         "variables never change",
         REASON,
-        "definition['fingerprint'] != definition_fingerprint()",
+        "last_run['fingerprint'] != definition",
         "false",
         seed=893,
     ),

@@ -283,7 +283,7 @@ def test_a_policy_is_read_again_at_every_call(built: Any, keeping: Path) -> None
 
 def test_policies_are_validated(database: Any, tmp_path: Path) -> None:
     project = write_project(tmp_path / "project", {})
-    tracked = {"meta": {"tracked_keys": ["id"]}, "schema": None}
+    tracked = {"meta": {"change_log_keys": ["id"]}, "schema": None}
     good = {"retain": {"months": 24}, "partition_by": {**RANGE, "method": "range"}, **tracked}
     configs = {
         **{name: {"partition_by": RANGE, **config} for name, (config, _) in MALFORMED.items()},
@@ -307,7 +307,7 @@ def test_policies_are_validated(database: Any, tmp_path: Path) -> None:
     dbt_project.forget(project)
     for options, schema in (((), "observability"), (("--target", "ci"), "ci_observability")):
         (policy,) = policies_of.make_plan(plan_of(database, project, options)).policies
-        assert (policy.model, policy.tracked_keys, policy.retention, policy.observability) == (
+        assert (policy.model, policy.change_log_keys, policy.retention, policy.observability) == (
             *("good", ("id",), "24 months"),
             schema,
         )

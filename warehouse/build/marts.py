@@ -69,7 +69,10 @@ def next_steps() -> list[tuple[str, str]]:
 
 
 def read_marts(manifest: Path) -> list[Mart]:
-    """The models that set `meta.answers`, by schema and folder.
+    """The models that people may query, by schema and folder, with the question that each answers.
+
+    These are the models with `access: public` or `meta.answers`. Without `meta.answers`, the first
+    sentence of the description stands for the question.
 
     Raises:
         WarehouseError: dbt has not written its manifest yet.
@@ -78,12 +81,19 @@ def read_marts(manifest: Path) -> list[Mart]:
     models = [
         node
         for node in nodes.values()
-        if node["resource_type"] == "model" and node["config"]["meta"].get("answers")
+        if node["resource_type"] == "model"
+        and (node["config"].get("access") == "public" or node["config"]["meta"].get("answers"))
     ]
     return [
-        Mart(node["schema"], node["alias"], node["config"]["meta"]["answers"])
+        Mart(node["schema"], node["alias"], question_of(node))
         for node in sorted(models, key=lambda node: (node["schema"], node["path"]))
     ]
+
+
+def question_of(node: dict[str, Any]) -> str:
+    """The question that a model answers, or else the first sentence of its description."""
+    (first, *_) = node["description"].strip().split(". ")
+    return str(node["config"]["meta"].get("answers") or f"{first.rstrip('.')}.")
 
 
 def count_rows(session: psycopg.Connection[Any], listed: list[Mart]) -> list[Mart]:

@@ -46,10 +46,10 @@ def detach(session: psycopg.Connection[Any], partition: Partition) -> None:
             READERS,
         )
         counted = session.execute(sql.SQL("select count(*) from {}").format(child)).fetchone()
-        if policy.tracked_keys:
+        if policy.change_log_keys:
             pairs = sql.SQL(", ").join(
                 sql.SQL("{}, {}").format(sql.Literal(key), sql.Identifier(key))
-                for key in policy.tracked_keys
+                for key in policy.change_log_keys
             )
             session.execute(
                 sql.SQL(

@@ -51,14 +51,14 @@ class Policy:
     Attributes:
         model: the name of the model.
         relation: its table, quoted.
-        tracked_keys: the columns whose values are logged for rows that are dropped.
+        change_log_keys: the columns whose values are logged for rows that are dropped.
         observability: the schema of the logs.
         retention: an interval of PostgreSQL, such as '24 months'.
     """
 
     model: str
     relation: str
-    tracked_keys: tuple[str, ...]
+    change_log_keys: tuple[str, ...]
     observability: str
     retention: str
 
@@ -111,7 +111,7 @@ def make_plan(text: str) -> Plan:
         Policy(
             model=entry["model"],
             relation=entry["relation"],
-            tracked_keys=tuple(entry["tracked_keys"]),
+            change_log_keys=tuple(entry["change_log_keys"]),
             observability=entry["observability"],
             retention=entry["retention"],
         )

@@ -1,6 +1,6 @@
 {% macro changed_keys_of_upstream(columns, upstream, watermark) -%}
     {%- set found -%}
-        {%- if upstream.kind == 'tracked' -%}
+        {%- if upstream.kind == 'logged' -%}
             select distinct {{ upstream.columns | join(', ') }}
             from {{ state_relation('key_changes') }},
                 jsonb_populate_record(null::{{ upstream.relation }}, changed_keys) as keys
@@ -12,5 +12,5 @@
             where {{ is_unseen_load(watermark, row_xid() if upstream.is_snapshot else '_row_xid') }}
         {%- endif -%}
     {%- endset -%}
-    {{ led_through(columns, upstream, found) }}
+    {{ look_up_keys(columns, upstream, found) }}
 {%- endmacro %}

@@ -1,9 +1,34 @@
 {% macro definition_fingerprint() -%}
-    {#- What determines the rows, apart from the upstreams. A changed macro is not detected: use --full-refresh. -#}
-    {{ return(local_md5(
-        model.raw_code ~ var('calendar_start') ~ var('calendar_end') ~ var('simple_clv_factor') ~ var('sources_present')
-        ~ var('rfm_window_months')
-    )) }}
+    {#- What determines the rows, apart from the upstreams: the SQL as written, the macros that it calls, and their variables. -#}
+    {%- set texts = [model.raw_code] -%}
+    {%- do add_texts_of_macros(model.depends_on.macros, texts, []) -%}
+    {%- set text = texts | join('\n') -%}
+    {%- set values = [] -%}
+    {%- for name in modules.re.findall('\\bvar\\(\\s*["\']([^"\']+)["\']', text) | unique | sort if name not in ['as_of', 'from', 'to'] -%}
+        {%- do values.append(name ~ ': ' ~ var(name, none)) -%}
+    {%- endfor -%}
+    {%- for name in modules.re.findall('\\benv_var\\(\\s*["\']([^"\']+)["\']', text) | unique | sort if not name.startswith('DBT_ENV_SECRET') -%}
+        {%- do values.append(name ~ ': ' ~ env_var(name, '')) -%}
+    {%- endfor -%}
+    {{ return(local_md5(text ~ values | join('\n'))) }}
+{%- endmacro %}
+
+
+{% macro add_texts_of_macros(unique_ids, texts, seen) -%}
+    {#-
+        Those that find the keys of a run do not determine rows. dbt's own change with its version only; a package's, and this
+        project's, count.
+    -#}
+    {%- set machinery = ['changed_keys', 'is_changed', 'is_in', 'upstream', 'user_versions', 'has_user_key_at'] -%}
+    {%- for unique_id in unique_ids if unique_id not in seen -%}
+        {%- do seen.append(unique_id) -%}
+        {%- set package, name = unique_id.split('.')[1], unique_id.split('.')[2] -%}
+        {%- set generator = (context.get(package) or {}).get(name) -%}
+        {%- if package not in ['dbt', 'dbt_postgres'] and name not in machinery and generator -%}
+            {%- do texts.append(generator.macro.macro_sql) -%}
+            {%- do add_texts_of_macros(generator.macro.depends_on.macros, texts, seen) -%}
+        {%- endif -%}
+    {%- endfor -%}
 {%- endmacro %}
 
 
@@ -12,4 +37,36 @@
         select md5(coalesce(string_agg(lookup::text, '|' order by lookup::text), '')) from {{ relation }} as lookup
     {%- endset -%}
     {{ return(run_query(query)[0][0]) }}
+{%- endmacro %}
+
+
+{% macro view_fingerprint_of(relation) -%}
+    {#-
+        Of the view's definition and those of the views below it; null for a table. From the catalog and not from the project,
+        because the view may not have been built since its SQL changed.
+    -#}
+    (
+        with recursive views as (
+            select oid
+            from pg_class
+            where oid = {{ regclass_of(relation) }} and relkind = 'v'
+            union
+            select below.oid
+            from views
+            inner join pg_rewrite on views.oid = pg_rewrite.ev_class
+            inner join pg_depend
+                on pg_depend.classid = 'pg_rewrite'::regclass
+                    and pg_rewrite.oid = pg_depend.objid
+                    and pg_depend.refclassid = 'pg_class'::regclass
+            inner join pg_class as below on pg_depend.refobjid = below.oid and below.relkind = 'v'
+        )
+
+        select md5(string_agg(pg_get_viewdef(oid), '' order by pg_get_viewdef(oid)))
+        from views
+    )
+{%- endmacro %}
+
+
+{% macro has_other_view(upstream, watermark) -%}
+    {{ return(run_query("select fingerprint from pg_temp.this_run where upstream_name = '" ~ upstream.name ~ "'")[0][0] != watermark['fingerprint']) }}
 {%- endmacro %}

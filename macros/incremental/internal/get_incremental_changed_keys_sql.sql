@@ -5,16 +5,9 @@
     -#}
     {%- set target_relation = arguments['target_relation'] -%}
     {%- set temp_relation = arguments['temp_relation'] -%}
-    {%- set unique_key = arguments['unique_key'] -%}
-    {%- set unique_key = [unique_key] if unique_key is string else unique_key -%}
-    {%- set tracked = config.get('meta', {}).get('tracked_keys', []) -%}
+    {%- set unique_key = as_list(arguments['unique_key']) -%}
+    {%- set logged = change_log_keys(model) -%}
     {%- set columns = arguments['dest_columns'] | map(attribute='quoted') | list -%}
-    {%- if not unique_key -%}
-        {{ exceptions.raise_compiler_error(
-            this.identifier ~ ': the incremental strategy changed_keys needs a unique_key, the column or columns of the grain.'
-        ) }}
-    {%- endif -%}
-
     {%- if flags.EMPTY -%}
         {#- Without rows there is nothing to compare with; existing rows stay. -#}
         {{ return('create temporary table applied_changes () on commit drop') }}
@@ -50,26 +43,26 @@
         {%- else %}
         where not exists (select 1 from same_rows as new_row where {{ have_same_key(unique_key) }})
         {%- endif %}
-        returning {{ tracked_keys_of('old_row', tracked) }} as keys
+        returning {{ logged_keys_of('old_row', logged) }} as keys
     )
-    {{ write_down_keys('deleted', tracked) }};
+    {{ log_keys('deleted', logged) }};
 
     with inserted as (
         insert into {{ target_relation }} as new_row ({{ columns | join(', ') }})
         select {{ columns | join(', ') }}
         from {{ temp_relation }} as new_row
         where not exists (select 1 from same_rows as old_row where {{ have_same_key(unique_key) }})
-        returning {{ tracked_keys_of('new_row', tracked) }} as keys
+        returning {{ logged_keys_of('new_row', logged) }} as keys
     )
-    {{ write_down_keys('inserted', tracked) }}
-    {%- if tracked and is_backfill() and has_asked_for_keys() %};
+    {{ log_keys('inserted', logged) }}
+    {%- if logged and is_backfill() and has_asked_for_keys() %};
 
     {#- A backfill also rebuilds what is downstream: it logs all its keys, changed or not. -#}
     with filled as (
-        select {{ tracked_keys_of('new_row', tracked) }} as keys
+        select {{ logged_keys_of('new_row', logged) }} as keys
         from {{ temp_relation }} as new_row
     )
-    {{ write_down_keys('filled', tracked) }}
+    {{ log_keys('filled', logged) }}
     {%- endif %}
 {%- endmacro %}
 
@@ -141,17 +134,17 @@
 {%- endmacro %}
 
 
-{% macro tracked_keys_of(alias, tracked) -%}
-    {%- if tracked -%}
-        jsonb_build_object({% for column in tracked %}'{{ column }}', {{ alias }}.{{ column }}{{ ', ' if not loop.last }}{% endfor %})
+{% macro logged_keys_of(alias, logged) -%}
+    {%- if logged -%}
+        jsonb_build_object({% for column in logged %}'{{ column }}', {{ alias }}.{{ column }}{{ ', ' if not loop.last }}{% endfor %})
     {%- else -%}
         1
     {%- endif -%}
 {%- endmacro %}
 
 
-{% macro write_down_keys(changes, tracked) -%}
-    {%- if tracked -%}
+{% macro log_keys(changes, logged) -%}
+    {%- if logged -%}
         insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
         select distinct '{{ state_name(model) }}', pg_current_xact_id(), keys
         from {{ changes }}

@@ -1,16 +1,16 @@
-{% macro reason_for_all_keys(upstreams, previous, due) -%}
+{% macro reason_for_all_keys(upstreams, definition, previous, recompute_when) -%}
     {#- None, or the reason why this run covers every key. -#}
     {%- if not is_incremental() -%}
         {{ return('the table is built whole') }}
     {%- endif -%}
-    {%- set definition = previous.get('(definition)') -%}
-    {%- if not definition or definition['fingerprint'] != definition_fingerprint() -%}
-        {{ return('its SQL or a variable changed') }}
+    {%- set last_run = previous.get('(definition)') -%}
+    {%- if not last_run or last_run['fingerprint'] != definition -%}
+        {{ return('its SQL, a macro or a variable changed') }}
     {%- endif -%}
     {%- if previous.values() | selectattr('is_of_another_server') | list -%}
         {{ return('the database was restored from another server') }}
     {%- endif -%}
-    {%- if not definition['is_of_this_table'] -%}
+    {%- if not last_run['is_of_this_table'] -%}
         {{ return('the table is not as the last run left it: it was replaced, restored, truncated or rewritten') }}
     {%- endif -%}
     {%- for upstream in upstreams -%}
@@ -19,11 +19,13 @@
             {{ return(upstream.name ~ ' is read from another target') }}
         {%- elif not watermark -%}
             {{ return(upstream.name ~ ' was never read') }}
-        {%- elif due and watermark['is_ahead'] -%}
+        {%- elif recompute_when and watermark['is_ahead'] -%}
             {{ return('as_of lies before the one of the last run') }}
         {%- elif upstream.kind == 'lookup' and fingerprint_of(upstream.relation) != watermark['fingerprint'] -%}
             {{ return(upstream.name ~ ' changed') }}
-        {%- elif upstream.kind == 'tracked' and was_rebuilt(upstream, watermark) -%}
+        {%- elif upstream.kind == 'loaded' and has_other_view(upstream, watermark) -%}
+            {{ return('the SQL of ' ~ upstream.name ~ ' changed') }}
+        {%- elif upstream.kind == 'logged' and was_rebuilt(upstream, watermark) -%}
             {{ return(upstream.name ~ ' was rebuilt') }}
         {%- endif -%}
     {%- endfor -%}

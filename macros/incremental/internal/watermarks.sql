@@ -1,4 +1,4 @@
-{% macro remember_watermarks(upstreams) -%}
+{% macro remember_watermarks(upstreams, definition, own_columns, recompute_when) -%}
     {#-
         Taken before anything is read: what is committed in between is read now and again by the next run, which is harmless;
         taken afterwards, it would be lost.
@@ -11,13 +11,17 @@
             pg_current_snapshot() as run_snapshot,
             loaded_through,
             fingerprint,
-            storage
+            storage,
+            own_columns,
+            recompute_when
         from (
             select
                 '(definition)' as upstream_name,
                 null::timestamptz as loaded_through,
-                '{{ definition_fingerprint() }}' as fingerprint,
-                {{ storage_of(this) }} as storage
+                '{{ definition }}' as fingerprint,
+                {{ storage_of(this) }} as storage,
+                array[{{ quoted_texts(own_columns) }}]::text[] as own_columns,
+                {{ quoted_texts([recompute_when]) if recompute_when else 'null' }}::text as recompute_when
             {%- for upstream in upstreams if not upstream.is_elsewhere %}
             union all
             select
@@ -33,10 +37,14 @@
                 {%- endif %} as loaded_through,
                 {% if upstream.kind == 'lookup' -%}
                     '{{ fingerprint_of(upstream.relation) }}'
+                {%- elif upstream.kind == 'loaded' -%}
+                    {{ view_fingerprint_of(upstream.relation) }}
                 {%- else -%}
                     null::text
                 {%- endif %} as fingerprint,
-                null::text[] as storage
+                null::text[] as storage,
+                null::text[] as own_columns,
+                null::text as recompute_when
             {%- endfor %}
         ) as upstreams
     {%- endset -%}
@@ -56,6 +64,8 @@
         )[0] -%}
         {%- set has_watermarks, is_new_table = found[0], found[1] -%}
         {%- if is_new_table %}
+        {%- do check_own_columns(has_watermarks) -%}
+        {%- do check_contract_types() %}
         insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
         values ('{{ name }}', pg_current_xact_id(), null);
         {%- elif has_watermarks %}

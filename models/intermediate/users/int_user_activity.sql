@@ -3,18 +3,10 @@
     indexes=[
         {'columns': ['next_activity_at'], 'why': 'users who are due by the clock'},
     ],
-    meta={'tracked_keys': ['user_id']},
 ) }}
 
 {%- set changed_users = changed_keys(
-    'user_id',
-    [
-        ref('stg_app__users'),
-        ref('fct_orders'),
-        ref('fct_user_sessions'),
-        ref('fct_user_events'),
-    ],
-    due='next_activity_at <= ' ~ as_of()
+    'user_id', recompute_when='next_activity_at <= ' ~ as_of()
 ) %}
 
 with
@@ -22,7 +14,7 @@ with
 users as (
     select *
     from {{ ref('stg_app__users') }}
-    where {{ is_in(changed_users) }} and is_included
+    where {{ is_changed(changed_users) }} and is_included
 ),
 
 orders as (
@@ -39,7 +31,7 @@ orders as (
             as last_ordered_at,
         min(ordered_at) filter (where ordered_at > {{ as_of() }}) as next_ordered_at
     from {{ ref('fct_orders') }}
-    where {{ is_in(changed_users) }}
+    where {{ is_changed(changed_users) }}
     group by 1
 ),
 
@@ -52,7 +44,7 @@ sessions as (
         max(started_at) filter (where started_at <= {{ as_of() }}) as last_session_at,
         min(started_at) filter (where started_at > {{ as_of() }}) as next_session_at
     from {{ ref('fct_user_sessions') }}
-    where {{ is_in(changed_users) }}
+    where {{ is_changed(changed_users) }}
     group by 1
 ),
 
@@ -63,7 +55,7 @@ events as (
         max(event_timestamp) filter (where event_timestamp <= {{ as_of() }}) as last_event_at,
         min(event_timestamp) filter (where event_timestamp > {{ as_of() }}) as next_event_at
     from {{ ref('fct_user_events') }}
-    where {{ is_in(changed_users) }}
+    where {{ is_changed(changed_users) }}
     group by 1
 ),
 

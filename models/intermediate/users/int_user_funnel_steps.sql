@@ -3,10 +3,10 @@
     indexes=[
         {'columns': ['funnel_month'], 'why': 'the months that changed, for event_funnel'},
     ],
-    meta={'tracked_keys': ['funnel_month']},
+    meta={'change_log_keys': ['funnel_month']},
 ) }}
 
-{%- set changed_users = changed_keys('user_id', [ref('fct_user_events'), ref('event_types')]) %}
+{%- set changed_users = changed_keys('user_id') %}
 
 with recursive
 
@@ -26,7 +26,7 @@ events as (
         event_timestamp,
         {{ first_day_of('month', utc_date('event_timestamp')) }} as funnel_month
     from {{ ref('fct_user_events') }}
-    where {{ is_in(changed_users) }} and user_key != {{ unknown_key() }}
+    where {{ is_changed(changed_users) }} and user_key != {{ unknown_key() }}
 ),
 
 moments as (

@@ -6,9 +6,7 @@
 ) }}
 
 {%- set changed_users = changed_keys(
-    'user_id',
-    [ref('stg_app__users'), ref('user_daily_metrics')],
-    due='next_change_at <= ' ~ as_of()
+    'user_id', recompute_when='next_change_at <= ' ~ as_of()
 ) %}
 
 with
@@ -18,13 +16,13 @@ users as (
         user_id,
         {{ utc_date('signed_up_at') }} as signup_date
     from {{ ref('stg_app__users') }}
-    where {{ is_in(changed_users) }} and is_included
+    where {{ is_changed(changed_users) }} and is_included
 ),
 
 user_days as (
     select *
     from {{ ref('user_daily_metrics') }}
-    where {{ is_in(changed_users) }}
+    where {{ is_changed(changed_users) }}
 ),
 
 -- The sign-up adds a row too, so that a cohort is counted even if none of its users returned.

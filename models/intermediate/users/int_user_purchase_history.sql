@@ -1,17 +1,16 @@
 {{ config(
     unique_key='user_id',
-    meta={'tracked_keys': ['user_id']},
 ) }}
 
-{#- Needs no `due`: an order that as_of passes changes int_user_activity first. -#}
-{%- set changed_users = changed_keys('user_id', [ref('int_user_activity'), ref('fct_orders')]) %}
+{#- Needs no recompute_when: an order that as_of passes changes int_user_activity first. -#}
+{%- set changed_users = changed_keys('user_id') %}
 
 with
 
 users as (
     select user_id
     from {{ ref('int_user_activity') }}
-    where {{ is_in(changed_users) }}
+    where {{ is_changed(changed_users) }}
 ),
 
 orders as (
@@ -19,7 +18,7 @@ orders as (
         *,
         {{ utc_date('ordered_at') }} as purchase_date
     from {{ ref('fct_orders') }}
-    where {{ is_in(changed_users) }} and ordered_at <= {{ as_of() }}
+    where {{ is_changed(changed_users) }} and ordered_at <= {{ as_of() }}
 ),
 
 purchase_days as (

@@ -3,13 +3,10 @@
     indexes=[
         {'columns': ['next_change_at'], 'why': 'users who are due by the clock'},
     ],
-    meta={'tracked_keys': ['user_id']},
 ) }}
 
 {%- set changed_users = changed_keys(
-    'user_id',
-    [ref('stg_app__users'), ref('fct_orders')],
-    due='next_change_at <= ' ~ as_of()
+    'user_id', recompute_when='next_change_at <= ' ~ as_of()
 ) %}
 
 with
@@ -17,7 +14,7 @@ with
 users as (
     select *
     from {{ ref('stg_app__users') }}
-    where {{ is_in(changed_users) }} and is_included
+    where {{ is_changed(changed_users) }} and is_included
 ),
 
 orders as (
@@ -25,7 +22,7 @@ orders as (
         *,
         {{ utc_date('ordered_at') }} as order_date
     from {{ ref('fct_orders') }}
-    where {{ is_in(changed_users) }} and is_revenue
+    where {{ is_changed(changed_users) }} and is_revenue
 ),
 
 orders_in_window as (

@@ -1,6 +1,6 @@
 {{ config(
     unique_key='category_key',
-    meta={'tracked_keys': ['category_id']},
+    meta={'change_log_keys': ['category_id']},
 ) }}
 
 with recursive

@@ -1,6 +1,6 @@
 {{ config(
     unique_key='event_type_key',
-    meta={'tracked_keys': ['event_type']},
+    meta={'change_log_keys': ['event_type']},
 ) }}
 
 with

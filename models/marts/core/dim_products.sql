@@ -20,12 +20,11 @@
         },
     ],
     no_overlaps={'key': 'product_id', 'valid_from': 'effective_date', 'valid_to': 'expiry_date'},
-    meta={'tracked_keys': ['product_id']},
+    meta={'change_log_keys': ['product_id']},
 ) }}
 
 {%- set changed_products = changed_keys('product_id', [
-    ref('snp_app__products'),
-    upstream(ref('dim_categories'), columns='category_id', through=this),
+    upstream(ref('dim_categories'), columns='category_id', lookup=this),
 ]) %}
 
 with
@@ -33,7 +32,7 @@ with
 states as (
     select *
     from {{ ref('snp_app__products') }}
-    where {{ is_in(changed_products) }} and exclusion_reason is null
+    where {{ is_changed(changed_products) }} and exclusion_reason is null
 ),
 
 dated as (

@@ -15,17 +15,17 @@
         {'columns': ['email'], 'why': 'a user by e-mail'},
     ],
     no_overlaps={'key': 'user_id', 'valid_from': 'effective_date', 'valid_to': 'expiry_date'},
-    meta={'tracked_keys': ['user_id']},
+    meta={'change_log_keys': ['user_id']},
 ) }}
 
-{%- set changed_users = changed_keys('user_id', [ref('snp_app__users')]) %}
+{%- set changed_users = changed_keys('user_id') %}
 
 with
 
 states as (
     select *
     from {{ ref('snp_app__users') }}
-    where {{ is_in(changed_users) }} and exclusion_reason is null
+    where {{ is_changed(changed_users) }} and exclusion_reason is null
 ),
 
 dated as (

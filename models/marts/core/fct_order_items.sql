@@ -5,29 +5,22 @@
         {'columns': ['user_id'], 'why': 'lines of users with a new version'},
         {'columns': ['product_id'], 'why': 'lines of products with a new version'},
     ],
-    meta={'tracked_keys': ['order_id']},
+    event_time='ordered_at',
+    meta={'change_log_keys': ['order_id']},
 ) }}
 
 {%- set changed_items = changed_keys('order_item_id', [
-    ref('stg_app__order_items'),
-    upstream(
-        ref('stg_app__orders'),
-        columns='order_id',
-        through=ref('stg_app__order_items'),
-        dated_by='ordered_at',
-    ),
-    upstream(
-        ref('dim_users'), columns='user_id', through=this, unless=has_user_key_at('ordered_at')
-    ),
-    upstream(ref('dim_products'), columns='product_id', through=this),
-], dated_by='ordered_at') %}
+    upstream(ref('stg_app__orders'), columns='order_id', lookup=ref('stg_app__order_items')),
+    upstream(ref('dim_products'), columns='product_id', lookup=this),
+    user_versions(),
+]) %}
 
 with
 
 items as (
     select *
     from {{ ref('stg_app__order_items') }}
-    where {{ is_in(changed_items) }} and is_included
+    where {{ is_changed(changed_items) }} and is_included
 ),
 
 orders as (

@@ -5,25 +5,18 @@
         {'columns': ['user_key', 'ordered_at desc'], 'why': 'orders of a user, the latest first'},
         {'columns': ['date_key'], 'why': 'orders of some days'},
     ],
-    meta={'tracked_keys': ['user_id', 'date_key']},
+    event_time='ordered_at',
+    meta={'change_log_keys': ['user_id', 'date_key']},
 ) }}
 
-{%- set changed_orders = changed_keys('order_id', [
-    upstream(ref('stg_app__orders'), dated_by='ordered_at'),
-    ref('fct_order_items'),
-    ref('fct_payments'),
-    upstream(
-        ref('dim_users'), columns='user_id', through=this, unless=has_user_key_at('ordered_at')
-    ),
-    ref('order_statuses'),
-], dated_by='ordered_at') %}
+{%- set changed_orders = changed_keys('order_id', [user_versions()]) %}
 
 with
 
 orders as (
     select *
     from {{ ref('stg_app__orders') }}
-    where {{ is_in(changed_orders) }} and is_included
+    where {{ is_changed(changed_orders) }} and is_included
 ),
 
 items as (
@@ -33,7 +26,7 @@ items as (
         sum(quantity) as quantity,
         sum(line_amount) as order_amount
     from {{ ref('fct_order_items') }}
-    where {{ is_in(changed_orders) }}
+    where {{ is_changed(changed_orders) }}
     group by 1
 ),
 
@@ -42,7 +35,7 @@ payments as (
         order_id,
         sum(amount) as paid_amount
     from {{ ref('fct_payments') }}
-    where {{ is_in(changed_orders) }} and is_paid
+    where {{ is_changed(changed_orders) }} and is_paid
     group by 1
 ),
 

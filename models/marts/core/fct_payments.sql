@@ -3,20 +3,18 @@
     indexes=[
         {'columns': ['order_id'], 'why': 'payments of an order'},
     ],
-    meta={'tracked_keys': ['order_id']},
+    event_time='paid_at',
+    meta={'change_log_keys': ['order_id']},
 ) }}
 
-{%- set changed_payments = changed_keys('payment_id', [
-    upstream(ref('stg_app__payments'), dated_by='paid_at'),
-    ref('payment_statuses'),
-], dated_by='paid_at') %}
+{%- set changed_payments = changed_keys('payment_id') %}
 
 with
 
 payments as (
     select *
     from {{ ref('stg_app__payments') }}
-    where {{ is_in(changed_payments) }} and is_included
+    where {{ is_changed(changed_payments) }} and is_included
 ),
 
 statuses as (

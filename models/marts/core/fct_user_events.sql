@@ -21,23 +21,21 @@
             'why': 'events of some hours out of a month',
         },
     ],
-    meta={'tracked_keys': ['user_id', 'date_key']},
+    event_time='event_timestamp',
+    meta={'change_log_keys': ['user_id', 'date_key']},
 ) }}
 
 {%- set changed_events = changed_keys('event_id', [
-    upstream(ref('stg_app__events'), dated_by='event_timestamp'),
-    upstream(
-        ref('dim_users'), columns='user_id', through=this, unless=has_user_key_at('event_timestamp')
-    ),
-    upstream(ref('dim_event_types'), columns='event_type', through=this),
-], dated_by='event_timestamp') %}
+    upstream(ref('dim_event_types'), columns='event_type', lookup=this),
+    user_versions(),
+]) %}
 
 with
 
 events as (
     select *
     from {{ ref('stg_app__events') }}
-    where {{ is_in(changed_events) }}
+    where {{ is_changed(changed_events) }}
         and {{ is_retained('event_timestamp') }}
         and is_included
 ),

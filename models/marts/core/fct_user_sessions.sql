@@ -3,22 +3,18 @@
     indexes=[
         {'columns': ['user_id', 'date_key'], 'why': 'sessions of the users and days that changed'},
     ],
-    meta={'tracked_keys': ['user_id', 'date_key']},
+    event_time='started_at',
+    meta={'change_log_keys': ['user_id', 'date_key']},
 ) }}
 
-{%- set changed_sessions = changed_keys('session_id', [
-    upstream(ref('stg_app__user_sessions'), dated_by='started_at'),
-    upstream(
-        ref('dim_users'), columns='user_id', through=this, unless=has_user_key_at('started_at')
-    ),
-], dated_by='started_at') %}
+{%- set changed_sessions = changed_keys('session_id', [user_versions()]) %}
 
 with
 
 sessions as (
     select *
     from {{ ref('stg_app__user_sessions') }}
-    where {{ is_in(changed_sessions) }} and is_included
+    where {{ is_changed(changed_sessions) }} and is_included
 ),
 
 users as (

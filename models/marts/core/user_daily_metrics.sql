@@ -3,14 +3,10 @@
     indexes=[
         {'columns': ['metric_date'], 'why': 'all users of some days'},
     ],
-    meta={'tracked_keys': ['user_id', 'date_key']},
+    event_time='metric_date',
 ) }}
 
-{%- set changed_days = changed_keys(['user_id', 'date_key'], [
-    ref('fct_user_events'),
-    ref('fct_user_sessions'),
-    ref('fct_orders'),
-], dated_by='date_key') %}
+{%- set changed_days = changed_keys(['user_id', 'date_key'], ignoring=[ref('dim_date')]) %}
 
 with
 
@@ -20,7 +16,7 @@ events as (
         date_key,
         count(*) as events
     from {{ ref('fct_user_events') }}
-    where {{ is_in(changed_days) }} and user_key != {{ unknown_key() }}
+    where {{ is_changed(changed_days) }} and user_key != {{ unknown_key() }}
     group by 1, 2
 ),
 
@@ -30,7 +26,7 @@ sessions as (
         date_key,
         count(*) as sessions
     from {{ ref('fct_user_sessions') }}
-    where {{ is_in(changed_days) }} and user_key != {{ unknown_key() }}
+    where {{ is_changed(changed_days) }} and user_key != {{ unknown_key() }}
     group by 1, 2
 ),
 
@@ -41,7 +37,7 @@ orders as (
         count(*) as purchases,
         sum(order_amount) as revenue
     from {{ ref('fct_orders') }}
-    where {{ is_in(changed_days) }} and user_key != {{ unknown_key() }} and is_revenue
+    where {{ is_changed(changed_days) }} and user_key != {{ unknown_key() }} and is_revenue
     group by 1, 2
 ),
 

@@ -14,8 +14,8 @@
 
 -- A day that changes counts in its own row and in those of the 29 days after it.
 {%- set changed_days = changed_keys('metric_date', [
-    upstream(ref('user_daily_metrics'), columns='date_key', through=days_that_follow),
-]) %}
+    upstream(ref('user_daily_metrics'), columns='date_key', lookup=days_that_follow),
+], ignoring=[ref('dim_date')]) %}
 
 with
 
@@ -26,7 +26,7 @@ numbers as (
 days as (
     select distinct metric_date
     from {{ ref('user_daily_metrics') }}
-    where {{ is_in(changed_days) }}
+    where {{ is_changed(changed_days) }}
 ),
 
 days_to_read as (

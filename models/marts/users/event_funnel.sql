@@ -2,10 +2,7 @@
     unique_key=['funnel_month', 'funnel_step'],
 ) }}
 
-{%- set changed_months = changed_keys('funnel_month', [
-    ref('int_user_funnel_steps'),
-    ref('event_types'),
-]) %}
+{%- set changed_months = changed_keys('funnel_month') %}
 
 with
 
@@ -15,7 +12,7 @@ reached as (
         funnel_step,
         count(*) as users
     from {{ ref('int_user_funnel_steps') }}
-    where {{ is_in(changed_months) }}
+    where {{ is_changed(changed_months) }}
     group by 1, 2
 ),
 

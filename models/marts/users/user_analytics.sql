@@ -8,33 +8,28 @@
             'why': 'active users, the latest first',
         },
     ],
-    meta={'tracked_keys': ['user_id']},
 ) }}
 
-{%- set changed_users = changed_keys('user_id', [
-    ref('int_user_activity'),
-    ref('user_segments'),
-    ref('dim_users'),
-]) %}
+{%- set changed_users = changed_keys('user_id') %}
 
 with
 
 activity as (
     select *
     from {{ ref('int_user_activity') }}
-    where {{ is_in(changed_users) }}
+    where {{ is_changed(changed_users) }}
 ),
 
 segments as (
     select *
     from {{ ref('user_segments') }}
-    where {{ is_in(changed_users) }}
+    where {{ is_changed(changed_users) }}
 ),
 
 users as (
     select *
     from {{ ref('dim_users') }}
-    where {{ is_in(changed_users) }} and is_current
+    where {{ is_changed(changed_users) }} and is_current
 ),
 
 final as (

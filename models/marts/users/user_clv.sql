@@ -1,16 +1,11 @@
+{#- Logs no keys: every prediction changes every day, so a model that read them would recompute all users. -#}
 {{ config(
     unique_key='user_id',
+    meta={'change_log_keys': []},
 ) }}
 
-{#- No tracked_keys: every prediction changes every day, so a model that read them would recompute all users. -#}
 {%- set changed_users = changed_keys(
-    'user_id',
-    [
-        ref('int_user_activity'),
-        ref('int_user_purchase_history'),
-        ref('int_clv_parameters'),
-    ],
-    due='predicted_on < ' ~ utc_date(as_of())
+    'user_id', recompute_when='predicted_on < ' ~ utc_date(as_of())
 ) %}
 
 with
@@ -18,7 +13,7 @@ with
 activity as (
     select *
     from {{ ref('int_user_activity') }}
-    where {{ is_in(changed_users) }}
+    where {{ is_changed(changed_users) }}
 ),
 
 parameters as (
@@ -35,7 +30,7 @@ histories as (
         *,
         {{ weeks_between('first_purchase_date', utc_date(as_of())) }} as age_weeks
     from {{ ref('int_user_purchase_history') }}
-    where {{ is_in(changed_users) }}
+    where {{ is_changed(changed_users) }}
 ),
 
 -- Most users share their purchase history with others: what depends only on it is computed once.
@@ -59,7 +54,7 @@ left_or_not as (
     cross join trusted_parameters
 ),
 
-valued as {{ computed_once() }} (
+valued as {{ materialized_cte() }} (
     select
         left_or_not.user_id,
         left_or_not.repeat_purchases,
@@ -72,7 +67,7 @@ valued as {{ computed_once() }} (
 ),
 
 -- by_r and so on: elasticity of the value by parameter.
-predicted as {{ computed_once() }} (
+predicted as {{ materialized_cte() }} (
     select
         valued.user_id,
         valued.p_alive,
@@ -111,7 +106,7 @@ predicted as {{ computed_once() }} (
 ),
 
 -- The 90th percentile of a normal distribution lies 1.28 standard deviations up.
-spread_out as {{ computed_once() }} (
+spread_out as {{ materialized_cte() }} (
     select
         predicted.*,
         trusted_parameters.version,

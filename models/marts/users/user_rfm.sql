@@ -3,7 +3,6 @@
     indexes=[
         {'columns': ['rfm_segment'], 'why': 'the users of a segment'},
     ],
-    meta={'tracked_keys': ['user_id']},
 ) }}
 
 -- Without changed_keys: scores are ranks among all users, so one order can change the scores of inactive users.

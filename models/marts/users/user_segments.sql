@@ -3,13 +3,10 @@
     indexes=[
         {'columns': ['segment_changes_at'], 'why': 'users who are due by the clock'},
     ],
-    meta={'tracked_keys': ['user_id']},
 ) }}
 
 {%- set changed_users = changed_keys(
-    'user_id',
-    [ref('int_user_activity'), ref('user_rfm'), ref('segment_thresholds')],
-    due='segment_changes_at <= ' ~ as_of()
+    'user_id', recompute_when='segment_changes_at <= ' ~ as_of()
 ) %}
 
 with
@@ -20,13 +17,13 @@ activity as (
         {{ utc_date('signed_up_at') }} as signup_date,
         {{ utc_date('last_activity_at') }} as last_activity_date
     from {{ ref('int_user_activity') }}
-    where {{ is_in(changed_users) }}
+    where {{ is_changed(changed_users) }}
 ),
 
 rfm as (
     select *
     from {{ ref('user_rfm') }}
-    where {{ is_in(changed_users) }}
+    where {{ is_changed(changed_users) }}
 ),
 
 thresholds as (

@@ -1,0 +1,21 @@
+{% macro check_own_columns(has_watermarks) -%}
+    {#- Of a new table. Only later builds read these columns, and would fail, or find nothing. -#}
+    {%- set needed = as_list(config.get('unique_key')) + change_log_keys(model) -%}
+    {%- if has_watermarks -%}
+        {%- for row in run_query('select unnest(own_columns) from pg_temp.this_run') -%}
+            {%- do needed.append(row[0]) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- set found = adapter.get_columns_in_relation(this) | map(attribute='name') | list -%}
+    {%- for column in missing_columns(needed, found) -%}
+        {{ exceptions.raise_compiler_error(
+            model.name ~ " has no column '" ~ column ~ "', which its unique_key, meta.change_log_keys, event_time, or changed_keys names; it has "
+            ~ found | join(', ') ~ '.'
+        ) }}
+    {%- endfor -%}
+    {%- if has_watermarks -%}
+        {%- for row in run_query('select recompute_when from pg_temp.this_run where recompute_when is not null') -%}
+            {%- do run_query('select 1 from ' ~ this ~ ' where ' ~ row[0] ~ ' limit 0') -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}

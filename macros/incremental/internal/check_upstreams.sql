@@ -1,0 +1,50 @@
+{% macro check_upstreams(columns, upstreams, definition, previous) -%}
+    {#- The first build reads none of this, and would pass; the second would fail, or find nothing. -#}
+    {%- set is_known = (previous.get('(definition)') or {}).get('fingerprint') == definition -%}
+    {%- for upstream in upstreams if upstream.kind != 'lookup' and not (is_known and upstream.name in previous) -%}
+        {%- set where = 'changed_keys in ' ~ model.name ~ ': ' ~ upstream.name -%}
+        {%- set found = adapter.get_columns_in_relation(upstream.relation) | map(attribute='name') | list -%}
+        {%- if not found -%}
+            {{ exceptions.raise_compiler_error(where ~ ' does not exist as ' ~ upstream.relation ~ '; build it first, with dbt build --select +' ~ model.name ~ '.') }}
+        {%- endif -%}
+        {%- for column in missing_columns(upstream.columns, found) -%}
+            {{ exceptions.raise_compiler_error(
+                where ~ " has no column '" ~ column ~ "', which is to be followed; it has " ~ found | join(', ')
+                ~ ". Follow another one, with upstream(ref('" ~ upstream.name ~ "'), columns=..., lookup=...), or, if its changes do not matter, name it in ignoring."
+            ) }}
+        {%- endfor -%}
+        {%- for column in missing_columns(['_loaded_at'] + ([] if upstream.is_snapshot else ['_row_xid']), found) if upstream.kind == 'loaded' -%}
+            {{ exceptions.raise_compiler_error(
+                where ~ " has no column '" ~ column ~ "', by which its changes are found. Select _loaded_at, the time at which a row was loaded, and _row_xid,"
+                ~ ' which read_source adds.'
+            ) }}
+        {%- endfor -%}
+        {%- if upstream.lookup and upstream.lookup | string != this | string -%}
+            {%- set found = get_columns_in_query('select * from ' ~ upstream.lookup ~ ' as looked_up') -%}
+            {%- for column in missing_columns(columns + upstream.columns, found) -%}
+                {{ exceptions.raise_compiler_error(
+                    where ~ " is looked up in a relation without the column '" ~ column ~ "'; it has " ~ found | join(', ')
+                    ~ '. A lookup needs the key, ' ~ columns | join(', ') ~ ', and the followed columns, ' ~ upstream.columns | join(', ') ~ '.'
+                ) }}
+            {%- endfor -%}
+        {%- endif -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro own_columns(columns, upstreams, event_time) -%}
+    {%- set own = columns + as_list(event_time) -%}
+    {%- for upstream in upstreams if upstream.lookup | string == this | string -%}
+        {%- do own.extend(upstream.columns) -%}
+    {%- endfor -%}
+    {{ return(own) }}
+{%- endmacro %}
+
+
+{% macro missing_columns(needed, found) -%}
+    {%- set lacking = [] -%}
+    {%- for column in needed if column_of_index(column, found) is none -%}
+        {%- do lacking.append(column) -%}
+    {%- endfor -%}
+    {{ return(lacking) }}
+{%- endmacro %}

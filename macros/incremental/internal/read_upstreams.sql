@@ -1,0 +1,119 @@
+{% macro read_upstreams(columns, given, ignoring) -%}
+    {#- Everything that the model refs is an upstream, so that none can be forgotten. -#}
+    {%- if ignoring is string or ignoring is mapping -%}
+        {{ exceptions.raise_compiler_error(
+            'changed_keys in ' ~ model.name ~ ": ignoring is '" ~ ignoring ~ "'; it takes a list of relations, such as [ref('dim_date')]."
+        ) }}
+    {%- endif -%}
+    {%- set ignored, entries, upstreams = [], {}, [] -%}
+    {%- for relation in ignoring -%}
+        {%- do ignored.append(node_of_relation(relation).unique_id) -%}
+    {%- endfor -%}
+    {%- for entry in given -%}
+        {%- set entry = entry if entry is mapping and entry.relation is defined else {'relation': entry} -%}
+        {%- set node = node_of_relation(entry.relation) -%}
+        {%- if node.unique_id in entries or node.unique_id in ignored -%}
+            {{ exceptions.raise_compiler_error('changed_keys in ' ~ model.name ~ ' names ' ~ node.name ~ ' twice; name it once, in upstreams or in ignoring.') }}
+        {%- endif -%}
+        {%- do entries.update({node.unique_id: entry}) -%}
+    {%- endfor -%}
+    {%- for unique_id in model.depends_on.nodes if unique_id not in ignored -%}
+        {%- if unique_id.startswith('source.') -%}
+            {{ exceptions.raise_compiler_error(
+                'changed_keys in ' ~ model.name ~ ': ' ~ unique_id ~ ' is a source, whose changes cannot be found. Read it through a staging model,'
+                ~ ' or name it in ignoring.'
+            ) }}
+        {%- endif -%}
+        {%- set node = graph.nodes[unique_id] -%}
+        {%- set entry = entries.get(unique_id) or {'relation': ref_to(node)} -%}
+        {%- do upstreams.append(read_upstream(columns, node, entry)) -%}
+    {%- endfor -%}
+    {{ return(upstreams) }}
+{%- endmacro %}
+
+
+{% macro read_upstream(columns, node, entry) -%}
+    {%- set where = 'changed_keys in ' ~ model.name ~ ': ' ~ node.name -%}
+    {%- set kind = kind_of_upstream(node) -%}
+    {%- set followed = entry.columns or columns -%}
+    {%- if node.config.materialized == 'ephemeral' -%}
+        {{ exceptions.raise_compiler_error(
+            where ~ ' is ephemeral, so it cannot be queried for changes. Set its materialized to view, or name it in ignoring.'
+        ) }}
+    {%- elif entry.except_when and not entry.lookup -%}
+        {{ exceptions.raise_compiler_error(
+            where ~ ' has except_when and no lookup; except_when selects among the rows that are looked up, so set lookup, such as lookup=this,'
+            ~ ' or remove except_when.'
+        ) }}
+    {%- elif kind == 'lookup' and (entry.columns or entry.lookup) -%}
+        {{ exceptions.raise_compiler_error(
+            where ~ ' is compared as a whole, and a change of it concerns all keys: columns and lookup have no effect. Remove them.'
+        ) }}
+    {%- elif not entry.lookup and followed | length != columns | length -%}
+        {{ exceptions.raise_compiler_error(
+            where ~ ' is followed by ' ~ followed | join(', ') ~ ', and the key is ' ~ columns | join(', ')
+            ~ '. Give as many columns as the key has, or set lookup to a relation with the columns of both.'
+        ) }}
+    {%- elif kind == 'logged' -%}
+        {%- set logged = change_log_keys(node) -%}
+        {%- for column in followed if column not in logged -%}
+            {{ exceptions.raise_compiler_error(
+                where ~ (' logs the keys ' ~ logged | join(', ') if logged else ' logs no keys') ~ ' of its changes, not ' ~ column ~ '. Either add '
+                ~ column ~ ' to meta.change_log_keys in its config; or follow a logged column, with upstream(ref(\'' ~ node.name
+                ~ "'), columns=..., lookup=...); or, if its changes do not matter, name it in ignoring."
+            ) }}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return({
+        'name': state_name(node),
+        'relation': entry.relation,
+        'kind': kind,
+        'is_snapshot': node.resource_type == 'snapshot',
+        'is_elsewhere': node.relation_name != entry.relation | string,
+        'columns': followed,
+        'lookup': entry.lookup,
+        'except_when': entry.except_when,
+        'event_time': entry.event_time or (node.config.get('event_time') if kind == 'loaded' else none),
+    }) }}
+{%- endmacro %}
+
+
+{% macro ref_to(node) -%}
+    {{ return(ref(node.package_name, node.name, v=node.version) if node.version else ref(node.package_name, node.name)) }}
+{%- endmacro %}
+
+
+{% macro node_of_relation(relation) -%}
+    {#- dbt builds a dictionary for each access to a node, which for all nodes takes longer than many queries. -#}
+    {%- set nodes = [] -%}
+    {%- for unique_id in model.depends_on.nodes -%}
+        {%- do nodes.append(graph.sources[unique_id] if unique_id.startswith('source.') else graph.nodes[unique_id]) -%}
+    {%- endfor -%}
+    {%- for node in nodes if node.relation_name == relation | string -%}
+        {{ return(node) }}
+    {%- endfor -%}
+    {#- With --defer a ref points to the schemas of another target; that of an ephemeral model is the name of a CTE. -#}
+    {%- for node in nodes if (node.alias or node.identifier) == relation.identifier or relation | string == '__dbt__cte__' ~ node.name -%}
+        {{ return(node) }}
+    {%- endfor -%}
+    {{ exceptions.raise_compiler_error(
+        'changed_keys in ' ~ model.name ~ ': ' ~ relation ~ ' is not a model, snapshot or seed that this model refs; '
+        ~ 'pass the upstreams as ref(...). It refs ' ~ (nodes | map(attribute='name') | join(', ') or 'nothing') ~ '.'
+    ) }}
+{%- endmacro %}
+
+
+{% macro kind_of_upstream(node) -%}
+    {#-
+        loaded   rows carry _loaded_at and _row_xid: staging views and snapshots
+        logged   an incremental model that logs the keys of its changes
+        lookup   small and rebuilt whole: any difference concerns every key
+    -#}
+    {%- if node.resource_type == 'snapshot' or 'staging' in node.fqn and node.resource_type == 'model' -%}
+        {{ return('loaded') }}
+    {%- elif node.config.materialized == 'incremental' and node.config.get('incremental_strategy') == 'changed_keys' -%}
+        {{ return('logged') }}
+    {%- else -%}
+        {{ return('lookup') }}
+    {%- endif -%}
+{%- endmacro %}

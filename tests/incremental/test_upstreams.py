@@ -1,0 +1,332 @@
+"""Every ref of a model is its upstream; mistakes stop the first build; definitions are state."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.incremental.test_state import MODELS, NO_OVERLAP, assert_right, change, do, load
+from tests.support import dbt_project
+from tests.support.database import ask
+from tests.support.small_project import WARNINGS, run, warned, write_project
+
+INCREMENTAL = "materialized='incremental', incremental_strategy='changed_keys'"
+
+
+def model(call: str, query: str, config: str = "unique_key='order_id'") -> str:
+    """A model with the strategy changed_keys."""
+    return f"{{{{ config({INCREMENTAL}, {config}) }}}}\n{{%- set keys = {call} %}}\n{query}"
+
+
+def select(columns: str = "order_id, amount", upstream: str = "ref('fct_orders')") -> str:
+    return f"select {columns} from {{{{ {upstream} }}}} where {{{{ is_changed(keys) }}}}"
+
+
+FACT = "ref('fct_orders')"
+STAGED = "ref('stg_orders')"
+# A model with a mistake, and what its first build says.
+MISTAKES = {
+    "without_key": (
+        f"{{{{ config({INCREMENTAL}) }}}} select 1 as order_id",
+        "without_key: the incremental strategy changed_keys needs a unique_key",
+    ),
+    "unlogged": (
+        model("changed_keys('amount')", select(), "unique_key='amount'"),
+        "changed_keys in unlogged: fct_orders logs the keys order_id of its changes, not amount."
+        " Either add amount to meta.change_log_keys in its config; or follow a logged column, with"
+        " upstream(ref('fct_orders'), columns=..., lookup=...); or, if its changes do not matter,"
+        " name it in ignoring.",
+    ),
+    "silent": (
+        model("changed_keys()", select(upstream="ref('logs_nothing')")),
+        "changed_keys in silent: logs_nothing logs no keys of its changes, not order_id.",
+    ),
+    "unknown_column": (
+        model("changed_keys('id')", select("order_id as id", STAGED), "unique_key='id'"),
+        "changed_keys in unknown_column: stg_orders has no column 'id', which is to be followed;"
+        " it has order_id, amount, _loaded_at, _row_xid.",
+    ),
+    "unstamped": (
+        model("changed_keys()", select("order_id", "ref('stg_unstamped')")),
+        "changed_keys in unstamped: stg_unstamped has no column '_loaded_at', by which its changes"
+        " are found.",
+    ),
+    "from_source": (
+        model("changed_keys()", select(upstream="source('app', 'orders')")),
+        "changed_keys in from_source: source.small.app.orders is a source, whose changes cannot"
+        " be found.",
+    ),
+    "from_ephemeral": (
+        model("changed_keys()", select("order_id", "ref('stg_ephemeral')")),
+        "changed_keys in from_ephemeral: stg_ephemeral is ephemeral, so it cannot be queried",
+    ),
+    "lookup_without_key": (
+        model(
+            f"changed_keys('line_id', [upstream({FACT}, columns='order_id', lookup={STAGED})])",
+            "select order_id as line_id from {{ ref('fct_orders') }}"
+            "{% if false %}{{ ref('stg_orders') }}{% endif %}",
+            "unique_key='line_id'",
+        ),
+        "changed_keys in lookup_without_key: fct_orders is looked up in a relation without the"
+        " column 'line_id'; it has order_id, amount, _loaded_at, _row_xid.",
+    ),
+    "condition_without_lookup": (
+        model(f"changed_keys(upstreams=[upstream({FACT}, except_when='true')])", select()),
+        "changed_keys in condition_without_lookup: fct_orders has except_when and no lookup",
+    ),
+    "named_twice": (
+        model(f"changed_keys(upstreams=[{FACT}], ignoring=[{FACT}])", select()),
+        "changed_keys in named_twice names fct_orders twice",
+    ),
+    "ignores_a_name": (
+        model("changed_keys(ignoring='dim_date')", select()),
+        "changed_keys in ignores_a_name: ignoring is 'dim_date'; it takes a list of relations",
+    ),
+    "ignores_itself": (
+        model("changed_keys(ignoring=[this])", select()),
+        "is not a model, snapshot or seed that this model refs; pass the upstreams as ref(...). It"
+        " refs fct_orders.",
+    ),
+    "two_for_one": (
+        model(
+            f"changed_keys(upstreams=[upstream({STAGED}, columns=['order_id', 'amount'])])",
+            select(upstream=STAGED),
+        ),
+        "changed_keys in two_for_one: stg_orders is followed by order_id, amount, and the key is"
+        " order_id. Give as many columns",
+    ),
+    "columns_of_a_table": (
+        model(
+            "changed_keys(upstreams=[upstream(ref('plain'), columns='order_id')])",
+            select(upstream="ref('plain')"),
+        ),
+        "changed_keys in columns_of_a_table: plain is compared as a whole",
+    ),
+    "logs_another": (
+        model(
+            "changed_keys()",
+            select(),
+            "unique_key='order_id', meta={'change_log_keys': ['user_id']}",
+        ),
+        "logs_another has no column 'user_id', which its unique_key, meta.change_log_keys,",
+    ),
+    "looks_itself_up": (
+        model(
+            f"changed_keys(upstreams=[upstream({FACT}, columns='order_id', lookup=this)])",
+            select("order_id as id"),
+            "unique_key='id'",
+        ).replace("changed_keys(", "changed_keys('id', "),
+        "looks_itself_up has no column 'order_id', which its unique_key",
+    ),
+    "due_by_nothing": (
+        model("changed_keys(recompute_when='changes_at < now()')", select()),
+        'column "changes_at" does not exist',
+    ),
+    "uncast": (
+        model(
+            "changed_keys()",
+            "select order_id, sum(amount::numeric) as amount from {{ ref('fct_orders') }}"
+            " where {{ is_changed(keys) }} group by 1",
+            "unique_key='order_id', on_schema_change='fail', contract={'enforced': true}",
+        ),
+        "uncast: amount is numeric in the query and numeric(20,2) in the contract. Cast each",
+    ),
+}
+UPSTREAMS = {
+    **{name: text for name, text in MODELS.items() if name != "doubled"},
+    "logs_nothing": model(
+        "changed_keys()", select(), "unique_key='order_id', meta={'change_log_keys': []}"
+    ),
+    "plain": "{{ config(materialized='table') }} select 1 as order_id, 1 as amount",
+    "staging/stg_unstamped": "select 1 as order_id",
+    "staging/stg_ephemeral": "{{ config(materialized='ephemeral') }} select 1 as order_id",
+    "types.yml": yaml.safe_dump(
+        {
+            "version": 2,
+            "models": [
+                {
+                    "name": "uncast",
+                    "columns": [
+                        {"name": "order_id", "data_type": "integer"},
+                        {"name": "amount", "data_type": "numeric(20,2)"},
+                    ],
+                }
+            ],
+        }
+    ),
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with a fact and a mart that reads its changed keys, and a macro of its own."""
+    folder = write_project(tmp_path / "project", MODELS, {**NO_OVERLAP, "factor": 2})
+    (folder / "macros").mkdir()
+    (folder / "macros" / "own.sql").write_text("{% macro times(n) %}{{ n }} * amount{% endmacro %}")
+    path = folder / "dbt_project.yml"
+    settings = yaml.safe_load(path.read_text())
+    settings["macro-paths"].append("macros")
+    path.write_text(yaml.safe_dump(settings))
+    doubled = folder / "models" / "doubled.sql"
+    doubled.write_text(doubled.read_text().replace("2 * amount", "{{ times(var('factor')) }}"))
+    return folder
+
+
+@pytest.fixture
+def shop(database: Any, project: Path) -> Any:
+    """A database with 100 orders, all of them built."""
+    load(database)
+    run(database, project)
+    return database
+
+
+def test_mistakes_stop_the_first_build(database: Any, tmp_path: Path) -> None:
+    """The obvious call on an unsuitable upstream must not give a mart that is never updated."""
+    models = {**UPSTREAMS, **{name: text for name, (text, _) in MISTAKES.items()}}
+    load(database)
+    with pytest.raises(dbt_project.DbtFailed) as failed:
+        run(database, write_project(tmp_path / "project", models))
+    said = str(failed.value)
+    print(said)
+    of_model = dict(
+        re.findall(r"model\.small\.(\w+) \[error\] (.*?)(?=\n  model\.small|\Z)", said, re.S)
+    )
+    assert of_model.keys() == MISTAKES.keys()
+    for name, (_, message) in MISTAKES.items():
+        assert message in " ".join(of_model[name].split()), name
+
+
+def test_an_upstream_that_is_not_built_is_named(database: Any, project: Path) -> None:
+    load(database)
+    with pytest.raises(dbt_project.DbtFailed, match=r"fct_orders: stg_orders does not exist as .*"):
+        run(database, project, "fct_orders")
+
+
+def test_a_ref_that_is_not_named_is_followed(shop: Any, project: Path) -> None:
+    """An upstream is forgotten by naming it in `ignoring` only."""
+    models = project / "models"
+    (models / "joined.sql").write_text(
+        model(
+            "changed_keys()",
+            "select order_id, d.amount from {{ ref('fct_orders') }} as f"
+            " join {{ ref('doubled') }} as d using (order_id) where {{ is_changed(keys) }}",
+        )
+    )
+    (models / "deaf.sql").write_text(model(f"changed_keys(ignoring=[{FACT}])", select()))
+    dbt_project.forget(project)
+    run(shop, project)
+    change(shop, 7, 70)
+    run(shop, project)
+    assert ask(shop, "select amount from marts.joined where order_id = 7") == 140
+    assert ask(shop, "select amount from marts.deaf where order_id = 7") == 7
+
+
+def test_former_names_work_and_warn(database: Any, tmp_path: Path) -> None:
+    former = (
+        f"{{{{ config({INCREMENTAL}, unique_key='order_id', meta={{'tracked_keys': ['order_id']}})"
+        " }}\n{%- set keys = changed_keys('order_id', [upstream(ref('fct_orders'),"
+        " columns='order_id', through=this, unless='led.amount = 8'), ref('stg_orders')],"
+        " due='order_id = 9', dated_by='order_id') %}\n"
+        "with a as {{ computed_once() }} (select order_id, amount from {{ ref('fct_orders') }}"
+        " where {{ is_in(keys) }}) select * from a"
+        "{% if false %}{{ ref('stg_orders') }}{% endif %}"
+    )
+    project = write_project(tmp_path / "project", {**MODELS, "former": former}, NO_OVERLAP)
+    load(database)
+    with warned() as said:
+        run(database, project, options=WARNINGS)
+        change(database, 7, 70)
+        run(database, project, options=WARNINGS)
+    assert_right(database, "former")
+    for name in ("due", "dated_by", "through", "unless", "is_in", "computed_once"):
+        assert f"former: {name} is deprecated" in said[0], name
+    assert "meta.tracked_keys of former is deprecated" in said[0]
+
+
+def test_a_changed_macro_or_variable_reaches_every_row(shop: Any, project: Path) -> None:
+    run(shop, project, variables={"factor": 3})
+    assert ask(shop, "select sum(amount) from marts.doubled") == 3 * 5050
+    run(shop, project)
+    assert_right(shop)
+    own = project / "macros" / "own.sql"
+    own.write_text(own.read_text().replace("{{ n }}", "10 * {{ n }}"))
+    dbt_project.forget(project)
+    run(shop, project)
+    assert ask(shop, "select sum(amount) from marts.doubled") == 20 * 5050
+
+
+def test_changed_sql_of_a_view_below_reaches_every_row(shop: Any, project: Path) -> None:
+    """Its rows carry the same _loaded_at. A build of the model alone still reads the old view."""
+    staged = project / "models" / "staging" / "stg_orders.sql"
+    staged.write_text(staged.read_text().replace("amount,", "amount + 1 as amount,"))
+    dbt_project.forget(project)
+    run(shop, project, "fct_orders", "doubled")
+    assert_right(shop)
+    run(shop, project, "stg_orders")
+    run(shop, project, "fct_orders", "doubled")
+    assert ask(shop, "select sum(amount) from marts.fct_orders") == 5150
+    assert ask(shop, "select sum(amount) from marts.doubled") == 2 * 5150
+
+
+def test_changed_sql_of_a_source_that_is_a_view(database: Any, project: Path) -> None:
+    """Nothing that dbt knows of changes."""
+    view = "create or replace view raw.orders as select order_id, amount{}, _loaded_at from kept"
+    load(database)
+    do(database, "alter table raw.orders rename to kept", "alter table raw.kept set schema public")
+    do(database, view.format(""))
+    staged = project / "models" / "staging" / "stg_orders.sql"
+    staged.write_text(
+        "select order_id, amount, _loaded_at, null::bigint as _row_xid"
+        " from {{ source('app', 'orders') }}"
+    )
+    dbt_project.forget(project)
+    run(database, project)
+    do(database, view.format(" + 1 as amount"))
+    run(database, project)
+    assert ask(database, "select sum(amount) from marts.doubled") == 2 * 5150
+
+
+def test_a_backfill_by_the_options_of_dbt(database: Any, project: Path) -> None:
+    """event_time of the staging model and of the fact; the end is excluded, as in dbt."""
+    load(database)
+    do(
+        database,
+        "alter table raw.orders add ordered_at timestamptz",
+        "update raw.orders set ordered_at = '2026-01-01'::timestamptz"
+        " + order_id * interval '1 day'",
+    )
+    (project / "models" / "staging" / "stg_orders.sql").write_text(
+        "{{ config(event_time='ordered_at') }} select order_id, amount, ordered_at, _loaded_at,"
+        " {{ row_xid() }} as _row_xid from {{ source('app', 'orders') }}"
+    )
+    (project / "models" / "fct_orders.sql").write_text(
+        model(
+            "changed_keys()",
+            select("order_id, amount, ordered_at", STAGED),
+            "unique_key='order_id', event_time='ordered_at'",
+        )
+    )
+    dbt_project.forget(project)
+    run(database, project)
+    # Nobody stamps these rows: only a backfill reads them again.
+    do(database, "update raw.orders set amount = -amount where order_id in (1, 2, 3, 4)")
+    do(database, "delete from raw.orders where order_id = 5")
+    run(database, project)
+    window = ("--event-time-start", "2026-01-03", "--event-time-end", "2026-01-05")
+    run(database, project, options=window)
+    changed = "select array_agg(order_id order by order_id) from marts.doubled where amount < 0"
+    assert ask(database, changed) == [2, 3]
+    run(
+        database,
+        project,
+        options=("--event-time-start", "2026-01-06", "--event-time-end", "2027-01-01"),
+    )
+    assert ask(database, "select count(*) from marts.doubled where order_id = 5") == 0
+    run(database, project, variables={"from": "2026-01-05", "to": "2026-01-05"})
+    assert ask(database, changed) == [2, 3, 4]
+    with pytest.raises(dbt_project.DbtFailed, match="give the window of a backfill once"):
+        run(database, project, variables={"from": "2026-01-05"}, options=window)
