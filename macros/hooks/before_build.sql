@@ -15,8 +15,9 @@
     {%- endif -%}
     {%- if model.resource_type == 'snapshot' -%}
         {%- do check_snapshot_columns() -%}
+        {%- do prepare_snapshot() -%}
     {%- endif -%}
-    {%- if writes_rows_of_keys() or model.resource_type == 'snapshot' %}
+    {%- if writes_rows_of_keys() %}
     {{ lock_model() }};
     {{ use_utc() }}
     {%- endif -%}

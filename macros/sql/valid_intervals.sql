@@ -16,38 +16,36 @@
     select
         *,
         case
-            when row_number() over (partition by {{ key }} order by dbt_valid_from) = 1
+            when row_number() over (partition by {{ key }} order by state_valid_from) = 1
                 then {{ beginning_of_time() }}
             else started_at
         end as effective_date,
         coalesce(
-            lead(started_at) over (partition by {{ key }} order by dbt_valid_from),
+            lead(started_at) over (partition by {{ key }} order by state_valid_from),
             {{ end_of_time() }}
         ) as expiry_date
     from (
         select
             *,
-            max(claimed_start) over (partition by {{ key }} order by dbt_valid_from) as started_at
+            max(claimed_start) over (partition by {{ key }} order by state_valid_from) as started_at
         from (
             select
                 *,
                 case
-                    when version_started_at <= max(version_started_at) over (
+                    when state_started_at <= max(state_started_at) over (
                         partition by {{ key }}
-                        order by dbt_valid_from
+                        order by state_valid_from
                         rows between unbounded preceding and 1 preceding
-                    ) then _loaded_at
-                    else version_started_at
+                    ) then state_valid_from
+                    else state_started_at
                 end as claimed_start
             from (
                 select
                     *,
-                    row_number() over states_of_key = 1
-                    {%- for attribute in attributes %}
-                    or ({{ attribute }} is distinct from lag({{ attribute }}) over states_of_key)
-                    {%- endfor %} as is_version
-                from {{ states }}
-                window states_of_key as (partition by {{ key }} order by dbt_valid_from)
+                    {{ differs_from_previous(key, 'state_valid_from', attributes) }} as is_version
+                from (
+                    {{ corrected_states(states, key, attributes) }}
+                ) as corrected
             ) as states
             where is_version
         ) as claimed

@@ -199,8 +199,8 @@ MUTANTS = (
     Mutant(
         "the overlap ends before its last moment",
         LOADS,
-        "_loaded_at >= '",
-        "_loaded_at > '",
+        "{{ load_time }} >= '",
+        "{{ load_time }} > '",
     ),
     Mutant(
         "within the overlap nothing is unseen",

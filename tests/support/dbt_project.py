@@ -279,6 +279,29 @@ def configure(database: Any, model: str, project: Path = ROOT, **config: Any) ->
     _configured.add(database.environment["PGDATABASE"])
 
 
+def edit(database: Any, name: str, old: str, new: str, count: int = -1) -> None:
+    """Replace a text in a model or macro of this project, as if its file changed, for later runs.
+
+    Args:
+        database: has `environment`; other databases keep the text of the file.
+        name: the name of the model or macro.
+        old: the text to replace.
+        new: its replacement.
+        count: how often it is replaced; by default everywhere.
+    """
+    parsed = _parsed(tuple(sorted(database.environment.items())), "{}", ROOT)
+    everything = itertools.chain(parsed.nodes.values(), parsed.macros.values())
+    (node,) = (
+        node
+        for node in everything
+        if node.name == name and node.package_name == "analytics_warehouse"
+    )
+    text = "macro_sql" if hasattr(node, "macro_sql") else "raw_code"
+    assert old in getattr(node, text), f"{name} does not contain {old}"
+    setattr(node, text, getattr(node, text).replace(old, new, count))
+    _configured.add(database.environment["PGDATABASE"])
+
+
 def forget_configured(database: Any) -> None:
     """Undo `configure` for a database whose name may be reused.
 

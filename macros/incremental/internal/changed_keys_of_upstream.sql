@@ -9,7 +9,7 @@
         {%- else -%}
             select distinct {{ upstream.columns | join(', ') }}
             from {{ upstream.relation }}
-            where {{ is_unseen_load(watermark, row_xid() if upstream.is_snapshot else '_row_xid') }}
+            where {{ is_unseen_load(watermark, row_xid() if upstream.is_snapshot else '_row_xid', load_time_of(upstream)) }}
         {%- endif -%}
     {%- endset -%}
     {{ look_up_keys(columns, upstream, found) }}

@@ -13,7 +13,7 @@
                 ~ ". Follow another one, with upstream(ref('" ~ upstream.name ~ "'), columns=..., lookup=...), or, if its changes do not matter, name it in ignoring."
             ) }}
         {%- endfor -%}
-        {%- for column in missing_columns(['_loaded_at'] + ([] if upstream.is_snapshot else ['_row_xid']), found) if upstream.kind == 'loaded' -%}
+        {%- for column in missing_columns([load_time_of(upstream)] + ([] if upstream.is_snapshot else ['_row_xid']), found) if upstream.kind == 'loaded' -%}
             {{ exceptions.raise_compiler_error(
                 where ~ " has no column '" ~ column ~ "', by which its changes are found. Select _loaded_at, the time at which a row was loaded, and _row_xid,"
                 ~ ' which read_source adds.'

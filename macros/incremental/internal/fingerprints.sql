@@ -32,6 +32,11 @@
 {%- endmacro %}
 
 
+{% macro snapshot_fingerprint() -%}
+    {{ return(local_md5(model.compiled_code)) }}
+{%- endmacro %}
+
+
 {% macro fingerprint_of(relation) -%}
     {%- set query -%}
         select md5(coalesce(string_agg(lookup::text, '|' order by lookup::text), '')) from {{ relation }} as lookup

@@ -1,4 +1,4 @@
-{% macro is_unseen_load(watermark, row_xid) -%}
+{% macro is_unseen_load(watermark, row_xid, load_time='_loaded_at') -%}
     {#-
         Rows newer than the newest one seen, and, within the overlap, those of transactions that may not have ended when the
         last run began: one may commit after another that stamped its rows later. A row can hold the number of a subtransaction,
@@ -7,14 +7,20 @@
     {%- if watermark['loaded_through'] is none -%}
         true
     {%- else -%}
-        _loaded_at >= '{{ watermark["loaded_through"] }}'::timestamptz - interval '{{ var("load_overlap") }}'
+        {{ load_time }} >= '{{ watermark["loaded_through"] }}'::timestamptz - interval '{{ var("load_overlap") }}'
         and (
-            _loaded_at > '{{ watermark["loaded_through"] }}'
+            {{ load_time }} > '{{ watermark["loaded_through"] }}'
             or {{ row_xid }} is null
             or {{ full_xid(row_xid, watermark['run_snapshot']) }}
             >= pg_snapshot_xmin('{{ watermark["run_snapshot"] }}')
         )
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro load_time_of(upstream) -%}
+    {#- A snapshot may read a row again long after it was loaded. -#}
+    {{ return('dbt_updated_at' if upstream.is_snapshot else '_loaded_at') }}
 {%- endmacro %}
 
 

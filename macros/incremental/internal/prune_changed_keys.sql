@@ -2,7 +2,7 @@
     {%- if execute and flags.WHICH in ['build', 'run'] and not flags.EMPTY -%}
     {%- set watermarks = state_relation('watermarks') -%}
     {%- set models = [] -%}
-    {%- for unique_id in graph.nodes if unique_id.startswith('model.') -%}
+    {%- for unique_id in graph.nodes if unique_id.split('.')[0] in ['model', 'snapshot'] -%}
         {%- do models.append(state_name({'unique_id': unique_id})) -%}
     {%- endfor -%}
     {#- A model that was removed from the project reads no more. Keys that every reader has seen are not needed. -#}

@@ -29,7 +29,7 @@
                 {% if upstream.kind == 'loaded' -%}
                     {#- A row stamped in the future must not hide later rows; least() skips a null. -#}
                     (
-                        select case when max(_loaded_at) is not null then least(max(_loaded_at), clock_timestamp()) end
+                        select case when max({{ load_time_of(upstream) }}) is not null then least(max({{ load_time_of(upstream) }}), clock_timestamp()) end
                         from {{ upstream.relation }}
                     )
                 {%- else -%}
@@ -37,7 +37,7 @@
                 {%- endif %} as loaded_through,
                 {% if upstream.kind == 'lookup' -%}
                     '{{ fingerprint_of(upstream.relation) }}'
-                {%- elif upstream.kind == 'loaded' -%}
+                {%- elif upstream.kind == 'loaded' and not upstream.is_query -%}
                     {{ view_fingerprint_of(upstream.relation) }}
                 {%- else -%}
                     null::text
@@ -64,8 +64,10 @@
         )[0] -%}
         {%- set has_watermarks, is_new_table = found[0], found[1] -%}
         {%- if is_new_table %}
-        {%- do check_own_columns(has_watermarks) -%}
-        {%- do check_contract_types() %}
+        {%- if model.resource_type == 'model' -%}
+            {%- do check_own_columns(has_watermarks) -%}
+            {%- do check_contract_types() -%}
+        {%- endif %}
         insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
         values ('{{ name }}', pg_current_xact_id(), null);
         {%- elif has_watermarks %}
@@ -123,7 +125,7 @@
 
 {% macro read_watermarks(upstreams) -%}
     {%- set previous = {} -%}
-    {%- if is_incremental() -%}
+    {%- if is_incremental() or model.resource_type == 'snapshot' -%}
         {%- set query -%}
             select
                 upstream_name,

@@ -1,0 +1,127 @@
+{% macro postgres__snapshot_merge_sql(target, source, insert_cols) -%}
+    {#- dbt's own finds a state by dbt_scd_id alone, for which it reads the whole table. -#}
+    {%- set names = config.get('snapshot_table_column_names') or get_snapshot_table_column_names() -%}
+    {%- if config.get('strategy') == 'check' -%}
+        {%- do date_states(target, source, names, insert_cols) -%}
+    {%- endif %}
+    create temporary table applied_changes () on commit drop;
+
+    update {{ target }} as held
+    set {{ names.dbt_valid_to }} = changes.{{ names.dbt_valid_to }}
+    from {{ source }} as changes
+    where {{ is_same_state('changes', 'held', names) }}
+        and held.{{ names.dbt_scd_id }}::text = changes.{{ names.dbt_scd_id }}::text
+        and changes.dbt_change_type::text in ('update', 'delete');
+
+    insert into {{ target }} ({{ insert_cols | join(', ') }})
+    select {{ prefixed('changes', insert_cols) }}
+    from {{ source }} as changes
+    where changes.dbt_change_type::text = 'insert'
+{%- endmacro %}
+
+
+{% macro keys_of_states() -%}
+    {#- How dbt names the columns of the unique key in its table of changes. -#}
+    {%- set unique_key = config.get('unique_key') -%}
+    {%- if unique_key is string -%}
+        {{ return({unique_key: 'dbt_unique_key'}) }}
+    {%- endif -%}
+    {%- set names = {} -%}
+    {%- for column in unique_key -%}
+        {%- do names.update({column: 'dbt_unique_key_' ~ loop.index}) -%}
+    {%- endfor -%}
+    {{ return(names) }}
+{%- endmacro %}
+
+
+{% macro is_same_state(changes, held, names) -%}
+    {#- The current state of a key. -#}
+    {%- for column, name in keys_of_states().items() %}
+    {{ held }}.{{ column }} = {{ changes }}.{{ name }} and
+    {%- endfor %}
+    {%- if config.get('dbt_valid_to_current') %}
+    ({{ held }}.{{ names.dbt_valid_to }} = {{ config.get('dbt_valid_to_current') }} or {{ held }}.{{ names.dbt_valid_to }} is null)
+    {%- else %}
+    {{ held }}.{{ names.dbt_valid_to }} is null
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro date_states(target, source, names, insert_cols) -%}
+    {#-
+        A state begins when its row was loaded: not later than now, and always later than the state before it. A row that the
+        last run has seen is read again by another definition: that state begins now, and keeps the _loaded_at of the one that
+        it corrects. Values of columns that are checked from now on were loaded with the row.
+    -#}
+    {%- set columns = insert_cols | map('replace', '"', '') | list -%}
+    {%- set has_loads = '_loaded_at' in columns and adapter.get_hard_deletes_behavior(config) == 'ignore' -%}
+    {%- set previous = read_watermarks([]) -%}
+    {%- set watermark = previous.get('(states)') -%}
+    {%- set newly_checked = newly_checked_columns(previous) -%}
+    {%- set query -%}
+        analyze {{ source }};
+
+        update {{ source }} as changes
+        set
+            {{ names.dbt_valid_from }} = dated.began_at,
+            {{ names.dbt_updated_at }} = case when was_seen then greatest(began_at, statement_timestamp()) else began_at end,
+            {{ names.dbt_valid_to }} = case when dbt_change_type = 'insert' then changes.{{ names.dbt_valid_to }} else began_at end,
+            {%- for column in ['_loaded_at', 'version_started_at'] if has_loads and column in columns %}
+            {{ column }} = case when is_correction then dated.previous_{{ column }} else changes.{{ column }} end,
+            {%- endfor %}
+            {{ names.dbt_scd_id }} = case
+                when dbt_change_type = 'insert' then {{ snapshot_hash_arguments(keys_of_states().values() | list + ['dated.began_at']) }}
+                else changes.{{ names.dbt_scd_id }}
+            end
+        from (
+            select
+                *,
+                case
+                    when previous_from is null then least(given_at, statement_timestamp())
+                    else greatest(
+                        case
+                            when is_correction or given_at <= previous_from then statement_timestamp()
+                            else least(given_at, statement_timestamp())
+                        end,
+                        previous_from + interval '1 microsecond'
+                    )
+                end as began_at
+            from (
+                select
+                    seen.place,
+                    seen.was_seen,
+                    seen.{{ names.dbt_valid_from }} as given_at,
+                    held.{{ names.dbt_valid_from }} as previous_from,
+                    {%- if has_loads %}
+                    {%- for column in ['_loaded_at', 'version_started_at'] if column in columns %}
+                    held.{{ column }} as previous_{{ column }},
+                    {%- endfor %}
+                    coalesce(
+                        seen._loaded_at = held._loaded_at
+                        or seen.was_seen
+                        {%- for column in newly_checked %}
+                        and seen.{{ column }} is not distinct from held.{{ column }}
+                        {%- endfor %},
+                        false
+                    ) as is_correction
+                    {%- else %}
+                    false as is_correction
+                    {%- endif %}
+                from (
+                    select
+                        *,
+                        ctid as place,
+                        {% if has_loads and watermark and not watermark['is_of_another_server'] -%}
+                            coalesce(not ({{ is_unseen_load(watermark, '_row_xid') }}), false)
+                        {%- else -%}
+                            false
+                        {%- endif %} as was_seen
+                    from {{ source }}
+                ) as seen
+                left join {{ target }} as held on {{ is_same_state('seen', 'held', names) }}
+            ) as compared
+        ) as dated
+        where changes.ctid = dated.place
+    {%- endset -%}
+    {%- do run_query(query) -%}
+{%- endmacro %}

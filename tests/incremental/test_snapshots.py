@@ -1,0 +1,271 @@
+"""Snapshots whose definition changes, whose clock goes back, and what a run of them reads."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support import dbt_project
+from tests.support.database import ask, do
+from tests.support.dbt_project import NO_TESTS
+from tests.support.relations import contents, row_versions
+
+USERS = ("stg_app__users", "snp_app__users", "dim_users")
+PRODUCTS = ("stg_app__products", "snp_app__products", "dim_products")
+USERS_CHECKED = [
+    *("email", "first_name", "last_name", "phone", "birth_date", "country"),
+    *("subscription_tier", "is_deleted"),
+]
+# Old enough that the overlap of a day does not find again what a build has missed.
+AGE = """
+update raw.{table} set _loaded_at = _loaded_at - interval '30 days';
+update snapshots.snp_app__{table} set
+    _loaded_at = _loaded_at - interval '30 days',
+    dbt_updated_at = dbt_updated_at - interval '30 days',
+    dbt_valid_from = dbt_valid_from - interval '30 days',
+    version_started_at = least(version_started_at, _loaded_at - interval '30 days')
+"""
+# Without it, rows that are dated back are rows that the last run has not seen.
+NOT_SEEN = "delete from observability.watermarks where model_name like 'snp%'"
+FAULTS = """
+select
+    (
+        select count(*) from snapshots.{snapshot}
+        where dbt_valid_from >= dbt_valid_to or dbt_valid_from > clock_timestamp()
+    ),
+    (select count(*) - count(distinct dbt_scd_id) from snapshots.{snapshot}),
+    (
+        select count(*)
+        from snapshots.{snapshot} as a
+        inner join snapshots.{snapshot} as b
+            on a.{key} = b.{key} and a.ctid < b.ctid
+                and a.dbt_valid_from < b.dbt_valid_to and b.dbt_valid_from < a.dbt_valid_to
+    )
+"""
+
+
+def build(database: Any, nodes: tuple[str, ...], **options: Any) -> None:
+    """Build the nodes; their snapshot has no fault, and its dimension equals a full refresh."""
+    dbt_project.build(database, *nodes, options=NO_TESTS, **options)
+    snapshot, dimension = nodes[-2:]
+    key = "user_id" if dimension == "dim_users" else "product_id"
+    assert ask(database, FAULTS.format(snapshot=snapshot, key=key)) == [(0, 0, 0)]
+    incremental = contents(database)[f"marts.{dimension}"]
+    dbt_project.run(database, "run", dimension, full_refresh=True)
+    assert contents(database)[f"marts.{dimension}"] == incremental
+
+
+def versions(database: Any, user_id: str, column: str = "country") -> list[tuple]:
+    """The values of a column in a user's versions, and whether each began before the deployment."""
+    return ask_rows(
+        database,
+        f"select {column}, effective_date < now() - interval '1 day' from marts.dim_users"
+        f" where user_id = '{user_id}' order by effective_date",
+    )
+
+
+def ask_rows(database: Any, query: str) -> list[tuple]:
+    """The rows of a query, also if it is one value."""
+    with database.connect() as session:
+        return session.execute(query).fetchall()
+
+
+@pytest.fixture
+def people(built: Any) -> dict[str, str]:
+    """Users by what happened to them, all of it a month ago.
+
+    `alone` has one state, `moved` two, `deleted` was deleted, `imported` has a history from
+    before the warehouse whose last state equals the loaded one, `reloaded` was loaded again
+    without a change, and `both` will change when the definition does.
+    """
+    names = ("alone", "moved", "deleted", "imported", "reloaded", "both")
+    ids = ask_rows(
+        built,
+        "select user_id from marts.dim_users where is_current and not is_deleted"
+        " and user_id ~ '^[a-z0-9-]+$' order by user_id limit 6",
+    )
+    found = dict(zip(names, (user_id for (user_id,) in ids), strict=True))
+    whole = "', '".join(found.values())
+    before = "now() - interval '25 days'"
+    do(
+        built,
+        "update raw.users set country = 'IT', subscription_tier = 'basic', updated_at = null"
+        f" where user_id in ('{whole}')",
+        "update snapshots.snp_app__users set country = 'IT', subscription_tier = 'basic',"
+        f" version_started_at = _loaded_at where user_id in ('{whole}')",
+        AGE.format(table="users"),
+        f"update raw.users set subscription_tier = 'premium', _loaded_at = {before}"
+        f" where user_id = '{found['moved']}'",
+        f"update raw.users set _deleted_at = {before}, _loaded_at = {before}"
+        f" where user_id = '{found['deleted']}'",
+        NOT_SEEN,
+    )
+    dbt_project.run(built, "snapshot", "snp_app__users")
+    # The application is read again each day, and stamps rows that did not change.
+    do(
+        built,
+        "update raw.users set _loaded_at = clock_timestamp() - interval '20 days'"
+        f" where user_id = '{found['reloaded']}'",
+        "create table public.user_history as"
+        " select user_id, '2020-02-02'::timestamptz as valid_from, email, first_name, last_name,"
+        " phone, birth_date, country, subscription_tier from staging.stg_app__users"
+        f" where user_id = '{found['imported']}'",
+    )
+    arguments = {"snapshot": "snp_app__users", "history": "public.user_history"}
+    dbt_project.run(
+        built, "run-operation", options=("backfill_snapshot", "--args", json.dumps(arguments))
+    )
+    build(built, USERS)
+    return found
+
+
+def deploy(built: Any, people: dict[str, str]) -> None:
+    """Build the changed definition, and the user who changed with it; then once more."""
+    do(
+        built,
+        "update raw.users set subscription_tier = 'premium', _loaded_at = clock_timestamp()"
+        f" where user_id = '{people['both']}'",
+    )
+    build(built, USERS)
+    before = row_versions(built)["snapshots.snp_app__users"]
+    build(built, USERS)
+    assert row_versions(built)["snapshots.snp_app__users"] == before
+
+
+def test_a_changed_definition_corrects_versions_and_dates_none(
+    built: Any, people: dict[str, str]
+) -> None:
+    dbt_project.edit(built, "stg_app__users", "{{ clean_text('country') }}", "lower(country)")
+    deploy(built, people)
+
+    for name in ("alone", "imported", "reloaded"):
+        assert versions(built, people[name]) == [("it", True)], name
+    # A state that ended cannot be read again.
+    for name in ("moved", "deleted"):
+        assert versions(built, people[name]) == [("IT", True), ("it", True)], name
+    assert versions(built, people["both"]) == [("IT", True), ("it", False)]
+    assert ask_rows(
+        built, "select 1 from marts.dim_users where is_current and country != lower(country)"
+    ) == []  # fmt: skip
+    # What the warehouse said before is still in the snapshot.
+    assert ask_rows(
+        built,
+        "select country from snapshots.snp_app__users"
+        f" where user_id = '{people['alone']}' order by dbt_valid_from",
+    ) == [("IT",), ("it",)]
+
+    # The next change is dated as ever, and taking the definition back leaves no trace.
+    do(
+        built,
+        "update raw.users set country = 'FR', _loaded_at = clock_timestamp()"
+        f" where user_id = '{people['alone']}'",
+    )
+    build(built, USERS)
+    assert versions(built, people["alone"]) == [("it", True), ("fr", False)]
+    dbt_project.edit(built, "stg_app__users", "lower(country)", "{{ clean_text('country') }}")
+    build(built, USERS)
+    assert versions(built, people["imported"]) == [("IT", True)]
+
+
+def test_a_new_checked_column_is_unknown_in_the_past(built: Any, people: dict[str, str]) -> None:
+    dbt_project.edit(
+        built, "int_user_states", "last_login_at,", "last_login_at, upper(country) || '!' as land,"
+    )
+    dbt_project.configure(built, "snp_app__users", check_cols=[*USERS_CHECKED, "land"])
+    deploy(built, people)
+
+    land = (
+        "select user_id, land from snapshots.snp_app__users where dbt_valid_to = '9999-12-31'"
+        f" and user_id in ('{people['moved']}', '{people['reloaded']}')"
+    )
+    assert {value for _, value in ask_rows(built, land)} == {"IT!"}
+    for name, number in {"alone": 1, "moved": 2, "imported": 1, "reloaded": 1, "both": 2}.items():
+        assert len(versions(built, people[name])) == number, name
+
+
+def test_a_stored_column_that_is_checked_from_now_on_changed_when_it_was_loaded(
+    built: Any, people: dict[str, str]
+) -> None:
+    """The state has its old value, which was true, and the row has been loaded again since."""
+    do(
+        built,
+        "update raw.users set last_login_at = '2026-01-01', _loaded_at = clock_timestamp()"
+        f" - interval '10 days' where user_id = '{people['alone']}'",
+    )
+    dbt_project.run(built, "snapshot", "snp_app__users")
+    do(built, "update observability.watermarks set loaded_through = now()")
+    dbt_project.configure(built, "snp_app__users", check_cols=[*USERS_CHECKED, "last_login_at"])
+    dbt_project.edit(built, "dim_users", "'is_deleted',\n", "'is_deleted', 'last_login_at',\n")
+    build(built, USERS)
+
+    assert versions(built, people["alone"]) == [("IT", True), ("IT", True)]
+    assert versions(built, people["moved"]) == [("IT", True), ("IT", True)]
+    assert versions(built, people["imported"]) == [("IT", True)]
+
+
+@pytest.mark.long
+def test_a_changed_macro_and_a_removed_column(built: Any, people: dict[str, str]) -> None:
+    dbt_project.edit(built, "clean_text", "nullif(", "lower(nullif(", count=1)
+    dbt_project.edit(built, "clean_text", "'')", "''))", count=1)
+    dbt_project.configure(built, "snp_app__users", check_cols=USERS_CHECKED[1:])
+    deploy(built, people)
+
+    assert versions(built, people["alone"]) == [("it", True)]
+    assert versions(built, people["both"]) == [("IT", True), ("it", False)]
+
+
+def test_products_too(built: Any) -> None:
+    do(built, AGE.format(table="products"), NOT_SEEN)
+    build(built, PRODUCTS)
+    before = ask(built, "select count(*) from marts.dim_products")
+    edited = "case when md5(product_id) > '8' then upper(product_name) else product_name end"
+    dbt_project.edit(
+        built, "stg_app__products", "{{ clean_text('product_name') }} as", f"{edited} as"
+    )
+    build(built, PRODUCTS)
+    assert ask(built, "select count(*) from marts.dim_products") == before
+    shouted = "select count(*) from marts.dim_products where product_name = upper(product_name)"
+    assert before / 4 < ask(built, shouted) < before
+
+
+def test_no_interval_is_negative_when_a_clock_ran_ahead(built: Any) -> None:
+    """Rows stamped in the future, and states written while the database's clock was ahead."""
+    ids = ask_rows(
+        built,
+        "select user_id from snapshots.snp_app__users where dbt_valid_to = '9999-12-31'"
+        " and not is_deleted and user_id in (select user_id from marts.dim_users where is_current)"
+        " order by user_id limit 2",
+    )
+    (future,), (behind,) = ids
+    stamp = "update raw.users set country = '{}', updated_at = null, _loaded_at = {} where user_id"
+    tomorrow = "clock_timestamp() + interval '1 day'"
+    do(
+        built,
+        f"{stamp.format('A', tomorrow)} = '{future}'",
+        "update snapshots.snp_app__users set dbt_valid_from = dbt_valid_from + interval '1 day',"
+        f" dbt_updated_at = dbt_updated_at + interval '1 day' where user_id = '{behind}'",
+        "update snapshots.snp_user_segments set user_segment = 'Other',"
+        " dbt_valid_from = dbt_valid_from + interval '1 day'",
+    )
+    dbt_project.build(built, *USERS, options=NO_TESTS)
+    do(built, f"{stamp.format('B', 'clock_timestamp()')} in ('{future}', '{behind}')")
+    dbt_project.build(built, *USERS, "snp_user_segments", options=NO_TESTS)
+
+    for snapshot in ("snp_app__users", "snp_user_segments"):
+        assert ask_rows(
+            built,
+            f"select user_id from snapshots.{snapshot} where dbt_valid_from >= dbt_valid_to",
+        ) == [], snapshot  # fmt: skip
+    assert ask(
+        built, "select count(*) from snapshots.snp_user_segments where user_segment = 'Other'"
+    ) == ask(
+        built,
+        "select count(*) from snapshots.snp_user_segments where dbt_valid_to < '9999-12-31'",
+    )
+    for user_id in (future, behind):
+        current = "select country, effective_date <= clock_timestamp() from marts.dim_users"
+        assert ask_rows(built, f"{current} where is_current and user_id = '{user_id}'") == [
+            ("B", True)
+        ]
