@@ -23,7 +23,7 @@ from tests.replay.workshop import (
     replay,
     show,
 )
-from tests.support.dbt_project import copy_project
+from tests.support.dbt_project import copy_project, parse_in_parts
 from tests.support.server import temporary_server
 
 PER_BATCH = 25
@@ -42,16 +42,27 @@ MUTANT_HISTORIES = 40
 def workshop(version: int) -> Iterator[Workshop]:
     """Start a server of this version in a temporary folder, and create a workshop on it."""
     with temporary_server(version=version) as running:
-        yield Workshop(running, copy_project(running.home.parent / "project"))
+        project = copy_project(running.home.parent / "project")
+        parse_in_parts(project)
+        yield Workshop(running, project)
 
 
 # --- Histories --------------------------------------------------------------------------------
 
 
-def make(seed: int, count: int, loads: int) -> tuple[Plan, dict[str, History]]:
-    """The plan and the histories of a seed, by their prefix."""
+def make(
+    seed: int, count: int, loads: int, kinds: Sequence[str] = ()
+) -> tuple[Plan, dict[str, History]]:
+    """The plan and the histories of a seed, by their prefix.
+
+    Args:
+        seed: the seed.
+        count: the number of histories.
+        loads: the number of loads.
+        kinds: the kinds of actions between the loads; none if empty.
+    """
     generator = Generator(seed)
-    plan = generator.plan(loads)
+    plan = generator.plan(loads, kinds)
     return plan, {f"h{number}": generator.history(number, plan) for number in range(count)}
 
 
@@ -210,7 +221,9 @@ def _broken(place: Workshop, mutant: Mutant) -> Iterator[None]:
     whole = place.project
     # A separate folder for each mutant, because parsed projects are cached by folder.
     folder = whole.parent / f"mutant-{MUTANTS.index(mutant)}"
-    shutil.copytree(whole, folder)
+    place.restore_project()
+    shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("target"))
+    parse_in_parts(folder)
     mutant.apply(folder)
     place.project = folder
     try:

@@ -11,11 +11,13 @@ import dataclasses
 import datetime as dt
 import functools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.replay import actions
+from tests.replay.actions import Action
 from warehouse import contract
 
 Values = Mapping[str, str | None]
@@ -107,6 +109,8 @@ class Load:
         backfill: the first and last day to backfill, passed as variables from and to.
         has_faults: whether to corrupt rows of these days before the load, without logging it.
         clv_version: parameters of lifetime value to insert before the load.
+        actions: what users do before the build.
+        builds: whether the load ends with a build.
     """
 
     clock: dt.datetime
@@ -125,9 +129,12 @@ class Load:
     backfill: tuple[str, str] | None = None
     has_faults: bool = False
     clv_version: Mapping[str, Any] | None = None
+    actions: tuple[Action, ...] = ()
+    builds: bool = True
 
     def __str__(self) -> str:
         words = [f"clock {self.clock:%Y-%m-%d %H:%M:%S}, as_of {self.as_of}"]
+        words += [f"{action} before the rows" for action in self.actions if action.is_before_rows]
         words += [f"{name} changed to {text!r}" for name, text in self.seeds.items()]
         words += [f"raw.{table} gains a column" for table in self.grow]
         if self.clv_factor != "1.2":
@@ -138,6 +145,9 @@ class Load:
             words.append(f"parameters of {given['model']} as of {given['as_of']}: {said}")
         if self.has_faults:
             words.append("rows of the window go wrong without a trace")
+        words += [str(action) for action in self.actions if not action.is_before_rows]
+        if not self.builds:
+            return "; ".join([*words, "no build"])
         if self.rebuild:
             words.append(f"dbt build --full-refresh --select {self.rebuild}")
         if self.emptied:
@@ -311,8 +321,32 @@ class Generator:
         self.seed = seed
         self.contract = _contract()
 
-    def plan(self, count: int) -> Plan:
-        """A plan of `count` loads; the last is quiet and builds everything."""
+    def plan(self, count: int, kinds: Sequence[str] = ()) -> Plan:
+        """A plan of `count` loads; the last is quiet and builds everything.
+
+        Args:
+            count: the number of loads.
+            kinds: the kinds of actions between the loads.
+        """
+        plan = self._plan_of_loads(count)
+        if not kinds:
+            return plan
+        chance = random.Random(f"acting {self.seed}")  # noqa: S311 - test data
+        return tuple(
+            dataclasses.replace(
+                load,
+                actions=drawn,
+                builds=number in (0, count - 1) or chance.random() < 0.9,
+                # An action may build before a backfill, or in the other target, which has none.
+                has_faults=False,
+                backfill=None,
+            )
+            for number, (load, drawn) in enumerate(
+                zip(plan, actions.draw(self.seed, count, kinds), strict=True)
+            )
+        )
+
+    def _plan_of_loads(self, count: int) -> Plan:
         chance = random.Random(f"plan {self.seed}")  # noqa: S311 - test data
         late = random.Random(f"late {self.seed}")  # noqa: S311 - test data
         rare = random.Random(f"rare {self.seed}")  # noqa: S311 - test data
@@ -611,6 +645,8 @@ def without(history: History, pieces: AbstractSet[Piece]) -> History:
 
 # A load that consists only of rows and a build.
 PLAIN: Mapping[str, Any] = {
+    "actions": (),
+    "builds": True,
     "rebuild": None,
     "emptied": None,
     "empty_first": False,
@@ -644,6 +680,11 @@ def plainer(plan: Plan, history: History) -> Iterator[tuple[str, Plan, History]]
     plain = tuple(dataclasses.replace(load, **PLAIN) for load in plan)
     if plain != plan:
         yield "all plain", plain, history
+    for number, load in enumerate(plan):
+        for action in load.actions if len(load.actions) > 1 else ():
+            rest = tuple(other for other in load.actions if other is not action)
+            simple = dataclasses.replace(load, actions=rest)
+            yield f"{load.clock} {action}", (*plan[:number], simple, *plan[number + 1 :]), history
     for number, load in enumerate(plan):
         for name, usual in (*PLAIN.items(), ("as_of", plan[max(number - 1, 0)].as_of)):
             if getattr(load, name) != usual:

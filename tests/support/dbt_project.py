@@ -54,6 +54,8 @@ SOMEWHERE = {"PGHOST": "/nowhere", "PGUSER": "nobody", "PGDATABASE": "some_datab
 _parses: dict[tuple, Any] = {}
 _databases: dict[tuple, Any] = {}
 KEPT_DATABASES = 16
+# Projects whose files change often, which are parsed by dbt's partial parsing.
+_changing: set[Path] = set()
 # Names of databases for which `configure` has changed a parse.
 _configured: set[str] = set()
 
@@ -128,7 +130,11 @@ def _parsed_once(others: tuple, variables: str, project: Path) -> Any:
         # The parser ignores the address of the database, but not its name, which is replaced later.
         with environment({**dict(others), **SOMEWHERE}), _remembering_texts():
             # dbt's saved state of the last parse names files in that project's folder.
-            parse = ["parse", "--no-partial-parse", "--vars", variables]
+            how = ["--no-partial-parse"]
+            if project in _changing:
+                number = hash((others, variables))
+                how = ["--partial-parse", "--target-path", str(project / "target" / str(number))]
+            parse = ["parse", *how, "--vars", variables]
             manifest = _invoke(parse, project).result
         # A run reads neither, and deepcopy fails on disabled nodes.
         manifest.disabled = {}
@@ -188,6 +194,15 @@ def forget(project: Path) -> None:
     for kept in (_parses, _databases):
         for key in [key for key in kept if key[-1] == project]:
             del kept[key]
+
+
+def parse_in_parts(project: Path) -> None:
+    """Parse only the changed files of a project after `forget`, as `dbt build` does.
+
+    Args:
+        project: the folder of the dbt project, in which dbt saves the state of its parses.
+    """
+    _changing.add(project)
 
 
 def _is_for_parsing(variable: str) -> bool:
