@@ -168,10 +168,11 @@ test-spark: setup $(SPARK_INSTALLED)  ## Test the lifetime value scores in Spark
 
 N ?= 100
 SEED ?=
+ACTIONS ?=
 
 .PHONY: replay
-replay: setup  ## Compare random histories, built load by load, with a full rebuild: make replay N=500 SEED=7
-	@$(BIN)/python -m tests.replay histories $(N) $(if $(SEED),--seed $(SEED))
+replay: setup  ## Compare random histories, built load by load, with a full rebuild: make replay N=500 SEED=7 ACTIONS=kill,clone
+	@$(BIN)/python -m tests.replay histories $(N) $(if $(SEED),--seed $(SEED)) $(if $(ACTIONS),--actions "$(ACTIONS)")
 
 ONLY ?=
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from tests.replay.actions import KINDS, allowed_kinds
 from tests.replay.histories import Generator, History, Plan, script
 from tests.replay.mutants import MUTANTS, Mutant
 from tests.replay.shrink import shrink
@@ -32,10 +33,17 @@ LOADS = 8
 # version builds every fourth batch.
 VERSIONS = (16, 18, 18, 18)
 
+# Half of the batches have actions of dbt users between their loads, one half of these on the oldest
+# version.
+SEEDS_WITH_ACTIONS = (0, 1)
+
 # The batches that must not find a mutant for it to survive, in addition to its own, which is first.
 # The plans of 893 and 5193 contain nearly all rare features.
 MUTANT_SEEDS = (111, 893, 5193, 129, 120, 107, 102)
 MUTANT_HISTORIES = 40
+# The same for mutants that only an action reveals; the batches have no other actions.
+SEEDS_OF_ACTIONS = (3, 5, 6)
+HISTORIES_OF_ACTIONS, LOADS_OF_ACTIONS = 10, 5
 
 
 @contextmanager
@@ -66,6 +74,16 @@ def make(
     return plan, {f"h{number}": generator.history(number, plan) for number in range(count)}
 
 
+def kinds_of(seed: int) -> tuple[str, ...]:
+    """The kinds of actions in the batch of a seed, if the user chose none."""
+    return allowed_kinds() if seed % len(VERSIONS) in SEEDS_WITH_ACTIONS else ()
+
+
+def outline(plan: Plan) -> str:
+    """The plan as readable lines."""
+    return "\n".join(f"  load {number}: {load}" for number, load in enumerate(plan, start=1))
+
+
 def explain(
     place: Workshop, plan: Plan, of_prefix: dict[str, History], complaints: Complaints
 ) -> str:
@@ -78,8 +96,8 @@ def explain(
         complaints: the differences that their replay found.
 
     Returns:
-        The history as a script of loads, with its differences; or a message that no single history
-        reproduces them.
+        The history as a script of loads and actions, with its differences; or the plan and a
+        message that no single history reproduces them.
     """
     # Loads after the failed one do not matter, but the last load has to be quiet.
     end = next(n for n in range(load_of(complaints), len(plan) + 1) if plan[n - 1].is_quiet)
@@ -94,7 +112,7 @@ def explain(
     prefix = named[0] if named else _find_culprit(wrong, plan, of_prefix)
     if prefix is None or (named and not wrong(plan, {prefix: of_prefix[prefix]})):
         told = show(next(iter(complaints.values())))
-        return f"{told}\nNo single history reproduces this, only the whole batch."
+        return f"{told}\nNo single history reproduces this, only the whole batch:\n{outline(plan)}"
 
     def failing(candidate_plan: Plan, candidates: Sequence[History]) -> list[int]:
         of_name = {f"h{position}": each for position, each in enumerate(candidates)}
@@ -128,8 +146,25 @@ def _find_culprit(
     return name if wrong(plan, {name: of_prefix[name]}) else None
 
 
-def run_histories(count: int, first_seed: int, loads: int) -> int:
-    """Replay at least `count` histories, in batches; return 0 if incremental equals full in all."""
+def run_histories(
+    count: int,
+    first_seed: int,
+    loads: int,
+    kinds: Sequence[str] | None = None,
+    is_verbose: bool = False,
+) -> int:
+    """Replay at least `count` histories, in batches.
+
+    Args:
+        count: how many histories.
+        first_seed: the seed of the first batch.
+        loads: the number of loads.
+        kinds: the kinds of actions in all batches; None for all kinds in half of the batches.
+        is_verbose: whether to print the plan of each batch.
+
+    Returns:
+        0 if incremental equals full in all.
+    """
     began = time.monotonic()
     seeds = range(first_seed, first_seed + -(-count // PER_BATCH))
     of_version: dict[int, list[int]] = {}
@@ -139,24 +174,35 @@ def run_histories(count: int, first_seed: int, loads: int) -> int:
         with workshop(version) as place:
             for seed in chosen:
                 started = time.monotonic()
-                plan, of_prefix = make(seed, PER_BATCH, loads)
+                chosen_kinds = kinds_of(seed) if kinds is None else kinds
+                plan, of_prefix = make(seed, PER_BATCH, loads, chosen_kinds)
+                if is_verbose:
+                    print(f"seed {seed}:\n{outline(plan)}", flush=True)
                 complaints = replay(place, plan, of_prefix, with_tests=True)
+                actions = sum(len(load.actions) for load in plan)
+                told = f" and {actions} actions" if actions else ""
                 seconds = time.monotonic() - started
                 print(
-                    f"seed {seed}, PostgreSQL {version}: {PER_BATCH} histories of {loads} loads,"
-                    f" {seconds:.0f} s, {'DIFFERENT' if complaints else 'equal'}",
+                    f"seed {seed}, PostgreSQL {version}: {PER_BATCH} histories of {loads} loads"
+                    f"{told}, {seconds:.0f} s, {'DIFFERENT' if complaints else 'equal'}",
                     flush=True,
                 )
                 if complaints:
                     for name, lines in complaints.items():
                         print(f"{name or 'no history'}:\n{show(lines, 3)}")
-                    print(f"To reproduce: make replay N={PER_BATCH} SEED={seed}", flush=True)
+                    given = "" if kinds is None else f" ACTIONS={','.join(kinds) or 'none'}"
+                    command = f"make replay N={PER_BATCH} SEED={seed}{given}"
+                    print(f"To reproduce: {command}\n{outline(plan)}", flush=True)
                     print(explain(place, plan, of_prefix, complaints))
                     return 1
     minutes = (time.monotonic() - began) / 60
     total = len(seeds) * PER_BATCH
     print(f"{total} histories: incremental equals full. {total / minutes:.0f} per minute.")
     return 0
+
+
+# The contents of full rebuilds by load, for each batch of mutants: its seed and kinds of actions.
+Rebuilds = dict[tuple[int, tuple[str, ...]], dict[int, Contents]]
 
 
 # --- Mutants ----------------------------------------------------------------------------------
@@ -182,7 +228,7 @@ def run_mutants(only: str) -> int:
     ]
     survivors = []
     # A full rebuild does not use the broken mechanisms, so the original project builds it once.
-    rebuilds: dict[int, dict[int, Contents]] = {}
+    rebuilds: Rebuilds = {}
     with workshop(18) as place:
         for mutant in chosen:
             started = time.monotonic()
@@ -196,17 +242,21 @@ def run_mutants(only: str) -> int:
     return 1 if survivors else 0
 
 
-def _try(place: Workshop, mutant: Mutant, rebuilds: dict[int, dict[int, Contents]]) -> str | None:
+def _try(place: Workshop, mutant: Mutant, rebuilds: Rebuilds) -> str | None:
     """The first difference that a mutant causes, or None if no batch finds it."""
-    for seed in dict.fromkeys((mutant.seed, *MUTANT_SEEDS)):
-        plan, of_prefix = make(seed, MUTANT_HISTORIES, LOADS)
-        if seed not in rebuilds:
-            rebuilds[seed] = {}
-            wrong = replay(place, plan, of_prefix, check="all", rebuilds=rebuilds[seed])
+    size, seeds = (MUTANT_HISTORIES, LOADS), MUTANT_SEEDS
+    if mutant.kinds:
+        size, seeds = (HISTORIES_OF_ACTIONS, LOADS_OF_ACTIONS), SEEDS_OF_ACTIONS
+    for seed in dict.fromkeys((mutant.seed, *seeds)):
+        plan, of_prefix = make(seed, *size, mutant.kinds)
+        batch = (seed, mutant.kinds)
+        if batch not in rebuilds:
+            rebuilds[batch] = {}
+            wrong = replay(place, plan, of_prefix, check="all", rebuilds=rebuilds[batch])
             if wrong:
                 raise SystemExit(f"seed {seed} fails without a mutant: {wrong}")
         with _broken(place, mutant):
-            found = replay(place, plan, of_prefix, check="all", rebuilds=rebuilds[seed])
+            found = replay(place, plan, of_prefix, check="all", rebuilds=rebuilds[batch])
         if found:
             first = f"seed {seed}, {next(iter(found.values()))[0]}"
             if re.search(r"(closed the|terminating) connection|connection to server", first):
@@ -241,6 +291,13 @@ def main() -> int:
     of_histories.add_argument("count", type=int, help="how many, rounded up to batches of 25")
     of_histories.add_argument("--seed", type=int, default=1, help="random seed of the first batch")
     of_histories.add_argument("--loads", type=int, default=LOADS, help="loads per history")
+    of_histories.add_argument(
+        "--actions",
+        default="",
+        help="comma-separated kinds of actions between the loads of all batches, or none; by"
+        f" default all kinds in half of the batches: {', '.join(KINDS)}",
+    )
+    of_histories.add_argument("--verbose", action="store_true", help="print the plan of each batch")
     of_mutants = commands.add_parser("mutants", help="check that the replay finds each mutant")
     of_mutants.add_argument("--only", default="", help="comma-separated parts of mutant names")
     given = parser.parse_args()
@@ -250,7 +307,15 @@ def main() -> int:
         return run_mutants(given.only)
     if given.count < 1 or given.loads < 2:
         parser.error(f"need at least 1 history of 2 loads; got {given.count} of {given.loads}")
-    return run_histories(given.count, given.seed, given.loads)
+    kinds = None
+    if given.actions:
+        kinds = [each.strip() for each in given.actions.split(",") if each.strip() != "none"]
+        if unknown := [each for each in kinds if each not in KINDS]:
+            parser.error(
+                f"no kind of action is called {', '.join(unknown)}; the kinds are none or"
+                f" {', '.join(KINDS)}"
+            )
+    return run_histories(given.count, given.seed, given.loads, kinds, given.verbose)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ ACTIVITY = "models/intermediate/users/int_user_activity.sql"
 class Mutant:
     """A mechanism to break: `old`, which occurs once in the file, is replaced by `new`.
 
-    `seed` is a batch that is known to find it; it is tried first to save time.
+    `seed` is a batch that is known to find it; it is tried first to save time. `kinds` are the
+    kinds of actions that the batch needs.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Mutant:
     old: str
     new: str
     seed: int = 111
+    kinds: tuple[str, ...] = ()
 
     def apply(self, project: Path) -> None:
         """Apply the mutant to a copy of the project.
@@ -402,5 +404,137 @@ MUTANTS = (
         STRATEGY,
         "prune_to_rows('old_row', target_relation, old_rows)",
         "prune_to_rows('old_row', target_relation, temp_relation)",
+    ),
+    # --- What users do
+    Mutant(
+        "a table that was emptied or replaced is continued",
+        REASON,
+        "{%- if not definition['is_of_this_table'] -%}",
+        "{%- if false -%}",
+        seed=3,
+        kinds=("truncate", "swap"),
+    ),
+    Mutant(
+        "a table that had another name meanwhile is continued",
+        REASON,
+        "{%- if not definition['is_of_this_table'] -%}",
+        "{%- if false -%}",
+        seed=3,
+        kinds=("alias",),
+    ),
+    Mutant(
+        "readers do not hear of a table that was replaced",
+        MARKS,
+        "and not watermarks.storage <@ this_run.storage",
+        "and false",
+        seed=3,
+        kinds=("truncate", "swap"),
+    ),
+    Mutant(
+        "changed SQL is not noticed",
+        INTERNAL + "fingerprints.sql",
+        "model.raw_code ~ var('calendar_start')",
+        "var('calendar_start')",
+        seed=3,
+        kinds=("redefine",),
+    ),
+    Mutant(
+        "versions of a model share their state",
+        "macros/project/internal/state_name.sql",
+        "node.unique_id.split('.')[2:] | join('.')",
+        "node.unique_id.split('.')[2]",
+        seed=3,
+        kinds=("version",),
+    ),
+    Mutant(
+        "a deferred run keeps the watermarks of the run before",
+        MARKS,
+        "and upstream_name not in (select upstream_name from pg_temp.this_run);",
+        "and false;",
+        seed=3,
+        kinds=("defer",),
+    ),
+    Mutant(
+        "a deferred run takes what it read elsewhere for read",
+        MARKS,
+        "{%- for upstream in upstreams if not upstream.is_elsewhere %}",
+        "{%- for upstream in upstreams %}",
+        seed=3,
+        kinds=("defer",),
+    ),
+    Mutant(
+        "a sample deletes what it does not show",
+        KEYS,
+        "{%- if is_incremental() -%}",
+        "{%- if false -%}",
+        seed=3,
+        kinds=("sample",),
+    ),
+    Mutant(
+        "a build with --empty has read its upstreams",
+        KEYS,
+        "{%- elif flags.EMPTY -%}",
+        "{%- elif false -%}",
+        seed=3,
+        kinds=("empty",),
+    ),
+    Mutant(
+        "views that hide rows are read",
+        INTERNAL + "check_views_are_whole.sql",
+        "{%- if filtered -%}",
+        "{%- if false -%}",
+        seed=3,
+        kinds=("empty",),
+    ),
+    Mutant(
+        "new partitions are empty",
+        "macros/postgres/partitions/repartition.sql",
+        "select {{ columns }} from {{ relation }}",
+        "select {{ columns }} from {{ relation }} where false",
+        seed=3,
+        kinds=("partition",),
+    ),
+    Mutant(
+        "a snapshot loses a column",
+        "macros/hooks/before_build.sql",
+        "{%- do check_snapshot_columns() -%}",
+        "",
+        seed=3,
+        kinds=("snapshot",),
+    ),
+    Mutant(
+        "new columns are left out",
+        "dbt_project.yml",
+        "      +schema: intermediate\n      +materialized: incremental\n"
+        "      +incremental_strategy: changed_keys\n      +on_schema_change: fail\n",
+        "      +schema: intermediate\n      +materialized: incremental\n"
+        "      +incremental_strategy: changed_keys\n      +on_schema_change: ignore\n",
+        seed=3,
+        kinds=("column",),
+    ),
+    Mutant(
+        "watermarks are committed before the rows",
+        STRATEGY,
+        "    {%- set key_columns = key_columns_of_this_run() -%}\n",
+        "    {%- set key_columns = key_columns_of_this_run() -%}\n"
+        "    {%- do run_query(advance_watermarks() ~ '; commit; begin') -%}\n",
+        seed=3,
+        kinds=("kill",),
+    ),
+    Mutant(
+        "targets share their state",
+        "macros/project/state_relation.sql",
+        "schema=generate_schema_name('observability', none)",
+        "schema='observability'",
+        seed=3,
+        kinds=("target",),
+    ),
+    Mutant(
+        "a database restored on another server is continued",
+        REASON,
+        "{%- if previous.values() | selectattr('is_of_another_server') | list -%}",
+        "{%- if false -%}",
+        seed=3,
+        kinds=("restore",),
     ),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -678,11 +679,17 @@ class Workshop:
         return {f"{node.schema}.{node.alias}" for node in nodes if node.resource_type == "model"}
 
     def rewritten(self, load: Load) -> list[str]:
-        """Build again without changes, and list the tables that were written to."""
+        """Build again without changes, and list the tables that were written to or read whole."""
         before = self._row_versions()
-        self.build(load)
+        folder = self.state_folder / "logs"
+        shutil.rmtree(folder, ignore_errors=True)
+        files = ("--log-level-file", "debug", "--log-file-max-bytes", "0")
+        self.build(load, options=(*files, "--log-path", str(folder)))
         after = self._row_versions()
+        reasons = re.findall(r"\w+: all keys, because .*", (folder / "dbt.log").read_text())
         return [
+            f"a build that finds no change computes {reason}" for reason in dict.fromkeys(reasons)
+        ] + [
             f"{relation}: a build that finds no change rewrites rows"
             for relation in before
             if before[relation] != after[relation]

@@ -11,14 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.replay.__main__ import make
+from tests.replay import edits
+from tests.replay.__main__ import SEEDS_WITH_ACTIONS, VERSIONS, kinds_of, make
+from tests.replay.actions import KINDS, SWITCHED_OFF, allowed_kinds
+from tests.replay.edits import EDITS
 from tests.replay.histories import (
     BEFORE,
+    PLAIN,
     Generator,
     History,
     Plan,
     details_of,
     operations_of,
+    plainer,
     script,
     without,
 )
@@ -49,6 +54,50 @@ def test_a_mutant_whose_text_is_gone_is_an_error(tmp_path: Path) -> None:
     MUTANTS[0].apply(project)
     with pytest.raises(ValueError, match=r"must stand there\s+once; it stands there 0 times"):
         MUTANTS[0].apply(project)
+
+
+def test_every_edit_fits_the_project(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project")
+    for edit in EDITS.values():
+        needed = (EDITS[edit.needs],) if edit.needs else ()
+        changed = edits.apply(project, (*needed, edit))
+        assert all(change.file in changed for change in edit.changes), edit.name
+
+
+def test_an_edit_whose_text_is_gone_is_an_error(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project")
+    edit = edits.MACROS[0]
+    (project / edit.changes[0].file).write_text("{# nothing #}")
+    with pytest.raises(ValueError, match=r"must occur\s+once; it occurs 0 times"):
+        edits.apply(project, (edit,))
+
+
+def test_forty_batches_have_actions_of_every_kind() -> None:
+    drawn: Counter[str] = Counter()
+    for seed in range(40):
+        plan, _ = make(seed, 1, 8, kinds_of(seed))
+        drawn.update(action.kind for load in plan for action in load.actions)
+        has_actions = seed % len(VERSIONS) in SEEDS_WITH_ACTIONS
+        assert has_actions == any(load.actions for load in plan)
+    assert set(drawn) == set(allowed_kinds()), drawn
+    assert min(drawn.values()) >= 3, drawn
+    assert set(KINDS) >= {edit.kind for edit in EDITS.values()}
+    assert SWITCHED_OFF <= {*KINDS, *EDITS}
+
+
+def test_a_plan_with_actions_is_shrunk_to_one_without() -> None:
+    plan, of_prefix = make(1, 1, 6, allowed_kinds())
+    names = {name for name, _, _ in plainer(plan, of_prefix["h0"])}
+    assert {f"{load.clock} actions" for load in plan if load.actions} <= names
+    assert {
+        f"{load.clock} {action}"
+        for load in plan
+        for action in load.actions
+        if len(load.actions) > 1
+    } <= names
+    assert PLAIN["actions"] == ()
+    text = script(plan, of_prefix["h0"])
+    assert all(str(action) in text for load in plan for action in load.actions)
 
 
 seeds = st.integers(0, 10**6)
@@ -148,6 +197,9 @@ class Failing(Workshop):
         self.cause = cause
 
     def reset(self) -> None:
+        pass
+
+    def restore_project(self) -> None:
         pass
 
     def load(self, *_: Any) -> None:
