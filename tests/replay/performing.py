@@ -7,7 +7,6 @@ fail with the error that the documentation promises.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -121,8 +120,9 @@ def _sample(place: Workshop, load: Load, action: Action) -> None:
 
 
 def _retry(place: Workshop, load: Load, action: Action) -> None:
-    folder = place.state_folder
-    shutil.rmtree(folder, ignore_errors=True)
+    # dbt parses the project for a retry, and keeps the parse in this folder.
+    folder = place.project / "target" / "retry"
+    (folder / "run_results.json").unlink(missing_ok=True)
     files = ("--write-json", "--target-path", str(folder))
     body = f"raise exception '{FAILS_ONCE}';"
     with _trap(place, action.target, WRITE, body) as has_fired, _failing(has_fired, FAILS_ONCE):
