@@ -15,7 +15,14 @@ from tests.replay.edits import EDITS
 
 # Kinds of actions, and names of edits, that are never drawn. Add one only while it meets a known
 # fault of the product that would stop every batch.
-SWITCHED_OFF: frozenset[str] = frozenset()
+SWITCHED_OFF: frozenset[str] = frozenset(
+    (
+        # dbt clone runs no on-run-start hook, so ci_observability.key_changes does not exist.
+        "clone",
+        # read_source reads xmin from the filtered source: column "xmin" does not exist.
+        "the raw orders have an event_time",
+    )
+)
 
 # Tables that a build can repair, because its sources still have all rows.
 TABLES = (

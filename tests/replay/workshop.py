@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -681,12 +680,11 @@ class Workshop:
     def rewritten(self, load: Load) -> list[str]:
         """Build again without changes, and list the tables that were written to or read whole."""
         before = self._row_versions()
-        folder = self.state_folder / "logs"
-        shutil.rmtree(folder, ignore_errors=True)
-        files = ("--log-level-file", "debug", "--log-file-max-bytes", "0")
-        self.build(load, options=(*files, "--log-path", str(folder)))
+        log = dbt_project.scratch() / "logs" / "dbt.log"
+        log.unlink(missing_ok=True)
+        self.build(load, options=("--log-level-file", "debug", "--log-file-max-bytes", "0"))
         after = self._row_versions()
-        reasons = re.findall(r"\w+: all keys, because .*", (folder / "dbt.log").read_text())
+        reasons = re.findall(r"\w+: all keys, because .*", log.read_text())
         return [
             f"a build that finds no change computes {reason}" for reason in dict.fromkeys(reasons)
         ] + [
