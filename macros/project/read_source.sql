@@ -21,7 +21,7 @@
     (
         select
             *,
-            {{ row_xid() if has_row_xid and not flags.EMPTY else 'null::bigint' }} as _row_xid
+            {{ row_xid() if has_row_xid and not flags.EMPTY and not is_sample() else 'null::bigint' }} as _row_xid
         from {{ source('app', table_name) }}
     ) as source
     {%- elif execute -%}

@@ -212,7 +212,6 @@ STAGING = (
         ),
     ),
 )
-# The documentation: a change of a macro reaches existing rows only with --full-refresh.
 MACROS = (
     Edit(
         "seconds count twice",
@@ -225,14 +224,12 @@ MACROS = (
                 "2 * extract(epoch from ({{ last_timestamp }}",
             ),
         ),
-        refresh=(),
     ),
     Edit(
         "scores up to four",
         "macro",
         "user_rfm",
         (Change("macros/sql/scores.sql", "5 * percent_rank()", "4 * percent_rank()"),),
-        refresh=(),
     ),
     Edit(
         "a longer mask",
@@ -331,7 +328,7 @@ ALIASES = (
     _renamed("user_rfm", META),
     _renamed("fct_user_events", META),
     _renamed("int_user_activity"),
-    _renamed("stg_app__payments"),
+    _renamed("stg_app__payments", "    config:\n      event_time: "),
 )
 TWO_VERSIONS = Edit(
     "fct_payments has two versions",
@@ -473,14 +470,14 @@ PARTITIONS = (
 
 SAMPLED = (
     Edit(
-        "stg_app__orders has an event_time",
+        "stg_app__users has an event_time",
         "sample",
-        "stg_app__orders",
+        "stg_app__users",
         (
             Change(
-                yml_of("stg_app__orders"),
-                "  - name: stg_app__orders\n",
-                "  - name: stg_app__orders\n    config: {event_time: ordered_at}\n",
+                yml_of("stg_app__users"),
+                "  - name: stg_app__users\n",
+                "  - name: stg_app__users\n    config: {event_time: signed_up_at}\n",
             ),
         ),
     ),
