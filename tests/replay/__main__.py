@@ -42,7 +42,7 @@ SEEDS_WITH_ACTIONS = (0, 1)
 MUTANT_SEEDS = (111, 893, 5193, 129, 120, 107, 102)
 MUTANT_HISTORIES = 40
 # The same for mutants that only an action reveals; the batches have no other actions.
-SEEDS_OF_ACTIONS = (3, 5, 6)
+SEEDS_OF_ACTIONS = (7, 9, 13)
 HISTORIES_OF_ACTIONS, LOADS_OF_ACTIONS = 10, 5
 
 

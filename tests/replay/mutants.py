@@ -411,7 +411,7 @@ MUTANTS = (
         REASON,
         "{%- if not last_run['is_of_this_table'] -%}",
         "{%- if false -%}",
-        seed=3,
+        seed=7,
         kinds=("truncate", "swap"),
     ),
     Mutant(
@@ -419,7 +419,7 @@ MUTANTS = (
         REASON,
         "{%- if not last_run['is_of_this_table'] -%}",
         "{%- if false -%}",
-        seed=3,
+        seed=7,
         kinds=("alias",),
     ),
     Mutant(
@@ -427,7 +427,7 @@ MUTANTS = (
         MARKS,
         "and not watermarks.storage <@ this_run.storage",
         "and false",
-        seed=3,
+        seed=7,
         kinds=("truncate", "swap"),
     ),
     Mutant(
@@ -435,7 +435,7 @@ MUTANTS = (
         INTERNAL + "fingerprints.sql",
         "[model.raw_code]",
         "var('calendar_start')",
-        seed=3,
+        seed=9,
         kinds=("redefine",),
     ),
     Mutant(
@@ -443,7 +443,7 @@ MUTANTS = (
         "macros/project/internal/state_name.sql",
         "node.unique_id.split('.')[2:] | join('.')",
         "node.unique_id.split('.')[2]",
-        seed=3,
+        seed=7,
         kinds=("version",),
     ),
     Mutant(
@@ -451,7 +451,7 @@ MUTANTS = (
         MARKS,
         "and upstream_name not in (select upstream_name from pg_temp.this_run);",
         "and false;",
-        seed=3,
+        seed=7,
         kinds=("defer",),
     ),
     Mutant(
@@ -459,7 +459,7 @@ MUTANTS = (
         MARKS,
         "{%- for upstream in upstreams if not upstream.is_elsewhere %}",
         "{%- for upstream in upstreams %}",
-        seed=3,
+        seed=7,
         kinds=("defer",),
     ),
     Mutant(
@@ -467,7 +467,7 @@ MUTANTS = (
         KEYS,
         "{%- if is_incremental() -%}",
         "{%- if false -%}",
-        seed=3,
+        seed=10,
         kinds=("sample",),
     ),
     Mutant(
@@ -475,7 +475,7 @@ MUTANTS = (
         KEYS,
         "{%- elif flags.EMPTY -%}",
         "{%- elif false -%}",
-        seed=3,
+        seed=7,
         kinds=("empty",),
     ),
     Mutant(
@@ -483,7 +483,7 @@ MUTANTS = (
         INTERNAL + "check_views_are_whole.sql",
         "{%- if filtered -%}",
         "{%- if false -%}",
-        seed=3,
+        seed=7,
         kinds=("empty",),
     ),
     Mutant(
@@ -491,7 +491,7 @@ MUTANTS = (
         "macros/postgres/partitions/repartition.sql",
         "select {{ columns }} from {{ relation }}",
         "select {{ columns }} from {{ relation }} where false",
-        seed=3,
+        seed=7,
         kinds=("partition",),
     ),
     Mutant(
@@ -499,7 +499,7 @@ MUTANTS = (
         "macros/hooks/before_build.sql",
         "{%- do check_snapshot_columns() -%}",
         "",
-        seed=3,
+        seed=13,
         kinds=("snapshot",),
     ),
     Mutant(
@@ -509,7 +509,7 @@ MUTANTS = (
         "      +incremental_strategy: changed_keys\n      +on_schema_change: fail\n",
         "      +schema: intermediate\n      +materialized: incremental\n"
         "      +incremental_strategy: changed_keys\n      +on_schema_change: ignore\n",
-        seed=3,
+        seed=9,
         kinds=("column",),
     ),
     Mutant(
@@ -518,7 +518,7 @@ MUTANTS = (
         "    {%- set key_columns = key_columns_of_this_run() -%}\n",
         "    {%- set key_columns = key_columns_of_this_run() -%}\n"
         "    {%- do run_query(advance_watermarks() ~ '; commit; begin') -%}\n",
-        seed=3,
+        seed=7,
         kinds=("kill",),
     ),
     Mutant(
@@ -526,7 +526,7 @@ MUTANTS = (
         "macros/project/state_relation.sql",
         "schema=generate_schema_name('observability', none)",
         "schema='observability'",
-        seed=3,
+        seed=7,
         kinds=("target",),
     ),
     Mutant(
@@ -534,7 +534,7 @@ MUTANTS = (
         REASON,
         "{%- if previous.values() | selectattr('is_of_another_server') | list -%}",
         "{%- if false -%}",
-        seed=3,
+        seed=7,
         kinds=("restore",),
     ),
 )
