@@ -123,7 +123,15 @@ def test_a_grant_to_everybody_is_taken_back_too(
         " where pg_class.oid = 'marts.seen'::regclass and grantee != relowner"
     )
     run(database, project, variables={"readers": ["pg_monitor"]})
-    do(database, "grant select on marts.seen to public")
+    do(
+        database,
+        "grant select on marts.seen to public",
+        "grant select on marts.seen to pg_read_all_stats with grant option",
+        "grant usage on schema marts to pg_read_all_stats",
+        "set role pg_read_all_stats",
+        "grant select on marts.seen to pg_read_all_settings",
+        "reset role",
+    )
     run(database, project, variables={"readers": ["pg_monitor"]})
     assert ask(database, granted) == ["pg_monitor"]
     run(database, project, variables={"readers": ["public"]})

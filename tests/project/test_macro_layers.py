@@ -131,7 +131,7 @@ def jinja_calls(text: str) -> Iterator[str]:
     [
         # A retry loop sleeps.
         (r"pg_sleep|time\.sleep|LockNotAvailable", "macros/postgres/locks/try_for_locks.sql"),
-        (r"relpartbound", "macros/postgres/partitions/partition_bounds.sql"),
+        (r"\.relpartbound", "macros/postgres/partitions/partition_bounds.sql"),
         (r"\.get\('retain'\)\s*-?%}", "macros/retention/internal/read_retain.sql"),
         (r"such as {months: 24}", "macros/retention/internal/read_retain.sql"),
     ],

@@ -76,6 +76,7 @@ def write_project(
                 "macro-paths": [str(dbt_project.ROOT / "macros")],
                 "vars": {**whole["vars"], **(variables or {})},
                 "on-run-start": whole["on-run-start"],
+                "seeds": {"small": {"+schema": "marts"}},
                 "models": {
                     "small": {
                         "+schema": "marts",

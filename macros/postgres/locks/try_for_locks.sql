@@ -41,6 +41,12 @@
                 when lock_not_available then
                     trouble := sqlerrm;
                     exit when not is_locked_out;
+                when internal_error then
+                    {# Another build has dropped a reader since this one found it. #}
+                    if sqlerrm !~ '^could not open relation' then
+                        raise;
+                    end if;
+                    trouble := sqlerrm;
             end;
             if attempt < attempts then
                 perform pg_sleep(0.5);

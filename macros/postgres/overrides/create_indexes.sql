@@ -4,4 +4,5 @@
         {%- do run_query(create_index(relation, index)) -%}
     {%- endfor -%}
     {%- do exclude_overlaps(relation) -%}
+    {%- do mark_constraints(relation) -%}
 {%- endmacro %}

@@ -6,5 +6,5 @@
     from pg_class, aclexplode(relacl)
     where pg_class.oid = {{ regclass_of(relation) }}
         and grantee != relowner
-        and pg_get_userbyid(grantor) = current_role
+        and grantor = relowner
 {%- endmacro %}

@@ -35,10 +35,6 @@
     {%- endcall -%}
     {%- do create_indexes(new_relation) -%}
     {%- do run_query('analyze ' ~ new_relation) -%}
-    {%- do run_query(create_copy_grants_and_comments()) -%}
-    {%- do run_query(
-        'select pg_temp.copy_grants_and_comments(' ~ regclass_of(relation) ~ ', ' ~ regclass_of(new_relation) ~ ')'
-    ) -%}
 
     {#-
         The swap commits at once, because its lock blocks readers, and inserting the rows of the build may take long. The

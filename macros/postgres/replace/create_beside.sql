@@ -52,7 +52,6 @@
         end loop;
         execute format('analyze %s', made.name);
         perform set_config('role', whole_role, true);
-        perform pg_temp.copy_grants_and_comments(old, made.name::regclass);
         return made.name::regclass;
     end
     $function$;

@@ -5,7 +5,7 @@
     -#}
     {{ create_find_readers() }}
     {{ create_read_queries() }}
-    {{ create_copy_grants_and_comments() }}
+    {{ create_carry_over() }}
     {{ create_create_beside() }}
     {{ create_drop_with_readers() }}
     {{ create_swap_relations() }}

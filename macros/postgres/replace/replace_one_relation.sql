@@ -21,6 +21,9 @@
         reader oid;
         query text;
     begin
+        if takes_name then
+            perform pg_temp.prepare_successor(old, new);
+        end if;
         {# A build of another upstream may be replacing the same readers, which then have other oids. #}
         loop
             readers := pg_temp.find_stored_readers(old);

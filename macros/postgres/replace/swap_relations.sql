@@ -20,8 +20,8 @@
         );
         reasons text[] := '{}';
         lost text[] := '{}';
-        renames text[];
-        statement text;
+        named text;
+        had jsonb;
     begin
         for number in 1 .. cardinality(views) loop
             begin
@@ -48,22 +48,15 @@
 
         {#- The topmost first. One that was dropped with a lower one no longer exists. -#}
         for number in reverse cardinality(olds) .. 1 loop
-            renames := array(
-                select format('alter materialized view %s rename to %I', news[number]::regclass, relname)
-                from pg_class
-                where oid = olds[number] and number >= first_to_rename
-                union all
-                select format('alter index %s rename to %I', new_index.oid::regclass, old_index.relname)
-                from pg_index
-                inner join pg_class as old_index on pg_index.indexrelid = old_index.oid
-                inner join pg_class as new_index
-                    on old_index.relnamespace = new_index.relnamespace and '__new_' || old_index.oid = new_index.relname
-                where indrelid = olds[number]
-            );
-            lost := lost || pg_temp.drop_with_readers(olds[number]);
-            foreach statement in array renames loop
-                execute statement;
-            end loop;
+            named := (select relname from pg_class where oid = olds[number]);
+            if number >= first_to_rename and named is not null then
+                perform pg_temp.prepare_successor(olds[number], news[number]);
+                had := pg_temp.properties_of(olds[number], olds[number]::regclass::text, null);
+                execute format('alter table %s rename to %I', olds[number]::regclass, '__old_' || olds[number]);
+                execute format('alter table %s rename to %I', news[number]::regclass, named);
+                perform pg_temp.carry_over(had, olds[number], news[number]);
+            end if;
+            lost := lost || replace(pg_temp.drop_with_readers(olds[number]), '__old_' || olds[number], named);
         end loop;
         return nullif(array_to_string(lost, '; '), '')
             || case when reasons = '{}' then '' else format(' (%s)', array_to_string(reasons, '; ')) end;
