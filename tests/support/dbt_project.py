@@ -276,6 +276,25 @@ def run(
     return results
 
 
+def invoke(database: Any, *arguments: str, project: Path = ROOT) -> None:
+    """Run any dbt command, also one without results of nodes.
+
+    Args:
+        database: has `environment`, the PG* variables of the database.
+        arguments: the command and its options.
+        project: the folder of the dbt project.
+
+    Raises:
+        DbtFailed: a node or dbt itself failed.
+    """
+    parsed = _parsed(tuple(sorted(database.environment.items())), "{}", project)
+    with environment(database.environment):
+        answer = _invoke(arguments, project, parsed.deepcopy())
+    if not answer.success:
+        failures = _failures(getattr(answer.result, "results", None) or ())
+        raise DbtFailed(f"dbt {arguments[0]}: " + ("\n  ".join(failures) or "no node says why"))
+
+
 def configure(database: Any, model: str, project: Path = ROOT, **config: Any) -> None:
     """Change a model's configuration in the parsed project, as if its file did, for later runs.
 
