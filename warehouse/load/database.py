@@ -24,7 +24,7 @@ from warehouse.load import stage, target
 from warehouse.load.apply import apply
 from warehouse.load.options import Options
 from warehouse.load.report import Reporter, TableSummary
-from warehouse.load.target import STATE, Target
+from warehouse.load.target import STATE, Target, exists
 
 SCHEMES = ("postgresql://", "postgres://")
 _TIMES = ("timestamp with time zone", "timestamp without time zone", "date")
@@ -245,6 +245,8 @@ def _find(
 
 
 def _create_state(connection: psycopg.Connection) -> None:
+    if exists(connection, STATE):
+        return
     connection.execute(
         sql.SQL(
             """

@@ -100,15 +100,15 @@ def create(connection: psycopg.Connection, contract: Contract) -> None:
         # Two sessions that create the same table at once can fail, even with `if not exists`.
         connection.execute("select pg_advisory_xact_lock(hashtext('warehouse load: create'))")
         for schema in (contract.schema, "quarantine"):
-            connection.execute(
-                sql.SQL("create schema if not exists {}").format(sql.Identifier(schema))
-            )
+            _create_schema(connection, schema)
         for table in contract.tables.values():
             _create_table(connection, contract.schema, table)
+        if exists(connection, QUARANTINE):
+            return
         connection.execute(
             sql.SQL(
                 """
-                create table if not exists {} (
+                create table {} (
                     rejected_id bigint generated always as identity primary key,
                     table_name text not null,
                     file_name text not null,
@@ -126,7 +126,7 @@ def create(connection: psycopg.Connection, contract: Contract) -> None:
         connection.execute(
             sql.SQL(
                 """
-                create unique index if not exists rejected_rows_once on {}
+                create unique index rejected_rows_once on {}
                     (table_name, file_name, line_number, md5(row_text), md5(reason))
                     nulls not distinct
                 """
@@ -134,18 +134,42 @@ def create(connection: psycopg.Connection, contract: Contract) -> None:
         )
 
 
+def exists(connection: psycopg.Connection, relation: sql.Identifier) -> bool:
+    """Whether a relation exists. `create ... if not exists` needs the right to create it."""
+    query = "select to_regclass(%s) is not null"
+    return connection.execute(query, (relation.as_string(connection),)).fetchone()[0]
+
+
+def _create_schema(connection: psycopg.Connection, schema: str) -> None:
+    there, allowed, database, role = connection.execute(
+        """
+        select
+            to_regnamespace(quote_ident(%s)) is not null,
+            has_database_privilege(current_database(), 'create'),
+            quote_ident(current_database()),
+            quote_ident(current_role)
+        """,
+        (schema,),
+    ).fetchone()
+    if there:
+        return
+    if not allowed:
+        raise WarehouseError(
+            f"The schema {schema} does not exist, and the role {role} may not create it. As an "
+            f"administrator, run: create schema {schema} authorization {role}; or allow it to "
+            f"create schemas: grant create on database {database} to {role};"
+        )
+    connection.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
+
+
 def _create_table(connection: psycopg.Connection, schema: str, table: Table) -> None:
-    exists = connection.execute(
-        "select to_regclass(format('%%I.%%I', %s::text, %s::text)) is not null",
-        (schema, table.name),
-    ).fetchone()[0]
-    if exists:
+    name = sql.Identifier(schema, table.name)
+    if exists(connection, name):
         return
     columns = [
         sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(data_type))
         for column, data_type in table.columns.items()
     ]
-    name = sql.Identifier(schema, table.name)
     connection.execute(
         sql.SQL(
             "create table {} ({}, {} timestamptz not null, {} timestamptz, primary key ({}))"

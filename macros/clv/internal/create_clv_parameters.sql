@@ -4,9 +4,8 @@
     {#- Two first runs at the same time would both try to create; the lock ends with the transaction. -#}
     select pg_advisory_xact_lock(hashtext('{{ parameters }}'));
 
-    create schema if not exists {{ adapter.quote(parameters.schema) }};
-
-    create table if not exists {{ parameters }} (
+    {%- set definition %}
+    create table {{ parameters }} (
         version bigint generated always as identity primary key,
         model text not null check (model in ('bg-nbd', 'mbg-nbd')),
         unit text not null default 'week' check (unit = 'week'),
@@ -39,4 +38,6 @@
     );
     comment on table {{ parameters }} is
         'One row per run of `warehouse clv fit`: the parameters of the predicted lifetime value, or why the fit was refused. Covariances are those of the logarithms.';
+    {%- endset %}
+    {{ create_table_if_missing(parameters, definition) }}
 {%- endmacro %}

@@ -5,9 +5,8 @@
     {#- Two first runs at the same time would both try to create; the lock ends with the transaction. -#}
     select pg_advisory_xact_lock(hashtext('{{ watermarks }}'));
 
-    create schema if not exists {{ adapter.quote(watermarks.schema) }};
-
-    create table if not exists {{ watermarks }} (
+    {%- set definition %}
+    create table {{ watermarks }} (
         model_name text not null,
         upstream_name text not null,
         system_identifier text not null,
@@ -19,6 +18,10 @@
         advanced_at timestamptz not null,
         primary key (model_name, upstream_name)
     );
+    comment on table {{ watermarks }} is
+        'How far each incremental model has read each of its upstreams; written in the transaction of the model''s own write.';
+    {%- endset %}
+    {{ create_table_if_missing(watermarks, definition, ['select', 'insert', 'update', 'delete']) }}
     {#- A table of an earlier version lacks the column. Asked first, because alter table locks out every build that is writing. -#}
     do $$
     begin
@@ -29,14 +32,17 @@
         end if;
     end
     $$;
-    comment on table {{ watermarks }} is
-        'How far each incremental model has read each of its upstreams; written in the transaction of the model''s own write.';
 
-    create table if not exists {{ key_changes }} (
+    {%- set definition %}
+    create table {{ key_changes }} (
         model_name text not null,
         written_by xid8 not null,
         changed_keys jsonb
     );
+    comment on table {{ key_changes }} is
+        'The keys under which an incremental model lost or gained rows, by the writing transaction; null keys stand for all of them.';
+    {%- endset %}
+    {{ create_table_if_missing(key_changes, definition, ['select', 'insert', 'update', 'delete']) }}
     {#- Not "if not exists", which waits for every model that another build is writing before it checks. -#}
     do $$
     begin
@@ -45,6 +51,4 @@
         end if;
     end
     $$;
-    comment on table {{ key_changes }} is
-        'The keys under which an incremental model lost or gained rows, by the writing transaction; null keys stand for all of them.';
 {%- endmacro %}

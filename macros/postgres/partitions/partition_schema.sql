@@ -1,7 +1,7 @@
 {% macro create_partition_schema() -%}
     {#- Before any model: models built at the same time would all try to create it. -#}
     select pg_advisory_xact_lock(hashtext('{{ partition_schema() }}'));
-    create schema if not exists {{ adapter.quote(partition_schema()) }}
+    {{ create_schema_if_missing(partition_schema()) }}
 {%- endmacro %}
 
 

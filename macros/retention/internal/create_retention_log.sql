@@ -2,7 +2,8 @@
     {#- After create_incremental_state, which creates the schema. Two first runs at the same time would both try to create. -#}
     select pg_advisory_xact_lock(hashtext('{{ state_relation('expired_partitions') }}'));
 
-    create table if not exists {{ state_relation('expired_partitions') }} (
+    {%- set definition %}
+    create table {{ state_relation('expired_partitions') }} (
         model_name text not null,
         partition_name text not null,
         lower_bound timestamptz not null,
@@ -18,4 +19,6 @@
     );
     comment on table {{ state_relation('expired_partitions') }} is
         'The partitions that `warehouse retain` took away; rows before the newest upper_bound stay away while the model has retain.';
+    {%- endset %}
+    {{ create_table_if_missing(state_relation('expired_partitions'), definition) }}
 {%- endmacro %}
