@@ -1,5 +1,9 @@
 {% macro before_build() -%}
     {#- Checks come first, so that a mistake in the configuration stops before anything is locked or built. -#}
+    {%- if execute -%}
+        {%- do check_identifier(this.identifier, model.resource_type ~ ' ' ~ model.name ~ ': its alias') -%}
+        {%- do check_identifier(this.schema, model.resource_type ~ ' ' ~ model.name ~ ': its schema') -%}
+    {%- endif -%}
     {%- do check_indexes() -%}
     {%- if config.get('materialized') == 'incremental' and uses_changed_keys() and not config.get('unique_key') -%}
         {{ exceptions.raise_compiler_error(

@@ -1,7 +1,7 @@
 {% macro create_partitioned_table_as(relation, sql) -%}
     {%- set partition_by = read_partition_by() -%}
     {%- set contract = config.get('contract') -%}
-    {%- set stage = api.Relation.create(identifier=relation.identifier[:55] ~ '__stage') -%}
+    {%- set stage = api.Relation.create(identifier=index_name(relation.identifier, '__stage')) -%}
 
     {%- call statement('stage') -%}
         {{ config.get('sql_header') or '' }}

@@ -1,5 +1,5 @@
 {% macro successor_of(relation) -%}
-    {#- dbt cuts a long name to make room for its suffix; then the only relation with that beginning is meant. -#}
+    {#- index_name cuts a long name to make room for the suffix, and adds a hash of the whole. -#}
     {%- set suffix = '__dbt_backup' -%}
     {%- if not relation.identifier.endswith(suffix) -%}
         {{ return(none) }}
@@ -11,12 +11,11 @@
         inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
         where nspname = '{{ relation.schema.replace("'", "''") }}'
             and relkind in ('r', 'p', 'v', 'm', 'f')
-            {% if relation.identifier | length < relation.relation_max_name_length() -%}
-                and relname = '{{ beginning.replace("'", "''") }}'
-            {%- else -%}
-                and starts_with(relname, '{{ beginning.replace("'", "''") }}')
-                and relname !~ '__dbt_(backup|tmp)'
-            {%- endif %}
+            and case
+                when octet_length(relname || '{{ suffix }}') <= 63 then relname = '{{ beginning.replace("'", "''") }}'
+                else starts_with(relname, '{{ beginning[:-9].replace("'", "''") }}')
+                    and left(md5(relname || '{{ suffix }}'), 8) = '{{ beginning[-8:].replace("'", "''") }}'
+            end
     {%- endset -%}
     {%- set found = run_query(query) -%}
     {%- if found | length != 1 -%}
