@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
 from tests.support import dbt_project
 from tests.support.documents import blocks, is_question
@@ -234,6 +235,22 @@ insert into public.purchases values
     (1, 1, 'Paid', 20.5, '2026-02-01', '2026-02-01'),
     (2, 2, 'paid', 7, '2026-02-01', '2026-02-01');
 """
+
+
+@pytest.mark.long
+def test_the_guide_disables_a_mart(tmp_path: Path) -> None:
+    """Its example leaves nothing that reads the model."""
+    (block,) = blocks(GUIDE, "yaml")
+    project = dbt_project.copy_project(tmp_path / "project")
+    path = project / "dbt_project.yml"
+    whole = yaml.safe_load(path.read_text())
+    for kind, config in yaml.safe_load(block).items():
+        marts = config[PROJECT].pop("marts", None)
+        whole.setdefault(kind, {}).setdefault(PROJECT, {}).update(config[PROJECT])
+        if marts:
+            whole[kind][PROJECT]["marts"].update(marts)
+    path.write_text(yaml.safe_dump(whole))
+    assert f"model.{PROJECT}.user_clv" not in dbt_project.parsed(project).nodes
 
 
 def test_the_guide_leads_to_a_warehouse_on_own_tables(database: Any) -> None:
