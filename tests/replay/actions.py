@@ -15,12 +15,7 @@ from tests.replay.edits import EDITS
 
 # Kinds of actions, and names of edits, that are never drawn. Add one only while it meets a known
 # fault of the product that would stop every batch.
-SWITCHED_OFF: frozenset[str] = frozenset(
-    (
-        # dbt clone runs no on-run-start hook, so ci_observability.key_changes does not exist.
-        "clone",
-    )
-)
+SWITCHED_OFF: frozenset[str] = frozenset()
 
 # Tables that a build can repair, because its sources still have all rows.
 TABLES = (

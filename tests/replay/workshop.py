@@ -406,6 +406,11 @@ class Workshop:
         """Drop all schemas of the other target."""
         for (schema,) in self.ask("select nspname from pg_namespace where nspname like 'ci\\_%'"):
             self.do(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
+            self._states = {
+                table: states
+                for table, states in self._states.items()
+                if not table.startswith(f"{schema}.")
+            }
 
     def compare_other_target(self, load: Load) -> None:
         """Compare the other target with its full rebuild."""
