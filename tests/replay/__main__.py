@@ -100,7 +100,8 @@ def explain(
         message that no single history reproduces them.
     """
     # Loads after the failed one do not matter, but the last load has to be quiet.
-    end = next(n for n in range(load_of(complaints), len(plan) + 1) if plan[n - 1].is_quiet)
+    loads = range(load_of(complaints), len(plan) + 1)
+    end = next(n for n in loads if plan[n - 1].is_quiet and plan[n - 1].builds)
     plan = plan[:end]
     of_prefix = {name: History(each.loads[:end]) for name, each in of_prefix.items()}
     with_tests = any("dbt test: " in line for lines in complaints.values() for line in lines)

@@ -19,7 +19,7 @@ Failing = Callable[[Plan, Sequence[History]], Iterable[int]]
 
 
 def shrink(
-    plan: Plan, history: History, failing: Failing, rounds: int = 12, plans: int = 20
+    plan: Plan, history: History, failing: Failing, rounds: int = 12, plans: int = 40
 ) -> tuple[Plan, History]:
     """Remove everything from a failing history that does not matter for the failure.
 

@@ -979,6 +979,8 @@ def replay(
         if isinstance(failure.__cause__, SystemExit | KeyboardInterrupt):
             raise failure.__cause__ from None
         return {"": [f"in load {number + 1}: {failure}"]}
+    finally:
+        workshop.restore_project()
     return {}
 
 
