@@ -39,6 +39,8 @@ $(INSTALLED): $(VENV)/bin/python requirements/uv.txt requirements/warehouse.txt 
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/uv.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements/warehouse.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@# The first import writes bytecode, unless the environment forbids it; then every run of dbt would compile it again.
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import dbt.cli.main, dbt.adapters.postgres, psycopg, pytest'
 	@touch $@
 
 .PHONY: setup
@@ -72,7 +74,7 @@ load: up sample  ## Load the sample into schema raw
 	@$(BIN)/warehouse load sample
 
 .PHONY: build
-build: up  ## Build and test the warehouse: dbt build, then the list of the marts
+build: up  ## Build the warehouse and test its data, then list the marts
 	@$(BIN)/warehouse build
 
 .PHONY: demo

@@ -21,7 +21,7 @@
         {%- do check_snapshot_columns() -%}
         {%- do prepare_snapshot() -%}
     {%- endif -%}
-    {%- if writes_rows_of_keys() %}
+    {%- if not is_left_alone() and writes_rows_of_keys() %}
     {{ lock_model() }};
     {{ use_utc() }}
     {%- endif -%}

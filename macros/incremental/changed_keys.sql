@@ -17,12 +17,7 @@
         {{ return({'all': not is_incremental(), 'columns': columns}) }}
     {%- elif is_sample() -%}
         {#- The table gets no watermarks, so the next run without --sample builds it whole. -#}
-        {%- if is_incremental() -%}
-            {{ exceptions.raise_compiler_error(
-                model.name ~ ': --sample shows a part of the upstreams only, and the rows of ' ~ this ~ ' that it does not show would be deleted.'
-                ~ ' Use a target of its own, and --full-refresh from the second time on.'
-            ) }}
-        {%- endif -%}
+        {%- do refuse_sample() -%}
         {{ return({'all': true, 'columns': columns}) }}
     {%- endif -%}
 
@@ -31,11 +26,11 @@
     {%- set event_time = dated_by or config.get('event_time') -%}
     {%- set upstreams = read_upstreams(columns, upstreams, ignoring) -%}
     {%- set definition = definition_fingerprint() -%}
-    {%- set previous = read_watermarks(upstreams) -%}
-    {%- do check_upstreams(columns, upstreams, definition, previous) -%}
+    {%- do check_upstreams(columns, upstreams, definition) -%}
     {%- do check_views_are_whole(upstreams) -%}
     {%- do remember_watermarks(upstreams, definition, own_columns(columns, upstreams, event_time), recompute_when) -%}
-    {%- set reason = reason_for_all_keys(upstreams, definition, previous, recompute_when) -%}
+    {%- set previous = read_watermarks() -%}
+    {%- set reason = reason_for_all_keys(upstreams, previous, recompute_when) -%}
 
     {%- if reason -%}
         {%- do log(model.name ~ ': all keys, because ' ~ reason, info=false) -%}

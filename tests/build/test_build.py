@@ -33,10 +33,12 @@ def call(database: Any, folder: Path, *arguments: str) -> subprocess.CompletedPr
 
 
 def test_build_passes_its_arguments_on_and_lists_the_marts(built: Any, dbt_files: Path) -> None:
-    answer = call(built, dbt_files, "build", "--select", "dim_time", "--exclude", "test_type:unit")
+    answer = call(built, dbt_files, "build", "--select", "dim_time")
 
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "dim_time" in answer.stdout
+    assert "dim_time_has_every_minute" in answer.stdout
+    assert "unit_test" not in answer.stdout
     assert "dim_users" not in answer.stdout.split("The marts")[0]
     listed = answer.stdout.split("The marts")[1]
     assert "1,440" in listed

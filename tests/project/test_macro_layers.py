@@ -20,13 +20,15 @@ LAYERS = (
     # What a model keeps is checked with its partitions, before anything is built.
     "retention/internal",
     *("postgres/catalog", "postgres/locks", "postgres/indexes", "postgres/replace"),
-    *("postgres/partitions", "postgres/statistics", "postgres/materializations"),
+    *("postgres/partitions", "postgres/statistics"),
     # Only dbt calls these. Macros of earlier folders may call dbt's macro that dispatches to them.
     "postgres/overrides",
     "retention",
     # Independent of incremental. The internal macros create the table that the public ones name.
     *("clv", "clv/internal"),
     *("incremental/internal", "incremental"),
+    # They ask whether the upstreams of a model changed.
+    "postgres/materializations",
     *("hooks/internal", "hooks"),
 )
 # Implementations of a dispatched macro, in the same folder. Macros call only the dispatcher.

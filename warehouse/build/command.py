@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -25,20 +26,39 @@ def build(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for a running build; without it, exit with 75.")
     ] = False,
+    unit_tests: Annotated[
+        bool,
+        typer.Option(
+            "--unit-tests", help="Run dbt's unit tests too, as after a change of a model."
+        ),
+    ] = False,
 ) -> None:
     """Run `dbt build` on the warehouse's database, then list the marts with their rows.
 
-    Only one build of a target runs at a time. Starts the embedded server if needed, and checks the
-    database first. The exit code is dbt's: 1 if a model or a test failed, 2 if dbt stopped before.
+    Tests of the data run, but not dbt's unit tests, which check the code. Only one build of a
+    target runs at a time. Starts the embedded server if needed, and checks the database first.
+    The exit code is dbt's: 1 if a model or a test failed, 2 if dbt stopped before.
     """
     follow_dbt(arguments or [])
     where = settings()
     preflight(where)
     with build_lock(where, wait=wait):
-        status = dbt.run(["build", *(arguments or [])])
+        status = dbt.run(["build", *without_unit_tests(arguments or [], unit_tests=unit_tests)])
     if status:
         raise WarehouseError(
             "dbt build failed: the lines above name the model or test; details: logs/dbt.log.",
             exit_code=status,
         )
     show_marts()
+
+
+def without_unit_tests(arguments: Sequence[str], *, unit_tests: bool) -> list[str]:
+    """The arguments of `dbt build`, with the option that leaves its unit tests out.
+
+    Args:
+        arguments: the arguments that are passed to dbt. If they name unit tests, they decide.
+        unit_tests: whether unit tests run.
+    """
+    if unit_tests or any("unit_test" in each or "test_type:unit" in each for each in arguments):
+        return [*arguments]
+    return ["--exclude-resource-type", "unit_test", *arguments]

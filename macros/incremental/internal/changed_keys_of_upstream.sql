@@ -5,7 +5,7 @@
             from {{ state_relation('key_changes') }},
                 jsonb_populate_record(null::{{ upstream.relation }}, changed_keys) as keys
             where model_name = '{{ upstream.name }}'
-                and {{ is_unseen_xid('written_by', watermark) }}
+                and {{ is_unseen_xid('written_by', "'" ~ watermark['run_snapshot'] ~ "'") }}
         {%- else -%}
             select distinct {{ upstream.columns | join(', ') }}
             from {{ upstream.relation }}

@@ -1,7 +1,7 @@
-{% macro check_upstreams(columns, upstreams, definition, previous) -%}
+{% macro check_upstreams(columns, upstreams, definition) -%}
     {#- The first build reads none of this, and would pass; the second would fail, or find nothing. -#}
-    {%- set is_known = (previous.get('(definition)') or {}).get('fingerprint') == definition -%}
-    {%- for upstream in upstreams if upstream.kind != 'lookup' and not (is_known and upstream.name in previous) -%}
+    {%- set read_before = upstreams_read_before(definition) -%}
+    {%- for upstream in upstreams if upstream.kind != 'lookup' and upstream.name not in read_before -%}
         {%- set where = 'changed_keys in ' ~ model.name ~ ': ' ~ upstream.name -%}
         {%- set found = adapter.get_columns_in_relation(upstream.relation) | map(attribute='name') | list -%}
         {%- if not found -%}
@@ -29,6 +29,23 @@
             {%- endfor -%}
         {%- endif -%}
     {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro upstreams_read_before(definition) -%}
+    {%- if not is_incremental() -%}
+        {{ return([]) }}
+    {%- endif -%}
+    {%- set query -%}
+        select watermarks.upstream_name
+        from {{ state_relation('watermarks') }} as watermarks
+        inner join {{ state_relation('watermarks') }} as last_run
+            on watermarks.model_name = last_run.model_name
+                and last_run.upstream_name = '(definition)'
+                and last_run.fingerprint = '{{ definition }}'
+        where watermarks.model_name = '{{ state_name(model) }}'
+    {%- endset -%}
+    {{ return(run_query(query).columns[0].values()) }}
 {%- endmacro %}
 
 

@@ -1,6 +1,6 @@
 {% macro definition_fingerprint() -%}
     {#- What determines the rows, apart from the upstreams: the SQL as written, the macros that it calls, and their variables. -#}
-    {%- set texts = [model.raw_code] -%}
+    {%- set texts = [compiled_query() if config.get('materialized') == 'materialized_view' else model.raw_code] -%}
     {%- do add_texts_of_macros(model.depends_on.macros, texts, []) -%}
     {%- set text = texts | join('\n') -%}
     {%- set values = [] -%}
@@ -19,7 +19,7 @@
         Those that find the keys of a run do not determine rows. dbt's own change with its version only; a package's, and this
         project's, count.
     -#}
-    {%- set machinery = ['changed_keys', 'is_changed', 'is_in', 'upstream', 'user_versions', 'has_user_key_at'] -%}
+    {%- set machinery = ['changed_keys', 'is_changed', 'is_in', 'upstream', 'user_versions', 'has_user_key_at', 'skip_unless_changed'] -%}
     {%- for unique_id in unique_ids if unique_id not in seen -%}
         {%- do seen.append(unique_id) -%}
         {%- set package, name = unique_id.split('.')[1], unique_id.split('.')[2] -%}
@@ -37,11 +37,14 @@
 {%- endmacro %}
 
 
+{% macro compiled_query() -%}
+    {#- A copy of the database has another name. -#}
+    {{ return((config.get('sql_header') or '') ~ model.compiled_code.replace(adapter.quote(target.database) ~ '.', '')) }}
+{%- endmacro %}
+
+
 {% macro fingerprint_of(relation) -%}
-    {%- set query -%}
-        select md5(coalesce(string_agg(lookup::text, '|' order by lookup::text), '')) from {{ relation }} as lookup
-    {%- endset -%}
-    {{ return(run_query(query)[0][0]) }}
+    (select md5(coalesce(string_agg(lookup::text, '|' order by lookup::text), '')) from {{ relation }} as lookup)
 {%- endmacro %}
 
 
@@ -69,9 +72,4 @@
         select md5(string_agg(pg_get_viewdef(oid), '' order by pg_get_viewdef(oid)))
         from views
     )
-{%- endmacro %}
-
-
-{% macro has_other_view(upstream, watermark) -%}
-    {{ return(run_query("select fingerprint from pg_temp.this_run where upstream_name = '" ~ upstream.name ~ "'")[0][0] != watermark['fingerprint']) }}
 {%- endmacro %}

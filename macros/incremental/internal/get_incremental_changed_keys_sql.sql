@@ -45,7 +45,7 @@
         {%- endif %}
         returning {{ logged_keys_of('old_row', logged) }} as keys
     )
-    {{ log_keys('deleted', logged) }};
+    {{ log_keys('deleted') }};
 
     with inserted as (
         insert into {{ target_relation }} as new_row ({{ columns | join(', ') }})
@@ -54,15 +54,15 @@
         where not exists (select 1 from same_rows as old_row where {{ have_same_key(unique_key) }})
         returning {{ logged_keys_of('new_row', logged) }} as keys
     )
-    {{ log_keys('inserted', logged) }}
-    {%- if logged and is_backfill() and has_asked_for_keys() %};
+    {{ log_keys('inserted') }}
+    {%- if logged and is_backfill() and has_asked_for_keys() and not compares_all_rows() %};
 
     {#- A backfill also rebuilds what is downstream: it logs all its keys, changed or not. -#}
     with filled as (
         select {{ logged_keys_of('new_row', logged) }} as keys
         from {{ temp_relation }} as new_row
     )
-    {{ log_keys('filled', logged) }}
+    {{ log_keys('filled') }}
     {%- endif %}
 {%- endmacro %}
 
@@ -122,8 +122,16 @@
 
 
 {% macro has_asked_for_keys() -%}
-    {#- False for a model that always compares all its rows, which a backfill does not affect. -#}
     {{ return(run_query("select to_regclass('pg_temp.this_run') is not null")[0][0]) }}
+{%- endmacro %}
+
+
+{% macro compares_all_rows() -%}
+    {#- A backfill does not affect such a model. -#}
+    {%- for unique_id in model.depends_on.macros if unique_id.endswith('.skip_unless_changed') -%}
+        {{ return(true) }}
+    {%- endfor -%}
+    {{ return(false) }}
 {%- endmacro %}
 
 
@@ -135,20 +143,13 @@
 
 
 {% macro logged_keys_of(alias, logged) -%}
-    {%- if logged -%}
-        jsonb_build_object({% for column in logged %}'{{ column }}', {{ alias }}.{{ column }}{{ ', ' if not loop.last }}{% endfor %})
-    {%- else -%}
-        1
-    {%- endif -%}
+    {#- Without columns to log an empty object, which says only that something changed. -#}
+    jsonb_build_object({% for column in logged %}'{{ column }}', {{ alias }}.{{ column }}{{ ', ' if not loop.last }}{% endfor %})
 {%- endmacro %}
 
 
-{% macro log_keys(changes, logged) -%}
-    {%- if logged -%}
-        insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
-        select distinct '{{ state_name(model) }}', pg_current_xact_id(), keys
-        from {{ changes }}
-    {%- else -%}
-        select count(*) from {{ changes }}
-    {%- endif -%}
+{% macro log_keys(changes) -%}
+    insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
+    select distinct '{{ state_name(model) }}', pg_current_xact_id(), keys
+    from {{ changes }}
 {%- endmacro %}

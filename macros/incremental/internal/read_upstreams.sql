@@ -1,4 +1,4 @@
-{% macro read_upstreams(columns, given, ignoring) -%}
+{% macro read_upstreams(columns, given, ignoring, by_key=true) -%}
     {#- Everything that the model refs is an upstream, so that none can be forgotten. -#}
     {%- if ignoring is string or ignoring is mapping -%}
         {{ exceptions.raise_compiler_error(
@@ -26,15 +26,17 @@
         {%- endif -%}
         {%- set node = graph.nodes[unique_id] -%}
         {%- set entry = entries.get(unique_id) or {'relation': ref_to(node)} -%}
-        {%- do upstreams.append(read_upstream(columns, node, entry)) -%}
+        {%- do upstreams.append(read_upstream(columns, node, entry, by_key)) -%}
     {%- endfor -%}
     {{ return(upstreams) }}
 {%- endmacro %}
 
 
-{% macro read_upstream(columns, node, entry) -%}
+{% macro read_upstream(columns, node, entry, by_key) -%}
+    {#- Without keys it matters only whether any row differs, which a fingerprint shows for deleted rows too. -#}
     {%- set where = 'changed_keys in ' ~ model.name ~ ': ' ~ node.name -%}
     {%- set kind = kind_of_upstream(node) -%}
+    {%- set kind = 'lookup' if kind == 'loaded' and not by_key else kind -%}
     {%- set followed = entry.columns or columns -%}
     {%- if node.config.materialized == 'ephemeral' -%}
         {{ exceptions.raise_compiler_error(
@@ -54,7 +56,7 @@
             where ~ ' is followed by ' ~ followed | join(', ') ~ ', and the key is ' ~ columns | join(', ')
             ~ '. Give as many columns as the key has, or set lookup to a relation with the columns of both.'
         ) }}
-    {%- elif kind == 'logged' -%}
+    {%- elif kind == 'logged' and by_key -%}
         {%- set logged = change_log_keys(node) -%}
         {%- for column in followed if column not in logged -%}
             {{ exceptions.raise_compiler_error(

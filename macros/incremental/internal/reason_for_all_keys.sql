@@ -1,10 +1,10 @@
-{% macro reason_for_all_keys(upstreams, definition, previous, recompute_when) -%}
+{% macro reason_for_all_keys(upstreams, previous, recompute_when) -%}
     {#- None, or the reason why this run covers every key. -#}
     {%- if not is_incremental() -%}
         {{ return('the table is built whole') }}
     {%- endif -%}
     {%- set last_run = previous.get('(definition)') -%}
-    {%- if not last_run or last_run['fingerprint'] != definition -%}
+    {%- if not last_run or last_run['has_other_fingerprint'] -%}
         {{ return('its SQL, a macro or a variable changed') }}
     {%- endif -%}
     {%- if previous.values() | selectattr('is_of_another_server') | list -%}
@@ -21,11 +21,11 @@
             {{ return(upstream.name ~ ' was never read') }}
         {%- elif recompute_when and watermark['is_ahead'] -%}
             {{ return('as_of lies before the one of the last run') }}
-        {%- elif upstream.kind == 'lookup' and fingerprint_of(upstream.relation) != watermark['fingerprint'] -%}
+        {%- elif upstream.kind == 'lookup' and watermark['has_other_fingerprint'] -%}
             {{ return(upstream.name ~ ' changed') }}
-        {%- elif upstream.kind == 'loaded' and has_other_view(upstream, watermark) -%}
+        {%- elif upstream.kind == 'loaded' and watermark['has_other_fingerprint'] -%}
             {{ return('the SQL of ' ~ upstream.name ~ ' changed') }}
-        {%- elif upstream.kind == 'logged' and was_rebuilt(upstream, watermark) -%}
+        {%- elif upstream.kind == 'logged' and watermark['was_rebuilt'] -%}
             {{ return(upstream.name ~ ' was rebuilt') }}
         {%- endif -%}
     {%- endfor -%}

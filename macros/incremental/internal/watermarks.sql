@@ -1,4 +1,4 @@
-{% macro remember_watermarks(upstreams, definition, own_columns, recompute_when) -%}
+{% macro remember_watermarks(upstreams, definition, own_columns=[], recompute_when=none, with_storage=false) -%}
     {#-
         Taken before anything is read: what is committed in between is read now and again by the next run, which is harmless;
         taken afterwards, it would be lost.
@@ -36,13 +36,13 @@
                     null::timestamptz
                 {%- endif %} as loaded_through,
                 {% if upstream.kind == 'lookup' -%}
-                    '{{ fingerprint_of(upstream.relation) }}'
+                    {{ fingerprint_of(upstream.relation) }}
                 {%- elif upstream.kind == 'loaded' and not upstream.is_query -%}
                     {{ view_fingerprint_of(upstream.relation) }}
                 {%- else -%}
                     null::text
                 {%- endif %} as fingerprint,
-                null::text[] as storage,
+                {{ storage_of(upstream.relation) if with_storage and upstream.kind == 'logged' else 'null::text[]' }} as storage,
                 null::text[] as own_columns,
                 null::text as recompute_when
             {%- endfor %}
@@ -59,18 +59,18 @@
     -#}
     {%- if execute -%}
         {%- set name = state_name(model) -%}
-        {%- set found = run_query(
-            "select to_regclass('pg_temp.this_run') is not null, to_regclass('pg_temp.applied_changes') is null"
+        {%- set found = {'has_watermarks': true} if is_incremental() and is_left_alone() else run_query(
+            "select to_regclass('pg_temp.this_run') is not null as has_watermarks, to_regclass('pg_temp.applied_changes') is null as is_new_table"
         )[0] -%}
-        {%- set has_watermarks, is_new_table = found[0], found[1] -%}
+        {%- set has_watermarks = found['has_watermarks'] -%}
+        {#- The readers of a view compare its rows, not its log. -#}
+        {%- set is_new_table = config.get('materialized') == 'incremental' and found['is_new_table'] -%}
         {%- if is_new_table %}
-        {%- if model.resource_type == 'model' -%}
-            {%- do check_own_columns(has_watermarks) -%}
-            {%- do check_contract_types() -%}
-        {%- endif %}
+        {%- do check_own_columns(has_watermarks) -%}
+        {%- do check_contract_types() %}
         insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
         values ('{{ name }}', pg_current_xact_id(), null);
-        {%- elif has_watermarks %}
+        {%- elif has_watermarks and config.get('materialized') == 'incremental' and not is_left_alone() %}
         {#- Readers have seen rows that the table lost, and changed_keys cannot say which. -#}
         insert into {{ state_relation('key_changes') }} (model_name, written_by, changed_keys)
         select '{{ name }}', pg_current_xact_id(), null
@@ -105,7 +105,7 @@
             run_snapshot,
             loaded_through,
             fingerprint,
-            case when upstream_name = '(definition)' then {{ storage_of(this) }} end,
+            case when upstream_name = '(definition)' then {{ storage_of(this) }} else storage end,
             {{ as_of() }},
             clock_timestamp()
         from pg_temp.this_run
@@ -123,21 +123,31 @@
 {%- endmacro %}
 
 
-{% macro read_watermarks(upstreams) -%}
+{% macro read_watermarks() -%}
+    {#- After remember_watermarks. Asks everything about the last run at once, because most runs find nothing new. -#}
     {%- set previous = {} -%}
     {%- if is_incremental() or model.resource_type == 'snapshot' -%}
         {%- set query -%}
             select
-                upstream_name,
-                run_snapshot::text as run_snapshot,
-                loaded_through::text as loaded_through,
-                fingerprint,
-                as_of > {{ as_of() }} as is_ahead,
-                system_identifier != {{ system_identifier() }} as is_of_another_server,
+                watermarks.upstream_name,
+                watermarks.run_snapshot::text as run_snapshot,
+                watermarks.loaded_through::text as loaded_through,
+                watermarks.fingerprint,
+                watermarks.fingerprint is distinct from this_run.fingerprint as has_other_fingerprint,
+                watermarks.as_of > {{ as_of() }} as is_ahead,
+                watermarks.system_identifier != {{ system_identifier() }} as is_of_another_server,
                 {#- New partitions may be added. -#}
-                storage <@ {{ storage_of(this) }} as is_of_this_table
-            from {{ state_relation('watermarks') }}
-            where model_name = '{{ state_name(model) }}'
+                watermarks.storage <@ this_run.storage as is_of_this_table,
+                exists (
+                    select
+                    from {{ state_relation('key_changes') }} as key_changes
+                    where key_changes.model_name = watermarks.upstream_name
+                        and key_changes.changed_keys is null
+                        and {{ is_unseen_xid('key_changes.written_by', 'watermarks.run_snapshot') }}
+                ) as was_rebuilt
+            from {{ state_relation('watermarks') }} as watermarks
+            left join pg_temp.this_run on watermarks.upstream_name = this_run.upstream_name
+            where watermarks.model_name = '{{ state_name(model) }}'
         {%- endset -%}
         {%- for row in run_query(query) -%}
             {%- do previous.update({row['upstream_name']: row}) -%}
@@ -147,22 +157,36 @@
 {%- endmacro %}
 
 
-{% macro was_rebuilt(upstream, watermark) -%}
-    {%- set query -%}
-        select 1
-        from {{ state_relation('key_changes') }}
-        where model_name = '{{ upstream.name }}'
-            and changed_keys is null
-            and {{ is_unseen_xid('written_by', watermark) }}
-        limit 1
-    {%- endset -%}
-    {{ return(run_query(query) | length > 0) }}
+{% macro is_as_of_last_run(also_each=none) -%}
+    {#- SQL for: after remember_watermarks with storage, everything is as the last run of this model left or found it. -#}
+    (
+        select
+            count(*) = (select count(*) from pg_temp.this_run)
+            and bool_and(
+                this_run.system_identifier = watermarks.system_identifier
+                and this_run.fingerprint is not distinct from watermarks.fingerprint
+                and this_run.storage is not distinct from watermarks.storage
+                {%- if also_each %}
+                and date_trunc('{{ also_each }}', watermarks.as_of at time zone 'UTC')
+                = date_trunc('{{ also_each }}', {{ as_of() }} at time zone 'UTC')
+                {%- endif %}
+                and not exists (
+                    select
+                    from {{ state_relation('key_changes') }} as key_changes
+                    where key_changes.model_name = watermarks.upstream_name
+                        and {{ is_unseen_xid('key_changes.written_by', 'watermarks.run_snapshot') }}
+                )
+            )
+        from {{ state_relation('watermarks') }} as watermarks
+        left join pg_temp.this_run on watermarks.upstream_name = this_run.upstream_name
+        where watermarks.model_name = '{{ state_name(model) }}'
+    )
 {%- endmacro %}
 
 
-{% macro is_unseen_xid(column, watermark) -%}
-    {{ column }} >= pg_snapshot_xmin('{{ watermark["run_snapshot"] }}')
-    and not pg_visible_in_snapshot({{ column }}, '{{ watermark["run_snapshot"] }}')
+{% macro is_unseen_xid(column, run_snapshot) -%}
+    {{ column }} >= pg_snapshot_xmin({{ run_snapshot }})
+    and not pg_visible_in_snapshot({{ column }}, {{ run_snapshot }})
 {%- endmacro %}
 
 

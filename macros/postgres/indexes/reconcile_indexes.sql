@@ -1,10 +1,10 @@
-{% macro reconcile_indexes() -%}
+{% macro reconcile_indexes(rows=none) -%}
     {#-
         Runs outside the transaction. One query of the catalog tells whether anything changed; usually nothing did, and nothing
         is locked.
     -#}
     {%- if execute and model.config.materialized in materializations_with_indexes() -%}
-        {%- set plan = plan_of_indexes() -%}
+        {%- set plan = plan_of_indexes(rows) -%}
         {%- if plan -%}
             {%- set lock = "hashtext('indexes'), hashtext('" ~ this ~ "')" -%}
             {#-
@@ -22,9 +22,9 @@
 {%- endmacro %}
 
 
-{% macro plan_of_indexes() -%}
+{% macro plan_of_indexes(rows=none) -%}
     {#- None if every declared index exists, and no other one of these macros. -#}
-    {%- set state = read_indexes() -%}
+    {%- set state = read_indexes(rows) -%}
     {%- if not state -%}
         {{ return(none) }}
     {%- endif -%}

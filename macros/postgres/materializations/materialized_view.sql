@@ -5,6 +5,8 @@
     -#}
     {%- set target_relation = this.incorporate(type='materialized_view') -%}
     {%- set intermediate_relation = make_intermediate_relation(target_relation) -%}
+    {#- A mistake in a variable stops the run even if nothing is to be locked. -#}
+    {%- do lock_patience() -%}
     {%- if config.get('on_configuration_change') != 'apply' -%}
         {{ exceptions.raise_compiler_error(
             this.identifier ~ ": on_configuration_change is '" ~ config.get('on_configuration_change')
@@ -13,7 +15,20 @@
     {%- endif -%}
 
     {{ drop_relation_if_exists(load_cached_relation(make_backup_relation(target_relation, 'materialized_view'))) }}
-    {%- do begin_model(sql, stored_relation=target_relation) -%}
+    {%- do begin_model() -%}
+    {%- set upstreams = upstreams_to_watch() -%}
+    {%- if upstreams is not none -%}
+        {%- do remember_watermarks(upstreams, definition_fingerprint(), with_storage=true) -%}
+        {%- set found = read_together(state_of_materialized_view(target_relation, upstreams)) -%}
+        {%- if found.last_run and found.last_run[0]['is_current'] -%}
+            {%- do leave_alone() -%}
+            {{ return(commit_model(target_relation, should_revoke=true, found=found)) }}
+        {%- endif -%}
+    {%- endif -%}
+
+    {#- Before the query runs: it may read a backup, which another build waits to drop. -#}
+    {%- do lock_out_maintenance('array[' ~ regclass_of(target_relation) ~ ']', 'could not be rebuilt') -%}
+    {%- do check_contract(sql) -%}
     {%- set action = action_of_materialized_view(target_relation, sql) -%}
     {%- set name = intermediate_relation if action == 'replace' else target_relation -%}
     {%- if action in ['create', 'replace'] -%}
@@ -31,7 +46,7 @@
     {%- elif action == 'refresh' -%}
         {%- do refresh_in_place(target_relation) -%}
     {%- elif action == 'leave' -%}
-        {%- do store_raw_result(name='main', message='UNCHANGED', code='UNCHANGED', rows_affected='-1') -%}
+        {%- do leave_alone() -%}
     {%- endif -%}
     {{ return(commit_model(target_relation, should_revoke=action != 'create')) }}
 {% endmaterialization %}

@@ -10,12 +10,13 @@
     {#- What an earlier run could not drop, or did not reach. -#}
     {{ drop_relation_if_exists(load_cached_relation(new_relation)) }}
     {{ drop_relation_if_exists(load_cached_relation(old_relation)) }}
-    {%- do begin_model(sql) -%}
-    {%- set existing_relation = relation_in_catalog(this) -%}
-    {%- set fit = fit_of_view(existing_relation, sql) -%}
+    {%- do begin_model() -%}
+    {%- do check_contract(sql) -%}
+    {%- set found = fit_of_view(this, sql) -%}
+    {%- set fit = found.fit -%}
     {#- With --empty or --sample the query hides rows; the existing view keeps showing them. -#}
     {%- if fit == 'same' or fit == 'same columns' and (flags.EMPTY or is_sample()) -%}
-        {%- do store_raw_result(name='main', message='UNCHANGED', code='UNCHANGED', rows_affected='-1') -%}
+        {%- do leave_alone() -%}
     {%- else -%}
         {%- set create_view -%}
             create or replace view {{ new_relation if fit == 'other columns' else target_relation }} as
@@ -37,42 +38,48 @@
             ~ ' what depends on it.'
         ) }}
     {%- endif -%}
-    {%- set old_relation = old_relation.incorporate(type=existing_relation.type) -%}
-    {%- do adapter.rename_relation(existing_relation, old_relation) -%}
+    {%- set old_relation = old_relation.incorporate(type=found.type) -%}
+    {%- do adapter.rename_relation(this.incorporate(type=found.type), old_relation) -%}
     {%- do adapter.rename_relation(new_relation, target_relation) -%}
     {{ return(commit_model(target_relation, should_revoke=true, backup=old_relation)) }}
 {% endmaterialization %}
 
 
-{% macro fit_of_view(existing_relation, sql) -%}
-    {%- if existing_relation is none -%}
-        {{ return('new') }}
-    {%- elif not existing_relation.is_view -%}
-        {{ return('other columns') }}
-    {%- endif -%}
-    {#- PostgreSQL can replace a view by one with the same columns, by name and type, and optionally more after them. -#}
+{% macro fit_of_view(relation, sql) -%}
+    {#-
+        PostgreSQL can replace a view by one with the same columns, by name and type, and optionally more after them. The
+        temporary view must not outlive the statement: another session that drops what it reads would have to drop it too.
+    -#}
+    {%- set existing = regclass_of(relation) -%}
     {%- set query -%}
         create temporary view new_view as
         {{ sql }}
         ;
 
+        select set_config('warehouse.fit', case
+            when relkind is null then 'new'
+            when relkind != 'v' then 'other columns'
+            when exists (
+                select attnum, attname, atttypid, atttypmod, attcollation
+                from pg_attribute
+                where attrelid = {{ existing }} and attnum > 0
+                except
+                select attnum, attname, atttypid, atttypmod, attcollation
+                from pg_attribute
+                where attrelid = 'pg_temp.new_view'::regclass and attnum > 0
+            ) then 'other columns'
+            when pg_get_viewdef({{ existing }}) = pg_get_viewdef('pg_temp.new_view'::regclass) then 'same'
+            else 'same columns'
+        end, true)
+        from (values (1)) as always
+        left join pg_class on pg_class.oid = {{ existing }};
+
+        drop view pg_temp.new_view;
+
         select
-            case
-                when exists (
-                    select attnum, attname, atttypid, atttypmod, attcollation
-                    from pg_attribute
-                    where attrelid = to_regclass('{{ existing_relation }}') and attnum > 0
-                    except
-                    select attnum, attname, atttypid, atttypmod, attcollation
-                    from pg_attribute
-                    where attrelid = 'pg_temp.new_view'::regclass and attnum > 0
-                ) then 'other columns'
-                when pg_get_viewdef(to_regclass('{{ existing_relation }}')) = pg_get_viewdef('pg_temp.new_view'::regclass)
-                    then 'same'
-                else 'same columns'
-            end as fit
+            current_setting('warehouse.fit') as fit,
+            (select relkind::text from pg_class where oid = {{ existing }}) as relkind
     {%- endset -%}
-    {%- set fit = run_query((config.get('sql_header') or '') ~ query)[0][0] -%}
-    {%- do run_query('drop view pg_temp.new_view') -%}
-    {{ return(fit) }}
+    {%- set found = run_query((config.get('sql_header') or '') ~ query)[0] -%}
+    {{ return({'fit': found['fit'], 'type': {'v': 'view', 'm': 'materialized_view'}.get(found['relkind'], 'table')}) }}
 {%- endmacro %}

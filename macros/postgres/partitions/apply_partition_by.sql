@@ -7,7 +7,7 @@
     {%- if execute -%}
         {%- set partition_by = read_partition_by() -%}
         {%- do check_retain(partition_by) -%}
-        {%- if config.get('materialized') == 'incremental' and is_incremental() and shape_of(this) != wanted_shape(partition_by) -%}
+        {%- if config.get('materialized') == 'incremental' and is_incremental() and not is_left_alone() and shape_of(this) != wanted_shape(partition_by) -%}
             {%- do repartition(this) -%}
         {%- endif -%}
     {%- endif -%}

@@ -1,14 +1,28 @@
-{% macro analyze_changed() -%}
+{% macro analyze_changed(rows=none) -%}
     {#-
         Runs outside the transaction. Autovacuum starts when a tenth has changed, but up to a minute later, after downstream
         models have been planned; and it never analyzes the parent of partitions.
     -#}
-    {%- if execute and config.get('materialized') in ['table', 'incremental', 'materialized_view'] -%}
-        {%- do run_query('select pg_stat_force_next_flush()') -%}
-        {%- for row in run_query(relations_to_analyze(this)) -%}
+    {%- if execute and has_statistics() -%}
+        {%- if rows is none -%}
+            {%- do run_query(flush_statistics()) -%}
+            {%- set rows = read_together({'relations': relations_to_analyze(this)}).relations -%}
+        {%- endif -%}
+        {%- for row in rows -%}
             {%- do run_query('analyze ' ~ row['how'] ~ row['name']) -%}
         {%- endfor -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro has_statistics() -%}
+    {{ return(config.get('materialized') in ['table', 'incremental', 'materialized_view']) }}
+{%- endmacro %}
+
+
+{% macro flush_statistics() -%}
+    {#- The counts of a transaction become visible when it ends, if it asks for it. -#}
+    select pg_stat_force_next_flush()
 {%- endmacro %}
 
 

@@ -2,6 +2,8 @@
     unique_key=['category_key', 'ancestor_category_key'],
 ) }}
 
+{%- do skip_unless_changed() %}
+
 with recursive
 
 categories as (

@@ -3,6 +3,8 @@
     meta={'change_log_keys': ['category_id']},
 ) }}
 
+{%- do skip_unless_changed() %}
+
 with recursive
 
 categories as (

@@ -5,6 +5,8 @@
     ],
 ) }}
 
+{%- do skip_unless_changed() %}
+
 with
 
 days as (

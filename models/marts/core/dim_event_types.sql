@@ -3,6 +3,8 @@
     meta={'change_log_keys': ['event_type']},
 ) }}
 
+{%- do skip_unless_changed() %}
+
 with
 
 event_types as (

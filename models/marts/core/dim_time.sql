@@ -2,6 +2,8 @@
     unique_key='time_key',
 ) }}
 
+{%- do skip_unless_changed() %}
+
 with
 
 hours as (

@@ -2,6 +2,8 @@
     unique_key=['cohort_month', 'months_since'],
 ) }}
 
+{%- do skip_unless_changed(also_each='month') %}
+
 -- Without changed_keys: on most days nearly every cohort has an active user, and each month adds a row to every cohort.
 with
 

@@ -5,6 +5,8 @@
     ],
 ) }}
 
+{%- do skip_unless_changed() %}
+
 -- Without changed_keys: scores are ranks among all users, so one order can change the scores of inactive users.
 with
 

@@ -1,0 +1,12 @@
+{% macro state_after_build() -%}
+    {%- set queries = {'indexes': query_of_indexes()} -%}
+    {%- if has_statistics() -%}
+        {%- do queries.update({'relations': relations_to_analyze(this)}) -%}
+    {%- endif -%}
+    {{ return(queries) }}
+{%- endmacro %}
+
+
+{% macro has_work_after_build(found) -%}
+    {{ return(plan_of_indexes(found.indexes) is not none or found.relations | length > 0) }}
+{%- endmacro %}
