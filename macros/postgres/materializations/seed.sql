@@ -7,7 +7,7 @@
     {%- set agate_table = load_agate_table() -%}
     {%- do store_result('agate_table', response='OK', agate_table=agate_table) -%}
     {{ drop_relation_if_exists(load_cached_relation(make_backup_relation(target_relation, 'table'))) }}
-    {%- do begin_model(sql) -%}
+    {%- do begin_model() -%}
 
     {%- set existing_relation = relation_in_catalog(this) -%}
     {%- set is_kept = existing_relation is not none and existing_relation.is_table and not should_full_refresh() -%}
