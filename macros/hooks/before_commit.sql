@@ -1,13 +1,16 @@
 {% macro before_commit() -%}
     {%- do exclude_overlaps(this) -%}
     {%- do warn_of_default_partition() -%}
+    {%- set statements = [] -%}
     {#- A model of another strategy may call changed_keys as well, and a materialized view watches its upstreams in any folder. -#}
     {%- if uses_changed_keys()
         or execute and (writes_rows_of_keys() or config.get('materialized') == 'materialized_view' or model.resource_type == 'snapshot')
         and has_asked_for_keys() -%}
-        {{ advance_watermarks() }};
+        {%- do statements.append(advance_watermarks() | trim) -%}
     {%- endif -%}
-    {%- if has_statistics() and not is_left_alone() %}
-    {{ flush_statistics() }}
+    {%- if has_statistics() and not is_left_alone() -%}
+        {%- do statements.append(flush_statistics() | trim) -%}
     {%- endif -%}
+    {#- PostgreSQL refuses an empty statement. -#}
+    {{ statements | select | join(';\n') }}
 {%- endmacro %}

@@ -55,7 +55,8 @@
     -#}
     {%- set columns = insert_cols | map('replace', '"', '') | list -%}
     {%- set has_loads = '_loaded_at' in columns and adapter.get_hard_deletes_behavior(config) == 'ignore' -%}
-    {%- set previous = read_watermarks() -%}
+    {#- As prepare_snapshot: such a run records nothing. -#}
+    {%- set previous = {} if flags.EMPTY or is_sample() else read_watermarks() -%}
     {%- set watermark = previous.get('(states)') -%}
     {%- set newly_checked = newly_checked_columns(previous) -%}
     {%- set query -%}
