@@ -4,6 +4,7 @@
 {% macro is_changed(keys, columns=none) %}true{% endmacro %}
 {% macro upstream(relation, columns=none, lookup=none, except_when=none) %}{% endmacro %}
 {% macro user_versions() %}{% endmacro %}
+{% macro skip_unless_changed(also_each=none, ignoring=[]) %}{% endmacro %}
 {% macro has_user_key_at(moment) %}true{% endmacro %}
 {% macro is_retained(column, model_name=none) %}true{% endmacro %}
 {% macro read_source(table_name, has_row_xid=true) %}{{ table_name }}{% endmacro %}

@@ -1,5 +1,9 @@
 -- A state ends after it begins. States from before docs/decisions/0015-a-changed-definition-corrects.md may not.
-{%- set keys = {'snp_app__users': 'user_id', 'snp_app__products': 'product_id', 'snp_user_segments': 'user_id'} %}
+{%- set keys = {
+    'snp_app__users': 'user_id',
+    'snp_app__products': 'product_id',
+    'snp_user_segments': 'user_id',
+} %}
 with
 
 final as (
