@@ -1,4 +1,4 @@
--- A state ends after it begins. States from before docs/decisions/0015-a-changed-definition-corrects.md may not.
+-- A state ends after it begins. States from before decision 0015 may not.
 {%- set keys = {
     'snp_app__users': 'user_id',
     'snp_app__products': 'product_id',
