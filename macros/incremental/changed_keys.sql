@@ -28,7 +28,9 @@
     {%- set definition = definition_fingerprint() -%}
     {%- do check_upstreams(columns, upstreams, definition) -%}
     {%- do check_views_are_whole(upstreams) -%}
-    {%- do remember_watermarks(upstreams, definition, own_columns(columns, upstreams, event_time), recompute_when) -%}
+    {%- do remember_watermarks(
+        upstreams, definition, own_columns(columns, upstreams, event_time), own_queries(upstreams, recompute_when)
+    ) -%}
     {%- set previous = read_watermarks() -%}
     {%- set reason = reason_for_all_keys(upstreams, previous, recompute_when) -%}
 

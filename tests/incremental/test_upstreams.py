@@ -126,6 +126,24 @@ MISTAKES = {
         model("changed_keys(recompute_when='changes_at < now()')", select()),
         'column "changes_at" does not exist',
     ),
+    "excepts_by_nothing": (
+        model(
+            f"changed_keys(upstreams=[upstream({FACT}, columns='order_id', lookup=this,"
+            " except_when='looked_up.user_key is null')])",
+            select(),
+        ),
+        "column looked_up.user_key does not exist",
+    ),
+    "undated": (
+        model("changed_keys(upstreams=[user_versions()])", select(upstream="ref('dim_users')")),
+        "user_versions in undated: the config event_time is missing",
+    ),
+    "skips_ephemeral": (
+        model("skip_unless_changed()", select("order_id", "ref('stg_ephemeral')")).replace(
+            " where {{ is_changed(keys) }}", ""
+        ),
+        "skip_unless_changed in skips_ephemeral: stg_ephemeral is ephemeral",
+    ),
     "uncast": (
         model(
             "changed_keys()",
@@ -141,6 +159,7 @@ UPSTREAMS = {
     "logs_nothing": model(
         "changed_keys()", select(), "unique_key='order_id', meta={'change_log_keys': []}"
     ),
+    "dim_users": "{{ config(materialized='table') }} select 1 as order_id, 1 as amount",
     "plain": "{{ config(materialized='table') }} select 1 as order_id, 1 as amount",
     "staging/stg_unstamped": "select 1 as order_id",
     "staging/stg_ephemeral": "{{ config(materialized='ephemeral') }} select 1 as order_id",
@@ -270,6 +289,20 @@ def test_changed_sql_of_a_view_below_reaches_every_row(shop: Any, project: Path)
     run(shop, project, "fct_orders", "doubled")
     assert ask(shop, "select sum(amount) from marts.fct_orders") == 5150
     assert ask(shop, "select sum(amount) from marts.doubled") == 2 * 5150
+
+
+def test_changed_sql_of_a_staging_table_reaches_every_row(database: Any, project: Path) -> None:
+    """PostgreSQL keeps no query of a table, so the text in the project counts."""
+    staged = project / "models" / "staging" / "stg_orders.sql"
+    text = "{{ config(materialized='table') }} " + staged.read_text()
+    staged.write_text(text)
+    dbt_project.forget(project)
+    load(database)
+    run(database, project)
+    staged.write_text(text.replace("amount,", "amount + 1 as amount,"))
+    dbt_project.forget(project)
+    run(database, project)
+    assert ask(database, "select sum(amount) from marts.doubled") == 2 * 5150
 
 
 def test_changed_sql_of_a_source_that_is_a_view(database: Any, project: Path) -> None:

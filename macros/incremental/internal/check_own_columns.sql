@@ -14,8 +14,8 @@
         ) }}
     {%- endfor -%}
     {%- if has_watermarks -%}
-        {%- for row in run_query('select recompute_when from pg_temp.this_run where recompute_when is not null') -%}
-            {%- do run_query('select 1 from ' ~ this ~ ' where ' ~ row[0] ~ ' limit 0') -%}
+        {%- for row in run_query('select unnest(own_queries) from pg_temp.this_run') -%}
+            {%- do run_query(row[0]) -%}
         {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}

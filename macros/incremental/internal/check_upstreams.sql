@@ -58,6 +58,16 @@
 {%- endmacro %}
 
 
+{% macro own_queries(upstreams, recompute_when) -%}
+    {#- They read the conditions of later runs, and return no row. -#}
+    {%- set queries = ['select 1 from ' ~ this ~ ' where ' ~ recompute_when ~ ' limit 0'] if recompute_when else [] -%}
+    {%- for upstream in upstreams if upstream.except_when -%}
+        {%- do queries.append('select 1 from ' ~ upstream.lookup ~ ' as looked_up where ' ~ upstream.except_when ~ ' limit 0') -%}
+    {%- endfor -%}
+    {{ return(queries) }}
+{%- endmacro %}
+
+
 {% macro missing_columns(needed, found) -%}
     {%- set lacking = [] -%}
     {%- for column in needed if column_of_index(column, found) is none -%}

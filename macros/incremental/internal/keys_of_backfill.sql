@@ -11,6 +11,6 @@
     {%- endfor %}
     {%- if event_time %}
     union
-    select {{ columns | join(', ') }} from {{ this }} where {{ is_in_backfill(event_time, is_date=(model.columns.get(event_time) or {}).get('data_type') == 'date') }}
+    select {{ columns | join(', ') }} from {{ this }} where {{ is_in_backfill(event_time, is_date=(model.columns.get(event_time) or {}).get('data_type') | lower == 'date') }}
     {%- endif %}
 {%- endmacro %}

@@ -5,7 +5,7 @@
     {%- endif -%}
     {%- if execute and not flags.EMPTY and not is_sample() -%}
         {%- set upstreams = upstreams_of_snapshot() -%}
-        {%- do remember_watermarks(upstreams, snapshot_fingerprint(), [], none) -%}
+        {%- do remember_watermarks(upstreams, snapshot_fingerprint()) -%}
         {%- do run_query(
             "insert into this_run (upstream_name, system_identifier, run_snapshot, fingerprint) select '(columns)', system_identifier,"
             ~ " run_snapshot, '" ~ columns_of_snapshot() | join(',') ~ "' from this_run where upstream_name = '(definition)'"

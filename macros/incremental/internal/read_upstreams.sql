@@ -1,40 +1,41 @@
 {% macro read_upstreams(columns, given, ignoring, by_key=true) -%}
     {#- Everything that the model refs is an upstream, so that none can be forgotten. -#}
+    {%- set place = ('changed_keys' if by_key else 'skip_unless_changed') ~ ' in ' ~ model.name -%}
     {%- if ignoring is string or ignoring is mapping -%}
         {{ exceptions.raise_compiler_error(
-            'changed_keys in ' ~ model.name ~ ": ignoring is '" ~ ignoring ~ "'; it takes a list of relations, such as [ref('dim_date')]."
+            place ~ ": ignoring is '" ~ ignoring ~ "'; it takes a list of relations, such as [ref('dim_date')]."
         ) }}
     {%- endif -%}
     {%- set ignored, entries, upstreams = [], {}, [] -%}
     {%- for relation in ignoring -%}
-        {%- do ignored.append(node_of_relation(relation).unique_id) -%}
+        {%- do ignored.append(node_of_relation(relation, place).unique_id) -%}
     {%- endfor -%}
     {%- for entry in given -%}
         {%- set entry = entry if entry is mapping and entry.relation is defined else {'relation': entry} -%}
-        {%- set node = node_of_relation(entry.relation) -%}
+        {%- set node = node_of_relation(entry.relation, place) -%}
         {%- if node.unique_id in entries or node.unique_id in ignored -%}
-            {{ exceptions.raise_compiler_error('changed_keys in ' ~ model.name ~ ' names ' ~ node.name ~ ' twice; name it once, in upstreams or in ignoring.') }}
+            {{ exceptions.raise_compiler_error(place ~ ' names ' ~ node.name ~ ' twice; name it once, in upstreams or in ignoring.') }}
         {%- endif -%}
         {%- do entries.update({node.unique_id: entry}) -%}
     {%- endfor -%}
     {%- for unique_id in model.depends_on.nodes if unique_id not in ignored -%}
         {%- if unique_id.startswith('source.') -%}
             {{ exceptions.raise_compiler_error(
-                'changed_keys in ' ~ model.name ~ ': ' ~ unique_id ~ ' is a source, whose changes cannot be found. Read it through a staging model,'
+                place ~ ': ' ~ unique_id ~ ' is a source, whose changes cannot be found. Read it through a staging model,'
                 ~ ' or name it in ignoring.'
             ) }}
         {%- endif -%}
         {%- set node = graph.nodes[unique_id] -%}
         {%- set entry = entries.get(unique_id) or {'relation': ref_to(node)} -%}
-        {%- do upstreams.append(read_upstream(columns, node, entry, by_key)) -%}
+        {%- do upstreams.append(read_upstream(columns, node, entry, by_key, place)) -%}
     {%- endfor -%}
     {{ return(upstreams) }}
 {%- endmacro %}
 
 
-{% macro read_upstream(columns, node, entry, by_key) -%}
+{% macro read_upstream(columns, node, entry, by_key, place) -%}
     {#- Without keys it matters only whether any row differs, which a fingerprint shows for deleted rows too. -#}
-    {%- set where = 'changed_keys in ' ~ model.name ~ ': ' ~ node.name -%}
+    {%- set where = place ~ ': ' ~ node.name -%}
     {%- set kind = kind_of_upstream(node) -%}
     {%- set kind = 'lookup' if kind == 'loaded' and not by_key else kind -%}
     {%- set followed = entry.columns or columns -%}
@@ -75,6 +76,7 @@
         'columns': followed,
         'lookup': entry.lookup,
         'except_when': entry.except_when,
+        'definition': local_md5(node.raw_code or ''),
         'event_time': entry.event_time or (node.config.get('event_time') if kind == 'loaded' else none),
     }) }}
 {%- endmacro %}
@@ -85,7 +87,7 @@
 {%- endmacro %}
 
 
-{% macro node_of_relation(relation) -%}
+{% macro node_of_relation(relation, place) -%}
     {#- dbt builds a dictionary for each access to a node, which for all nodes takes longer than many queries. -#}
     {%- set nodes = [] -%}
     {%- for unique_id in model.depends_on.nodes -%}
@@ -99,7 +101,7 @@
         {{ return(node) }}
     {%- endfor -%}
     {{ exceptions.raise_compiler_error(
-        'changed_keys in ' ~ model.name ~ ': ' ~ relation ~ ' is not a model, snapshot or seed that this model refs; '
+        place ~ ': ' ~ relation ~ ' is not a model, snapshot or seed that this model refs; '
         ~ 'pass the upstreams as ref(...). It refs ' ~ (nodes | map(attribute='name') | join(', ') or 'nothing') ~ '.'
     ) }}
 {%- endmacro %}

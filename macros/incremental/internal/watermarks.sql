@@ -1,4 +1,4 @@
-{% macro remember_watermarks(upstreams, definition, own_columns=[], recompute_when=none, with_storage=false) -%}
+{% macro remember_watermarks(upstreams, definition, own_columns=[], own_queries=[], with_storage=false) -%}
     {#-
         Taken before anything is read: what is committed in between is read now and again by the next run, which is harmless;
         taken afterwards, it would be lost.
@@ -13,7 +13,7 @@
             fingerprint,
             storage,
             own_columns,
-            recompute_when
+            own_queries
         from (
             select
                 '(definition)' as upstream_name,
@@ -21,7 +21,7 @@
                 '{{ definition }}' as fingerprint,
                 {{ storage_of(this) }} as storage,
                 array[{{ quoted_texts(own_columns) }}]::text[] as own_columns,
-                {{ quoted_texts([recompute_when]) if recompute_when else 'null' }}::text as recompute_when
+                array[{{ quoted_texts(own_queries) }}]::text[] as own_queries
             {%- for upstream in upstreams if not upstream.is_elsewhere %}
             union all
             select
@@ -38,13 +38,14 @@
                 {% if upstream.kind == 'lookup' -%}
                     {{ fingerprint_of(upstream.relation) }}
                 {%- elif upstream.kind == 'loaded' and not upstream.is_query -%}
-                    {{ view_fingerprint_of(upstream.relation) }}
+                    {#- PostgreSQL keeps the query of a view, not that of a table. -#}
+                    coalesce({{ view_fingerprint_of(upstream.relation) }}, {{ "'" ~ upstream.definition ~ "'" if not upstream.is_snapshot else 'null' }})
                 {%- else -%}
                     null::text
                 {%- endif %} as fingerprint,
                 {{ storage_of(upstream.relation) if with_storage and upstream.kind == 'logged' else 'null::text[]' }} as storage,
                 null::text[] as own_columns,
-                null::text as recompute_when
+                null::text[] as own_queries
             {%- endfor %}
         ) as upstreams
     {%- endset -%}

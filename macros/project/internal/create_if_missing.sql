@@ -1,6 +1,6 @@
 {% macro create_schema_if_missing(schema) -%}
     {#- PostgreSQL asks for the right to create before it looks whether there is anything to create. -#}
-    {%- set name = "'" ~ schema.replace("'", "''") ~ "'" %}
+    {%- set name = quoted_texts([schema]) %}
     do $create_schema$
     begin
         if not exists (select from pg_namespace where nspname = {{ name }}) then
