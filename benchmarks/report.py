@@ -27,6 +27,11 @@ LEAST_FASTER_THAN_STOCK = 10
 # The bounds apply to this size only.
 EVENTS_OF_BOUNDS = 10_000_000
 MOST_OF_SMALL = 1.3
+MOST_SECONDS_OF_A_DAY = 20
+MOST_OF_SMALL_DAY = 1.5
+LEAST_FASTER_THAN_FULL = 15
+# A shorter node measures dbt rather than the model.
+LEAST_SECONDS_OF_A_MODEL = 0.5
 
 # Shown in cells that this run did not measure.
 NOTHING = "-"
@@ -69,6 +74,50 @@ def fact_daily(size: Numbers) -> float | None:
     return daily(size, lambda day: day["build"]["nodes"][FACT])
 
 
+def models_daily(size: Numbers) -> float | None:
+    """The sum of all models, snapshots and seeds of a daily build, in seconds."""
+    return daily(size, lambda day: sum(day["build"]["nodes"].values()))
+
+
+def whole_daily(size: Numbers) -> float | None:
+    """The daily build of the whole project, in seconds."""
+    return daily(size, lambda day: day["build"]["wall"])
+
+
+def whole_full(size: Numbers) -> float | None:
+    """The full refresh of the whole project, in seconds."""
+    return median(build["wall"] for build in size["full"]) if size.get("full") else None
+
+
+def nodes_of(builds: Sequence[Numbers]) -> dict[str, float]:
+    """The median seconds of each node; 0 for builds that lack it."""
+    names = sorted({name for build in builds for name in build["nodes"]})
+    return {name: median(build["nodes"].get(name, 0) for build in builds) for name in names}
+
+
+def dearest_on_a_day(size: Numbers) -> tuple[str, float] | None:
+    """The model whose daily build costs most relative to its full refresh, and this ratio.
+
+    None if the run did not measure both, or if all models are too short.
+    """
+    day = nodes_of([day["build"] for day in size.get("daily", [])])
+    full = nodes_of(size.get("full", []))
+    ratios = {
+        name: seconds_of_day / full[name]
+        for name, seconds_of_day in day.items()
+        if seconds_of_day >= LEAST_SECONDS_OF_A_MODEL and full.get(name)
+    }
+    return max(ratios.items(), key=lambda item: item[1]) if ratios else None
+
+
+def rebuilt_with_stock_events(size: Numbers, name: str) -> float | None:
+    """A day with stock incremental events and all other tables rebuilt, in seconds."""
+    whole, events = whole_full(size), stock_daily(size, name)
+    if whole is None or events is None:
+        return None
+    return whole - nodes_of(size["full"]).get(FACT, 0) + events
+
+
 def stock_daily(size: Numbers, name: str) -> float | None:
     """The daily build by stock dbt, in seconds."""
     return daily(size, lambda day: day["stock"][name])
@@ -95,6 +144,15 @@ def peer_full(size: Numbers, name: str) -> float | None:
     """The full build by a peer, in seconds."""
     return median(size[name]["full"]) if name in size else None
 
+
+WHOLE_DAYS: Mapping[str, Callable] = {
+    "this project": whole_daily,
+    "every table rebuilt": whole_full,
+    "events with stock incremental, all other tables rebuilt": lambda size: (
+        rebuilt_with_stock_events(size, "events_plain")
+    ),
+    "the same, with two indexes": lambda size: rebuilt_with_stock_events(size, "events_indexed"),
+}
 
 DAILY: Mapping[str, Callable] = {
     "this project": fact_daily,
@@ -155,6 +213,48 @@ def bounds(results: Numbers) -> list[Bound]:
             f"at most {MOST_OF_HAND} times",
             hand,
             judged(hand, lambda value: value <= MOST_OF_HAND),
+        ),
+        *bounds_of_days(sizes, judged),
+    ]
+
+
+def bounds_of_days(
+    sizes: Sequence[Numbers],
+    judged: Callable[[float | None, Callable[[float], bool]], bool | None],
+) -> list[Bound]:
+    """The bounds for a day of the whole project."""
+    small, large = sizes[0], sizes[-1]
+    events = f"{large['events']:,} events"
+    day = models_daily(large)
+    growth = divided(day, models_daily(small)) if len(sizes) > 1 else None
+    dearest = dearest_on_a_day(large)
+    ratio = dearest[1] if dearest else None
+    faster = divided(whole_full(large), whole_daily(large))
+    return [
+        Bound(
+            f"daily build of all models together, {events}",
+            f"at most {MOST_SECONDS_OF_A_DAY} s",
+            day,
+            judged(day, lambda value: value <= MOST_SECONDS_OF_A_DAY),
+        ),
+        Bound(
+            f"daily build of all models together with {events}, relative to {small['events']:,}",
+            f"at most {MOST_OF_SMALL_DAY} times",
+            growth,
+            judged(growth, lambda value: value <= MOST_OF_SMALL_DAY),
+        ),
+        Bound(
+            f"daily build of {f'`{dearest[0]}`' if dearest else 'any model'}, relative to its full"
+            f" build, {events}; the highest of the models of {LEAST_SECONDS_OF_A_MODEL} s or more",
+            "at most 1 times",
+            ratio,
+            judged(ratio, lambda value: value <= 1),
+        ),
+        Bound(
+            f"daily build of the whole project, speed-up over the full refresh, {events}",
+            f"at least {LEAST_FASTER_THAN_FULL} times",
+            faster,
+            judged(faster, lambda value: value >= LEAST_FASTER_THAN_FULL),
         ),
     ]
 
@@ -224,10 +324,7 @@ def whole_table(results: Numbers) -> str:
     """The whole project: daily build, full refresh, and tests."""
     rows = []
     for size in results["sizes"]:
-        day = daily(size, lambda day: day["build"]["wall"])
-        full = None
-        if "full" in size:
-            full = median(build["wall"] for build in size["full"])
+        day, full = whole_daily(size), whole_full(size)
         tests = size.get("tests")
         rows.append(
             [
@@ -241,18 +338,26 @@ def whole_table(results: Numbers) -> str:
     return table(["events", "daily build", "full refresh", "ratio", "tests, one run"], rows)
 
 
+def whole_days(results: Numbers) -> str:
+    """A day of the whole project compared with what a stock project would do."""
+    compared = fact_table(results["sizes"], "a day of the whole project", WHOLE_DAYS)
+    if not compared:
+        return ""
+    return (
+        "A stock project that is as correct as this one rebuilds every table each day; its time is"
+        " that of the full refresh of the same models. Only the events are measured with stock"
+        " incremental models: the other two rows replace the full build of the events by that"
+        " time, and keep the full builds of all other models. Their events are wrong, as counted"
+        f" above.\n\n{compared}"
+    )
+
+
 def shares_table(results: Numbers) -> str:
     """The share of each model in a daily build and in a full refresh, for the largest history."""
     size = results["sizes"][-1]
-    sides = []
-    for builds in (
-        [day["build"] for day in size.get("daily", [])],
-        size.get("full", []),
-    ):
-        names = sorted({name for build in builds for name in build["nodes"]})
-        medians = {name: median(build["nodes"].get(name, 0) for build in builds) for name in names}
-        sides.append(medians)
-    day, full = sides
+    day = nodes_of([day["build"] for day in size.get("daily", [])])
+    full = nodes_of(size.get("full", []))
+    sides = [day, full]
     totals = [sum(side.values()) for side in sides]
     rows, views = [], [0.0, 0.0]
     for name in sorted(day | full, key=lambda name: (-day.get(name, 0), -full.get(name, 0))):
@@ -400,7 +505,8 @@ def tables(results: Numbers) -> str:
         )
         + "\n\n"
         + fewer_line(results),
-        f"### Whole project\n\n{whole_table(results)}\n\n{shares_table(results)}",
+        f"### Whole project\n\n{whole_table(results)}\n\n{whole_days(results)}\n\n"
+        + shares_table(results),
     ]
     if any("questions" in size for size in results["sizes"]):
         parts.append(f"### Ten questions\n\n{questions_table(results)}")
