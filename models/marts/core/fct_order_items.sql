@@ -4,8 +4,9 @@
         {'columns': ['order_id'], 'why': 'lines of an order'},
         {'columns': ['user_id'], 'why': 'lines of users with a new version'},
         {'columns': ['product_id'], 'why': 'lines of products with a new version'},
+        {'columns': ['date_key', 'category_key'], 'why': 'what a category sold on a day'},
     ],
-    meta={'tracked_keys': ['order_id']},
+    meta={'tracked_keys': ['order_id', 'date_key', 'category_key']},
 ) }}
 
 {%- set changed_items = changed_keys('order_item_id', [
@@ -19,7 +20,9 @@
     upstream(
         ref('dim_users'), columns='user_id', through=this, unless=has_user_key_at('ordered_at')
     ),
-    upstream(ref('dim_products'), columns='product_id', through=this),
+    upstream(
+        ref('dim_products'), columns='product_id', through=this, unless=has_product_at('ordered_at')
+    ),
 ], dated_by='ordered_at') %}
 
 with
@@ -50,6 +53,7 @@ final as (
         items.order_id,
         coalesce(users.user_key, {{ unknown_key() }}) as user_key,
         coalesce(products.product_key, {{ unknown_key() }}) as product_key,
+        coalesce(products.category_key, {{ unknown_key() }}) as category_key,
         {{ date_key(utc_date('orders.ordered_at')) }} as date_key,
         {{ time_key('orders.ordered_at') }} as time_key,
         orders.user_id,

@@ -5,7 +5,7 @@
         {'columns': ['user_key', 'ordered_at desc'], 'why': 'orders of a user, the latest first'},
         {'columns': ['date_key'], 'why': 'orders of some days'},
     ],
-    meta={'tracked_keys': ['user_id', 'date_key']},
+    meta={'tracked_keys': ['order_id', 'user_id', 'date_key']},
 ) }}
 
 {%- set changed_orders = changed_keys('order_id', [
