@@ -6,6 +6,10 @@
 {% macro user_versions() %}{% endmacro %}
 {% macro skip_unless_changed(also_each=none, ignoring=[]) %}{% endmacro %}
 {% macro has_user_key_at(moment) %}true{% endmacro %}
+{% macro has_product_at(moment) %}true{% endmacro %}
+{% macro is_in_partitions(keys) %}true{% endmacro %}
+{% macro rows_of_changed_days(keys, relation, dated_by) %}{{ relation }}{% endmacro %}
+{% macro rows_of_changed_months(keys, relation, month, dated_by) %}{{ relation }}{% endmacro %}
 {% macro is_retained(column, model_name=none) %}true{% endmacro %}
 {% macro read_source(table_name, has_row_xid=true) %}{{ table_name }}{% endmacro %}
 {% macro state_relation(identifier) %}{{ identifier }}{% endmacro %}
