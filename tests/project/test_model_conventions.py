@@ -146,6 +146,29 @@ def test_every_relation_has_a_tested_key(manifest: Any) -> None:
     ]
 
 
+def called(manifest: Any, node: Any) -> set[str]:
+    """The names of the macros that a node calls, directly or through others."""
+    found, waiting = set(), list(node.depends_on.macros)
+    while waiting:
+        macro = waiting.pop()
+        if macro not in found:
+            found.add(macro)
+            waiting.extend(manifest.macros[macro].depends_on.macros)
+    return {macro.rpartition(".")[2] for macro in found}
+
+
+def test_unit_tests_override_macros_that_are_called(manifest: Any) -> None:
+    """dbt ignores an override of any other macro, so the test would test something else."""
+    overrides = {
+        (test.name, macro): called(manifest, manifest.nodes[test.depends_on.nodes[0]])
+        for test in manifest.unit_tests.values()
+        if test.overrides
+        for macro in test.overrides.macros
+    }
+    assert len(overrides) > 30
+    assert [key for key, names in overrides.items() if key[1] not in names] == []
+
+
 def test_source_is_called_where_it_may_be() -> None:
     """Staging calls `read_source`; models call `source` only for tables that the project owns."""
     calls = {
