@@ -9,7 +9,7 @@
     meta={'change_log_keys': ['funnel_month']},
 ) }}
 
-{%- set changed_months = changed_keys(upstreams=[
+{%- set changed_months = changed_keys(['user_id', 'funnel_month'], [
     upstream(
         ref('fct_user_events'),
         columns=['user_id', 'date_key'],
