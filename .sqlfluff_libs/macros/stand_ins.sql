@@ -2,10 +2,14 @@
 {% macro as_of() %}'2026-01-01 00:00:00+00'::timestamptz{% endmacro %}
 {% macro changed_keys(columns=none, upstreams=[], recompute_when=none, ignoring=[]) %}{% endmacro %}
 {% macro is_changed(keys, columns=none) %}true{% endmacro %}
-{% macro upstream(relation, columns=none, lookup=none, except_when=none) %}{% endmacro %}
+{% macro upstream(relation, columns=none, key=none, lookup=none, except_when=none) %}{% endmacro %}
 {% macro user_versions() %}{% endmacro %}
 {% macro skip_unless_changed(also_each=none, ignoring=[]) %}{% endmacro %}
 {% macro has_user_key_at(moment) %}true{% endmacro %}
+{% macro has_product_at(moment) %}true{% endmacro %}
+{% macro is_changed_in_partitions(keys) %}true{% endmacro %}
+{% macro rows_of_changed_days(keys, relation, dated_by) %}{{ relation }}{% endmacro %}
+{% macro rows_of_changed_months(keys, relation, month, dated_by) %}{{ relation }}{% endmacro %}
 {% macro is_retained(column, model_name=none) %}true{% endmacro %}
 {% macro read_source(table_name, has_row_xid=true) %}{{ table_name }}{% endmacro %}
 {% macro state_relation(identifier) %}{{ identifier }}{% endmacro %}

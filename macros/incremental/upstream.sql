@@ -1,4 +1,4 @@
-{% macro upstream(relation, columns=none, lookup=none, except_when=none, through=none, unless=none, dated_by=none) -%}
+{% macro upstream(relation, columns=none, key=none, lookup=none, except_when=none, through=none, unless=none, dated_by=none) -%}
     {%- if through -%}
         {%- do warn_of_former_name('through', 'lookup') -%}
     {%- endif -%}
@@ -11,6 +11,7 @@
     {{ return({
         'relation': relation,
         'columns': as_list(columns) if columns else none,
+        'key': as_list(key) if key else none,
         'lookup': lookup or through,
         'except_when': except_when or (unless.replace('led.', 'looked_up.') if unless else none),
         'event_time': dated_by,

@@ -55,6 +55,15 @@
 {%- endmacro %}
 
 
+{% macro date_of_key(date_key) -%}
+    make_date(
+        floor({{ date_key }} / 10000)::int,
+        mod(floor({{ date_key }} / 100)::int, 100),
+        mod({{ date_key }}, 100)
+    )
+{%- endmacro %}
+
+
 {% macro time_key(timestamp) -%}
     (
         extract(hour from {{ timestamp }} at time zone 'UTC') * 100

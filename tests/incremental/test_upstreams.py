@@ -99,6 +99,27 @@ MISTAKES = {
         "changed_keys in two_for_one: stg_orders is followed by order_id, amount, and the key is"
         " order_id. Give as many columns",
     ),
+    "computed_and_looked_up": (
+        model(
+            f"changed_keys(upstreams=[upstream({STAGED}, key='order_id / 2', lookup=this)])",
+            select(upstream=STAGED),
+        ),
+        "changed_keys in computed_and_looked_up: stg_orders has key and lookup",
+    ),
+    "two_computed": (
+        model(
+            f"changed_keys(upstreams=[upstream({STAGED}, key=['order_id', 'amount'])])",
+            select(upstream=STAGED),
+        ),
+        "changed_keys in two_computed: stg_orders is followed by order_id, amount, and the key is",
+    ),
+    "computed_from_nothing": (
+        model(
+            f"changed_keys(upstreams=[upstream({STAGED}, key='order_id / parts')])",
+            select(upstream=STAGED),
+        ),
+        'column "parts" does not exist',
+    ),
     "columns_of_a_table": (
         model(
             "changed_keys(upstreams=[upstream(ref('plain'), columns='order_id')])",

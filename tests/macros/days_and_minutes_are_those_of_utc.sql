@@ -30,6 +30,7 @@ computed as (
         current_setting('timezone') as session_zone_name,
         {{ utc_date('happened_at') }} as actual_date,
         {{ date_key(utc_date('happened_at')) }} as actual_date_key,
+        {{ date_of_key('expected_date_key') }} as actual_date_of_key,
         {{ time_key('happened_at') }} as actual_time_key,
         {{ start_of_day('expected_date') }} at time zone 'UTC' as actual_start_of_day
     from in_tokyo
@@ -40,6 +41,7 @@ final as (
     where session_zone_name is distinct from 'Asia/Tokyo'
         or actual_date is distinct from expected_date
         or actual_date_key is distinct from expected_date_key
+        or actual_date_of_key is distinct from expected_date
         or actual_time_key is distinct from expected_time_key
         or actual_start_of_day is distinct from expected_date::timestamp
 )

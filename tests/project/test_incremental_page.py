@@ -97,19 +97,19 @@ def test_a_key_that_does_not_fit(reader: Reader) -> None:
     text = section("If the key does not fit")
     message = " ".join(re.findall(r"```text\n(.*?)```", text, re.DOTALL)[0].split())
     logged = re.findall(r"```jinja\n(meta=.*?)\n```", text)[0]
-    (reader.project / "models" / "marts" / "users" / "order_sizes.sql").write_text(
-        "{{ config(unique_key='order_id', contract={'enforced': false}) }}\n"
-        "{%- set changed_orders = changed_keys('order_id') %}\n"
-        "select order_id, quantity from {{ ref('fct_orders') }}\n"
-        "where {{ is_changed(changed_orders) }}\n"
+    (reader.project / "models" / "marts" / "users" / "units_sold.sql").write_text(
+        "{{ config(unique_key='product_key', contract={'enforced': false}) }}\n"
+        "{%- set changed_products = changed_keys('product_key') %}\n"
+        "select product_key, sum(quantity)::bigint as quantity from {{ ref('fct_order_items') }}\n"
+        "where {{ is_changed(changed_products) }} group by 1\n"
     )
     dbt_project.forget(reader.project)
-    select = ("fct_orders", "order_sizes")
+    select = ("fct_order_items", "units_sold")
     with pytest.raises(dbt_project.DbtFailed) as failed:
         dbt_project.run(reader.database, "run", *select, project=reader.project)
     assert message in " ".join(str(failed.value).split())
 
-    fact = reader.project / "models" / "marts" / "core" / "fct_orders.sql"
+    fact = reader.project / "models" / "marts" / "core" / "fct_order_items.sql"
     changed, count = re.subn(r"meta=\{'change_log_keys'.*\},", logged, fact.read_text())
     assert count == 1
     fact.write_text(changed)
@@ -118,7 +118,7 @@ def test_a_key_that_does_not_fit(reader: Reader) -> None:
     do(
         reader.database,
         "update raw.order_items set quantity = 7777, _loaded_at = now() where order_item_id ="
-        " (select min(order_item_id) from marts.fct_order_items)",
+        " (select min(order_item_id) from marts.fct_order_items where product_key != 'unknown')",
     )
-    dbt_project.run(reader.database, "run", "fct_order_items", *select, project=reader.project)
-    assert ask(reader.database, "select count(*) from marts.order_sizes where quantity > 7000") == 1
+    dbt_project.run(reader.database, "run", *select, project=reader.project)
+    assert ask(reader.database, "select count(*) from marts.units_sold where quantity > 7000") == 1

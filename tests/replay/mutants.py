@@ -97,9 +97,34 @@ MUTANTS = (
     Mutant(
         "lines are not keyed anew by versions of products",
         CORE + "fct_order_items.sql",
-        "upstream(ref('dim_products'), columns='product_id', lookup=this)",
+        "upstream(\n        ref('dim_products'), columns='product_id', lookup=this,"
+        " except_when=has_product_at('ordered_at')\n    )",
         "upstream(ref('dim_products'), columns='product_id', lookup=this, except_when='true')",
         seed=129,
+    ),
+    Mutant(
+        "lines keep the category that their version had",
+        "macros/incremental/has_product_at.sql",
+        "            and products.category_key = led.category_key\n",
+        "",
+    ),
+    Mutant(
+        "categories do not follow the status of orders",
+        "models/intermediate/finance/int_category_days.sql",
+        "upstream(ref('fct_orders'), columns='order_id', lookup=ref('fct_order_items'))",
+        "upstream(ref('fct_orders'), columns='order_id', lookup=ref('fct_order_items'), except_when='true')",
+    ),
+    Mutant(
+        "the funnel reads the first day of a month only",
+        "macros/incremental/rows_of_changed_months.sql",
+        "add_months('keys.' ~ month, 1)",
+        "add_days('keys.' ~ month, 1)",
+    ),
+    Mutant(
+        "a day is read without its afternoon",
+        "macros/incremental/rows_of_changed_days.sql",
+        "add_days(date_of_key('keys.date_key'), 1))",
+        "add_days(date_of_key('keys.date_key'), 1)) ~ \" - interval '12 hours'\"",
     ),
     Mutant(
         "events are not keyed anew by versions of users",
@@ -237,6 +262,18 @@ MUTANTS = (
         STRATEGY,
         "{{ log_keys('inserted') }}",
         "select count(*) from inserted",
+    ),
+    Mutant(
+        "the funnel does not hear of its months",
+        "models/intermediate/users/int_user_funnel_steps.sql",
+        "meta={'tracked_keys': ['funnel_month']},",
+        "meta={'tracked_keys': []},",
+    ),
+    Mutant(
+        "a tracked key is missing",
+        CORE + "fct_orders.sql",
+        "'tracked_keys': ['order_id', 'user_id', 'date_key']",
+        "'tracked_keys': ['order_id', 'user_id']",
     ),
     Mutant(
         "the log is pruned before all have read it",

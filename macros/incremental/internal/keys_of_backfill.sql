@@ -3,7 +3,7 @@
     {%- for upstream in upstreams if upstream.event_time %}
     union
     {%- set found -%}
-        select distinct {{ upstream.columns | join(', ') }}
+        select distinct {{ (upstream.key or upstream.columns) | join(', ') }}
         from {{ upstream.relation }}
         where {{ is_in_backfill(upstream.event_time) }}
     {%- endset %}

@@ -48,13 +48,17 @@
             where ~ ' has except_when and no lookup; except_when selects among the rows that are looked up, so set lookup, such as lookup=this,'
             ~ ' or remove except_when.'
         ) }}
-    {%- elif kind == 'lookup' and (entry.columns or entry.lookup) -%}
+    {%- elif kind == 'lookup' and (entry.columns or entry.key or entry.lookup) -%}
         {{ exceptions.raise_compiler_error(
-            where ~ ' is compared as a whole, and a change of it concerns all keys: columns and lookup have no effect. Remove them.'
+            where ~ ' is compared as a whole, and a change of it concerns all keys: columns, key and lookup have no effect. Remove them.'
         ) }}
-    {%- elif not entry.lookup and followed | length != columns | length -%}
+    {%- elif entry.key and entry.lookup -%}
         {{ exceptions.raise_compiler_error(
-            where ~ ' is followed by ' ~ followed | join(', ') ~ ', and the key is ' ~ columns | join(', ')
+            where ~ ' has key and lookup; the key is either computed from the followed columns or looked up. Remove one of them.'
+        ) }}
+    {%- elif not entry.lookup and (entry.key or followed) | length != columns | length -%}
+        {{ exceptions.raise_compiler_error(
+            where ~ ' is followed by ' ~ (entry.key or followed) | join(', ') ~ ', and the key is ' ~ columns | join(', ')
             ~ '. Give as many columns as the key has, or set lookup to a relation with the columns of both.'
         ) }}
     {%- elif kind == 'logged' and by_key -%}
@@ -74,6 +78,7 @@
         'is_snapshot': node.resource_type == 'snapshot',
         'is_elsewhere': node.relation_name != entry.relation | string,
         'columns': followed,
+        'key': entry.key,
         'lookup': entry.lookup,
         'except_when': entry.except_when,
         'definition': local_md5(node.raw_code or ''),

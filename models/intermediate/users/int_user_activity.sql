@@ -55,7 +55,7 @@ events as (
         max(event_timestamp) filter (where event_timestamp <= {{ as_of() }}) as last_event_at,
         min(event_timestamp) filter (where event_timestamp > {{ as_of() }}) as next_event_at
     from {{ ref('fct_user_events') }}
-    where {{ is_changed(changed_users) }}
+    where {{ is_changed_in_partitions(changed_users) }}
     group by 1
 ),
 

@@ -1,12 +1,21 @@
 {{ config(
     unique_key=['user_id', 'funnel_month', 'funnel_step'],
     indexes=[
-        {'columns': ['funnel_month'], 'why': 'the months that changed, for event_funnel'},
+        {
+            'columns': ['funnel_month', 'funnel_step'],
+            'why': 'the months that changed, for event_funnel, from the index alone',
+        },
     ],
     meta={'change_log_keys': ['funnel_month']},
 ) }}
 
-{%- set changed_users = changed_keys('user_id') %}
+{%- set changed_months = changed_keys(['user_id', 'funnel_month'], [
+    upstream(
+        ref('fct_user_events'),
+        columns=['user_id', 'date_key'],
+        key=['user_id', first_day_of('month', date_of_key('date_key'))],
+    ),
+]) %}
 
 with recursive
 
@@ -25,8 +34,10 @@ events as (
         event_type,
         event_timestamp,
         {{ first_day_of('month', utc_date('event_timestamp')) }} as funnel_month
-    from {{ ref('fct_user_events') }}
-    where {{ is_changed(changed_users) }} and user_key != {{ unknown_key() }}
+    from {{ rows_of_changed_months(
+        changed_months, ref('fct_user_events'), month='funnel_month', dated_by='event_timestamp'
+    ) }}
+    where user_key != {{ unknown_key() }}
 ),
 
 moments as (

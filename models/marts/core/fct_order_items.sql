@@ -4,14 +4,17 @@
         {'columns': ['order_id'], 'why': 'lines of an order'},
         {'columns': ['user_id'], 'why': 'lines of users with a new version'},
         {'columns': ['product_id'], 'why': 'lines of products with a new version'},
+        {'columns': ['date_key', 'category_key'], 'why': 'what a category sold on a day'},
     ],
     event_time='ordered_at',
-    meta={'change_log_keys': ['order_id']},
+    meta={'change_log_keys': ['order_id', 'date_key', 'category_key']},
 ) }}
 
 {%- set changed_items = changed_keys('order_item_id', [
     upstream(ref('stg_app__orders'), columns='order_id', lookup=ref('stg_app__order_items')),
-    upstream(ref('dim_products'), columns='product_id', lookup=this),
+    upstream(
+        ref('dim_products'), columns='product_id', lookup=this, except_when=has_product_at('ordered_at')
+    ),
     user_versions(),
 ]) %}
 
@@ -43,6 +46,7 @@ final as (
         items.order_id,
         coalesce(users.user_key, {{ unknown_key() }}) as user_key,
         coalesce(products.product_key, {{ unknown_key() }}) as product_key,
+        coalesce(products.category_key, {{ unknown_key() }}) as category_key,
         {{ date_key(utc_date('orders.ordered_at')) }} as date_key,
         {{ time_key('orders.ordered_at') }} as time_key,
         orders.user_id,

@@ -6,7 +6,7 @@
         {'columns': ['date_key'], 'why': 'orders of some days'},
     ],
     event_time='ordered_at',
-    meta={'change_log_keys': ['user_id', 'date_key']},
+    meta={'change_log_keys': ['order_id', 'user_id', 'date_key']},
 ) }}
 
 {%- set changed_orders = changed_keys('order_id', [user_versions()]) %}

@@ -1,6 +1,11 @@
 {{ config(
     unique_key=['user_id', 'date_key'],
     indexes=[
+        {
+            'columns': ['user_id', 'date_key'], 'unique': true,
+            'include': ['metric_date', 'sessions'],
+            'why': 'the key, and the active days of each user from the index alone',
+        },
         {'columns': ['metric_date'], 'why': 'all users of some days'},
     ],
     event_time='metric_date',
@@ -15,8 +20,10 @@ events as (
         user_id,
         date_key,
         count(*) as events
-    from {{ ref('fct_user_events') }}
-    where {{ is_changed(changed_days) }} and user_key != {{ unknown_key() }}
+    from {{ rows_of_changed_days(
+        changed_days, ref('fct_user_events'), dated_by='event_timestamp'
+    ) }}
+    where user_key != {{ unknown_key() }}
     group by 1, 2
 ),
 

@@ -23,55 +23,71 @@ numbers as (
     {{ whole_numbers(30) }}
 ),
 
-days as (
-    select distinct metric_date
+dates as (
+    select * from {{ ref('dim_date') }}
+),
+
+known_days as (
+    select
+        min(metric_date) as first_date,
+        max(metric_date) as last_date
     from {{ ref('user_daily_metrics') }}
-    where {{ is_changed(changed_days) }}
+),
+
+days as (
+    select dates.date_day as metric_date
+    from dates
+    inner join known_days
+        on dates.date_day >= known_days.first_date and dates.date_day <= known_days.last_date
+    where {{ is_changed(changed_days, columns='dates.date_day') }}
 ),
 
 days_to_read as (
-    select distinct {{ add_days('days.metric_date', '-numbers.n') }} as metric_date
+    select distinct {{ add_days('days.metric_date', '-numbers.n') }} as read_date
     from days
     cross join numbers
 ),
 
-metrics as (
-    select * from {{ ref('user_daily_metrics') }}
-),
-
 user_days as (
     select
-        metrics.*,
-        lead(metrics.metric_date) over (
-            partition by metrics.user_id
-            order by metrics.metric_date
-        ) as next_date
-    from metrics
-    inner join days_to_read on metrics.metric_date = days_to_read.metric_date
+        metric_date,
+        sessions,
+        lead(metric_date) over (partition by user_id order by date_key) as next_date
+    from {{ ref('user_daily_metrics') }}
+    -- With `is true` a filter, not a join, which would lose the order of the index.
+    where (metric_date in (select days_to_read.read_date from days_to_read)) is true
+),
+
+-- All that follows reads one row per day and number of days until the next visit.
+counted as (
+    select
+        metric_date,
+        least({{ days_between('metric_date', 'next_date') }}, 30) as days_until_next,
+        count(*) as users,
+        sum(sessions) as sessions
+    from user_days
+    group by 1, 2
 ),
 
 -- A user counts once per window: from an active day until the next one, or until the window ends.
 changes as (
     select
         metric_date,
-        count(*) as weekly_change,
-        count(*) as monthly_change
-    from user_days
-    group by 1
+        users as weekly_change,
+        users as monthly_change
+    from counted
     union all
     select
-        least({{ add_days('metric_date', 7) }}, next_date) as metric_date,
-        -count(*) as weekly_change,
+        {{ add_days('metric_date', 'least(days_until_next, 7)') }} as metric_date,
+        -users as weekly_change,
         0 as monthly_change
-    from user_days
-    group by 1
+    from counted
     union all
     select
-        least({{ add_days('metric_date', 30) }}, next_date) as metric_date,
+        {{ add_days('metric_date', 'days_until_next') }} as metric_date,
         0 as weekly_change,
-        -count(*) as monthly_change
-    from user_days
-    group by 1
+        -users as monthly_change
+    from counted
 ),
 
 changes_by_day as (
@@ -94,9 +110,9 @@ added_up as (
 daily as (
     select
         metric_date,
-        count(*) as daily_active_users,
+        sum(users)::bigint as daily_active_users,
         sum(sessions) as sessions
-    from user_days
+    from counted
     group by 1
 ),
 
