@@ -150,11 +150,16 @@ def test_a_view_becomes_a_table_and_a_table_a_view(
 ) -> None:
     before, after = kinds
     run(warehouse, project, variables={"kind": before})
-    do(warehouse, "create view marts.on_top as select * from marts.numbers")
+    do(
+        warehouse,
+        "create view marts.on_top as select * from marts.numbers",
+        f"comment on {before} marts.numbers is 'counted'",
+    )
     seen = look(warehouse, "marts.on_top")
     with polled(warehouse, "marts.numbers", "marts.on_top"):
         run(warehouse, project, variables={"kind": after})
     assert look(warehouse, "marts.on_top") == seen
+    assert ask(warehouse, "select obj_description('marts.numbers'::regclass)") == "counted"
     assert leftovers(warehouse) == []
 
 

@@ -64,6 +64,20 @@
         from pg_temp.read_properties(relation, known_as, alias) with ordinality as property
     $function$;
 
+    create or replace function pg_temp.about_kind_of(relation oid, statement text)
+    returns text
+    language sql
+    set search_path = pg_catalog, pg_temp
+    as $function$
+        select regexp_replace(
+            statement,
+            '^(comment on|security label for \S+ on) (table|view|materialized view) ',
+            '\1 ' || case relkind when 'v' then 'view' when 'm' then 'materialized view' else 'table' end || ' '
+        )
+        from pg_class
+        where oid = relation
+    $function$;
+
     {#- Those that the new version lacks; both are shown under the same name. -#}
     create or replace function pg_temp.find_missing_properties(had jsonb, new oid, known_as text, alias text)
     returns table (what text, statement text, as_role name, place integer)
@@ -72,7 +86,8 @@
     as $function$
         select
             format('%s %s', kind, object),
-            statement,
+            {# A view may become a table, or the other way round. #}
+            case when kind in ('comment', 'security label') then pg_temp.about_kind_of(new, statement) else statement end,
             as_role,
             place
         from jsonb_to_recordset(had) as property (
@@ -83,7 +98,11 @@
             and (attribute is null or attribute in (select attname from pg_attribute where attrelid = new and not attisdropped))
             {# The rows of a view are those of its tables. #}
             and not (kind = 'not null of the column' and (select relkind in ('v', 'm') from pg_class where oid = new))
-            and (kind, definition, coalesce(as_role, '')) not in (
+            and (
+                kind,
+                case when kind in ('comment', 'security label') then pg_temp.about_kind_of(new, definition) else definition end,
+                coalesce(as_role, '')
+            ) not in (
                 select has.kind, has.definition, coalesce(has.as_role, '') from pg_temp.read_properties(new, known_as, alias) as has
             )
         order by ordinality
