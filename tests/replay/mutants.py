@@ -105,7 +105,7 @@ MUTANTS = (
     Mutant(
         "lines keep the category that their version had",
         "macros/incremental/has_product_at.sql",
-        "            and products.category_key = led.category_key\n",
+        "            and products.category_key = looked_up.category_key\n",
         "",
     ),
     Mutant(
@@ -262,18 +262,6 @@ MUTANTS = (
         STRATEGY,
         "{{ log_keys('inserted') }}",
         "select count(*) from inserted",
-    ),
-    Mutant(
-        "the funnel does not hear of its months",
-        "models/intermediate/users/int_user_funnel_steps.sql",
-        "meta={'tracked_keys': ['funnel_month']},",
-        "meta={'tracked_keys': []},",
-    ),
-    Mutant(
-        "a tracked key is missing",
-        CORE + "fct_orders.sql",
-        "'tracked_keys': ['order_id', 'user_id', 'date_key']",
-        "'tracked_keys': ['order_id', 'user_id']",
     ),
     Mutant(
         "the log is pruned before all have read it",
