@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,25 @@ def test_a_changed_variable_reaches_every_row(built: Any) -> None:
             " from marts.user_clv"
         ).fetchone()
     assert row == (True, True)
+
+
+def test_an_update_of_this_project_rebuilds_only_what_it_changes(
+    built: Any, tmp_path: Path
+) -> None:
+    """The macros that run in hooks, or find keys, determine no rows."""
+    project = dbt_project.copy_project(tmp_path / "project")
+    models = ("dim_date", "fct_payments", "fct_order_items", "user_rfm", "int_user_funnel_steps")
+
+    def reports() -> set[str]:
+        dbt_project.forget(project)
+        results = dbt_project.run(built, "run", *models, project=project)
+        return {str(result.message) for result in results if result.node.name in models}
+
+    assert reports() == {"UNCHANGED"}
+    for folder in ("hooks", "postgres", "incremental"):
+        for path in (project / "macros" / folder).rglob("*.sql"):
+            path.write_text(re.sub(r"({% macro .*?%})", r"\1{# new #}", path.read_text()))
+    assert reports() == {"UNCHANGED"}
 
 
 def test_a_backfill_goes_on_from_a_table_that_takes_all_its_keys(built: Any) -> None:

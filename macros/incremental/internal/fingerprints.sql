@@ -16,12 +16,12 @@
 
 {% macro add_texts_of_macros(unique_ids, texts, seen) -%}
     {#-
-        Those that find the keys of a run do not determine rows. dbt's own change with its version only; a package's, and this
-        project's, count.
+        Hooks, and what finds the keys of a run, do not determine rows. dbt's own macros change with its version only; a package's,
+        and this project's, count.
     -#}
     {%- set machinery = [
         'changed_keys', 'is_changed', 'is_changed_in_partitions', 'is_in', 'rows_of_changed_days', 'rows_of_changed_months', 'upstream',
-        'user_versions', 'has_product_at', 'has_user_key_at', 'skip_unless_changed'
+        'user_versions', 'has_product_at', 'has_user_key_at', 'skip_unless_changed', 'before_build', 'before_commit', 'after_build'
     ] -%}
     {%- for unique_id in unique_ids if unique_id not in seen -%}
         {%- do seen.append(unique_id) -%}
