@@ -30,8 +30,11 @@
         from kept_states
         where dbt_valid_from < seen_from;
 
-        {#- The rows are dated in the past, which readers do not check; without a watermark each reader compares all keys. -#}
-        delete from {{ state_relation('watermarks') }} where upstream_name = '{{ node.name }}';
+        {#-
+            The rows are dated in the past, which readers do not check; without a watermark each reader compares all keys. So
+            does the snapshot, for keys whose last state was imported.
+        -#}
+        delete from {{ state_relation('watermarks') }} where '{{ node.name }}' in (upstream_name, model_name);
     {%- endcall -%}
     {%- set counts = run_query(
         'select count(*) filter (where dbt_valid_from < seen_from), count(*) filter (where dbt_valid_from >= seen_from) from kept_states'

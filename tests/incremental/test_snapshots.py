@@ -269,3 +269,44 @@ def test_no_interval_is_negative_when_a_clock_ran_ahead(built: Any) -> None:
         assert ask_rows(built, f"{current} where is_current and user_id = '{user_id}'") == [
             ("B", True)
         ]
+
+
+def test_a_run_compares_what_was_loaded_or_everything(built: Any) -> None:
+    """A row that changes without a new stamp shows what a run has compared."""
+    (user_id,), (other,) = ask_rows(built, "select user_id from raw.users order by 1 desc limit 2")
+    state = (
+        "select country from snapshots.snp_app__users"
+        f" where user_id = '{user_id}' and dbt_valid_to = '9999-12-31'"
+    )
+    unstamped = f"update raw.users set country = '{{}}' where user_id = '{user_id}'"
+    # Outside of the overlap, in which the number of a transaction decides.
+    do(built, f"update raw.users set _loaded_at = '2025-01-01' where user_id = '{user_id}'")
+
+    def run(command: str = "snapshot", **options: Any) -> str:
+        dbt_project.run(built, command, "snp_app__users", **options)
+        return ask(built, state)
+
+    run()
+    do(built, unstamped.format("hidden"))
+    assert run() != "hidden"
+    assert run("build", options=NO_TESTS, full_refresh=True) == "hidden"
+
+    stamped = "update raw.users set country = 'stamped', _loaded_at = {} where user_id = '{}'"
+    with built.connect() as late:
+        late.execute(stamped.format("clock_timestamp()", user_id))
+        # A later stamp is committed and read first.
+        do(built, stamped.format("clock_timestamp()", other))
+        assert run() == "hidden"
+    assert run() == "stamped"
+
+    do(built, unstamped.format("truncated"), "truncate snapshots.snp_app__users")
+    assert run() == "truncated"
+    do(
+        built,
+        "create table public.kept as select * from raw.users",
+        "truncate raw.users",
+        "insert into raw.users select * from public.kept",
+        unstamped.format("reloaded"),
+        f"update raw.users set _loaded_at = '2020-01-01' where user_id = '{user_id}'",
+    )
+    assert run() == "reloaded"

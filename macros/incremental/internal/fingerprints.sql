@@ -36,7 +36,44 @@
 
 
 {% macro snapshot_fingerprint() -%}
-    {{ return(local_md5(model.compiled_code)) }}
+    {#-
+        The views that it reads are compared as the database has them, with the macros that they use; their tables by their
+        files, which change when a table is truncated, replaced or restored.
+    -#}
+    {%- set names = [] -%}
+    {%- for table in tables_of_snapshot() -%}
+        {%- do names.append(regclass_of(table.name)) -%}
+    {%- endfor -%}
+    {%- set query -%}
+        with recursive reached (oid) as (
+            select unnest(array[{{ names | join(', ') }}]::oid[])
+            union
+            select read.oid
+            from reached
+            cross join lateral (
+                select depends.refobjid as oid
+                from pg_rewrite
+                inner join pg_depend as depends
+                    on depends.classid = 'pg_rewrite'::regclass
+                        and depends.objid = pg_rewrite.oid
+                        and depends.refclassid = 'pg_class'::regclass
+                where pg_rewrite.ev_class = reached.oid
+                union all
+                select inhrelid from pg_inherits where inhparent = reached.oid
+            ) as read
+        )
+
+        select md5(coalesce(string_agg(
+            case when relkind = 'v' then pg_get_viewdef(oid) else oid || ':' || coalesce(pg_relation_filenode(oid), 0) end,
+            '|' order by oid
+        ), ''))
+        from reached
+        inner join pg_class using (oid)
+    {%- endset -%}
+    {{ return(local_md5(
+        model.compiled_code ~ config.get('unique_key') ~ config.get('check_cols') ~ config.get('dbt_valid_to_current')
+        ~ run_query(query)[0][0]
+    )) }}
 {%- endmacro %}
 
 

@@ -10,6 +10,16 @@
             "insert into this_run (upstream_name, system_identifier, run_snapshot, fingerprint) select '(columns)', system_identifier,"
             ~ " run_snapshot, '" ~ columns_of_snapshot() | join(',') ~ "' from this_run where upstream_name = '(definition)'"
         ) -%}
+        {%- set previous = read_watermarks() -%}
+        {%- set reason = reason_to_compare_all(upstreams, previous) -%}
+        {%- if reason -%}
+            {%- do log(this.identifier ~ ': compares all rows, because ' ~ reason, info=false) -%}
+        {%- else -%}
+            {%- do run_query(
+                'create temporary table unread_rows as select * from ' ~ upstreams[0].relation ~ ' where '
+                ~ is_unseen_load(previous['(states)'], '_row_xid') ~ '; analyze unread_rows;'
+            ) -%}
+        {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
 
@@ -25,23 +35,6 @@
         {{ return([]) }}
     {%- endif -%}
     {{ return([{'name': '(states)', 'kind': 'loaded', 'is_query': true, 'relation': '(' ~ model.compiled_code ~ ') as states', 'is_elsewhere': false}]) }}
-{%- endmacro %}
-
-
-{% macro tables_of_snapshot() -%}
-    {#- The models and seeds that the snapshot reads, directly and through ephemeral models. -#}
-    {%- set waiting = model.depends_on.nodes | list -%}
-    {%- set found = {} -%}
-    {%- for unique_id in waiting -%}
-        {%- set node = graph.nodes.get(unique_id) or graph.sources[unique_id] -%}
-        {%- if node.resource_type == 'model' and node.config.materialized == 'ephemeral' -%}
-            {#- The loop also visits what it appends. -#}
-            {%- do waiting.extend(node.depends_on.nodes) -%}
-        {%- else -%}
-            {%- do found.update({unique_id: {'name': node.relation_name, 'is_here': node.relation_name in model.compiled_code}}) -%}
-        {%- endif -%}
-    {%- endfor -%}
-    {{ return(found.values() | list) }}
 {%- endmacro %}
 
 
