@@ -112,7 +112,8 @@ MUTANTS = (
         "categories do not follow the status of orders",
         "models/intermediate/finance/int_category_days.sql",
         "upstream(ref('fct_orders'), columns='order_id', lookup=ref('fct_order_items'))",
-        "upstream(ref('fct_orders'), columns='order_id', lookup=ref('fct_order_items'), except_when='true')",
+        "upstream(ref('fct_orders'), columns='order_id', lookup=ref('fct_order_items'),"
+        " except_when='true')",
     ),
     Mutant(
         "the funnel reads the first day of a month only",
