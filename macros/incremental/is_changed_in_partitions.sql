@@ -1,5 +1,9 @@
 {% macro is_changed_in_partitions(keys) -%}
-    {%- if keys.all -%}
+    {%- if execute and keys.columns | length != 1 -%}
+        {{ exceptions.raise_compiler_error(
+            'is_changed_in_partitions in ' ~ model.name ~ ' takes keys of one column, and these have ' ~ keys.columns | join(', ') ~ '; use is_changed.'
+        ) }}
+    {%- elif keys.all -%}
         true
     {%- elif flags.EMPTY -%}
         false

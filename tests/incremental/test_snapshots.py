@@ -301,6 +301,8 @@ def test_a_run_compares_what_was_loaded_or_everything(built: Any) -> None:
 
     do(built, unstamped.format("truncated"), "truncate snapshots.snp_app__users")
     assert run() == "truncated"
+    # Nothing was there to correct.
+    assert ask(built, "select count(*) from snapshots.snp_app__users where _loaded_at is null") == 0
     do(
         built,
         "create table public.kept as select * from raw.users",

@@ -120,6 +120,30 @@ MISTAKES = {
         ),
         'column "parts" does not exist',
     ),
+    "computed_from_unlogged": (
+        model(
+            f"changed_keys(upstreams=[upstream({FACT}, columns='order_id', key='amount::int')])",
+            select(),
+        ),
+        'column "amount" does not exist',
+    ),
+    "asks_partitions_for_two": (
+        model(
+            "changed_keys()",
+            select().replace("is_changed(", "is_changed_in_partitions("),
+            "unique_key=['order_id', 'amount']",
+        ).replace("ref('fct_orders')", "ref('stg_orders')"),
+        "is_changed_in_partitions in asks_partitions_for_two takes keys of one column, and these"
+        " have order_id, amount",
+    ),
+    "has_no_day": (
+        model(
+            "changed_keys()",
+            "select order_id from {{ rows_of_changed_days(keys, ref('fct_orders'), 'at') }}",
+        ),
+        "rows_of_changed_days or rows_of_changed_months in has_no_day: the keys have no column"
+        " 'date_key'; they have order_id.",
+    ),
     "columns_of_a_table": (
         model(
             "changed_keys(upstreams=[upstream(ref('plain'), columns='order_id')])",

@@ -53,10 +53,15 @@ def test_another_text_takes_its_place_below_the_views_that_read_it(built: Any) -
     before = identities(built)
     with built.connect() as session:
         session.execute(f"create or replace view {VIEW} as {text_of(built)} limit 0")
+        session.execute(f"alter view {VIEW} set (security_barrier, security_invoker = true)")
     assert identities(built) != before
     dbt_project.run(built, "run", "stg_app__consents")
 
     assert identities(built) == before
+    options = (
+        f"select array_to_string(reloptions, ',') from pg_class where oid = '{VIEW}'::regclass"
+    )
+    assert ask(built, options.format(VIEW)) == "security_barrier=true,security_invoker=true"
 
 
 def test_a_view_with_fewer_columns_gains_them_in_its_place(built: Any) -> None:

@@ -1,17 +1,24 @@
 {% macro changed_keys_of_upstream(columns, upstream, watermark) -%}
-    {%- set selected = (upstream.key or upstream.columns) | join(', ') -%}
-    {%- set found -%}
+    {#- A table holds the numbers of transactions that it has read, which may have ended later than it was built. -#}
+    {%- set xid_of_row = row_xid() if upstream.is_snapshot else '_row_xid' if upstream.is_view else 'null::bigint' -%}
+    {%- set followed -%}
         {%- if upstream.kind == 'logged' -%}
-            select distinct {{ selected }}
+            select distinct {{ upstream.columns | join(', ') }}
             from {{ state_relation('key_changes') }},
                 jsonb_populate_record(null::{{ upstream.relation }}, changed_keys) as keys
             where model_name = '{{ upstream.name }}'
                 and {{ is_unseen_xid('written_by', "'" ~ watermark['run_snapshot'] ~ "'") }}
         {%- else -%}
-            select distinct {{ selected }}
+            select distinct {{ upstream.columns | join(', ') }}
             from {{ upstream.relation }}
-            where {{ is_unseen_load(watermark, row_xid() if upstream.is_snapshot else '_row_xid', load_time_of(upstream)) }}
+            where {{ is_unseen_load(watermark, xid_of_row, load_time_of(upstream)) }}
         {%- endif -%}
     {%- endset -%}
-    {{ look_up_keys(columns, upstream, found) }}
+    {{ look_up_keys(columns, upstream, keys_of_followed(upstream, followed)) }}
+{%- endmacro %}
+
+
+{% macro keys_of_followed(upstream, followed) -%}
+    {#- The expressions of the key see the followed columns only; others are not logged. -#}
+    {{ return('select distinct ' ~ upstream.key | join(', ') ~ ' from (' ~ followed ~ ') as followed' if upstream.key else followed) }}
 {%- endmacro %}

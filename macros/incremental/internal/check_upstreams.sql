@@ -65,7 +65,7 @@
         {%- do queries.append('select 1 from ' ~ upstream.lookup ~ ' as looked_up where ' ~ upstream.except_when ~ ' limit 0') -%}
     {%- endfor -%}
     {%- for upstream in upstreams if upstream.key -%}
-        {%- do queries.append('select ' ~ upstream.key | join(', ') ~ ' from ' ~ upstream.relation ~ ' limit 0') -%}
+        {%- do queries.append(keys_of_followed(upstream, 'select ' ~ upstream.columns | join(', ') ~ ' from ' ~ upstream.relation) ~ ' limit 0') -%}
     {%- endfor -%}
     {{ return(queries) }}
 {%- endmacro %}

@@ -97,9 +97,10 @@
                     {%- for column in ['_loaded_at', 'version_started_at'] if column in columns %}
                     held.{{ column }} as previous_{{ column }},
                     {%- endfor %}
-                    coalesce(
+                    {#- A table that was restored or truncated may lack what the last run has seen. #}
+                    held.{{ names.dbt_valid_from }} is not null and coalesce(
                         seen._loaded_at = held._loaded_at
-                        or seen.was_seen
+                        or {{ 'seen.was_seen' if previous.get('(definition)', {}).get('is_of_this_table') else 'false' }}
                         {%- for column in newly_checked %}
                         and seen.{{ column }} is not distinct from held.{{ column }}
                         {%- endfor %},

@@ -3,11 +3,11 @@
     {%- for upstream in upstreams if upstream.event_time %}
     union
     {%- set found -%}
-        select distinct {{ (upstream.key or upstream.columns) | join(', ') }}
+        select distinct {{ upstream.columns | join(', ') }}
         from {{ upstream.relation }}
         where {{ is_in_backfill(upstream.event_time) }}
     {%- endset %}
-    {{ look_up_keys(columns, upstream, found) }}
+    {{ look_up_keys(columns, upstream, keys_of_followed(upstream, found)) }}
     {%- endfor %}
     {%- if event_time %}
     union

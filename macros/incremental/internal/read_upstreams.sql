@@ -76,6 +76,7 @@
         'relation': entry.relation,
         'kind': kind,
         'is_snapshot': node.resource_type == 'snapshot',
+        'is_view': node.config.materialized == 'view',
         'is_elsewhere': node.relation_name != entry.relation | string,
         'columns': followed,
         'key': entry.key,

@@ -23,8 +23,12 @@
             {{ return('as_of lies before the one of the last run') }}
         {%- elif upstream.kind == 'lookup' and watermark['has_other_fingerprint'] -%}
             {{ return(upstream.name ~ ' changed') }}
+        {%- elif upstream.is_snapshot and watermark['has_other_fingerprint'] -%}
+            {{ return(upstream.name ~ ' was replaced, restored, truncated or rewritten') }}
         {%- elif upstream.kind == 'loaded' and watermark['has_other_fingerprint'] -%}
             {{ return('the SQL of ' ~ upstream.name ~ ' changed') }}
+        {%- elif upstream.kind == 'logged' and watermark['has_other_fingerprint'] -%}
+            {{ return(upstream.name ~ ' logs its changes since the last run only') }}
         {%- elif upstream.kind == 'logged' and watermark['was_rebuilt'] -%}
             {{ return(upstream.name ~ ' was rebuilt') }}
         {%- endif -%}

@@ -1,4 +1,10 @@
-{% macro rows_of_changed_periods(keys, relation, dated_by, columns, first_moment, end_moment) -%}
+{% macro rows_of_changed_periods(keys, relation, dated_by, period, columns, first_moment, end_moment, condition=none) -%}
+    {%- if execute and period not in keys.columns -%}
+        {{ exceptions.raise_compiler_error(
+            'rows_of_changed_days or rows_of_changed_months in ' ~ model.name ~ ": the keys have no column '" ~ period ~ "'; they have "
+            ~ keys.columns | join(', ') ~ '.'
+        ) }}
+    {%- endif -%}
     {%- if keys.all or flags.EMPTY -%}
         {#- With --empty a relation has an alias already. -#}
         (select * from {{ relation }})
@@ -22,6 +28,9 @@
                     {%- for column in columns %}
                     and dated.{{ column }} = keys.{{ column }}
                     {%- endfor %}
+                    {%- if condition %}
+                    and {{ condition }}
+                    {%- endif %}
                 offset 0
             ) as led
         )

@@ -38,8 +38,8 @@
                 {% if upstream.kind == 'lookup' -%}
                     {{ fingerprint_of(upstream.relation) }}
                 {%- elif upstream.kind == 'loaded' and not upstream.is_query -%}
-                    {#- PostgreSQL keeps the query of a view, not that of a table. -#}
-                    coalesce({{ view_fingerprint_of(upstream.relation) }}, {{ "'" ~ upstream.definition ~ "'" if not upstream.is_snapshot else 'null' }})
+                    {#- PostgreSQL keeps the query of a view, not that of a table. A snapshot cannot say which states it lost. -#}
+                    {{ storage_of(upstream.relation) ~ '::text' if upstream.is_snapshot else 'coalesce(' ~ view_fingerprint_of(upstream.relation) ~ ", '" ~ upstream.definition ~ "')" }}
                 {%- else -%}
                     null::text
                 {%- endif %} as fingerprint,

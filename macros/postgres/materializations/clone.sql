@@ -10,7 +10,8 @@
             this ~ (': the state knows no relation of it.' if not defer_relation else ' is not cloned, because it exists.'), info=true
         ) -%}
         {{ return({'relations': []}) }}
-    {%- elif load_cached_relation(defer_relation) is none -%}
+    {#- Not from dbt's cache: a thread may find it while another fills it, and it takes other databases for this one. -#}
+    {%- elif defer_relation.database != this.database or relation_in_catalog(defer_relation) is none -%}
         {{ exceptions.raise_compiler_error(
             this ~ ' cannot be cloned: the relation ' ~ defer_relation ~ ' of the state does not exist in this database. Build it there first, or exclude '
             ~ model.name ~ '.'
@@ -29,9 +30,12 @@
     {{ drop_relation_if_exists(load_cached_relation(new_relation)) }}
     {{ drop_relation_if_exists(load_cached_relation(old_relation)) }}
     {%- call statement('main') -%}
+        {#- A policy must not hide rows of a snapshot. #}
+        set local row_security = off;
         create {{ kind }} {{ new_relation }} as
         select *
-        from {{ defer_relation }}
+        from {{ defer_relation }};
+        set local row_security to default
     {%- endcall -%}
     {%- if existing_relation is not none -%}
         {%- do adapter.rename_relation(existing_relation, old_relation) -%}

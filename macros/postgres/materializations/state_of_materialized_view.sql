@@ -46,7 +46,7 @@
         and pg_rewrite.ev_action::text !~ 'SQLVALUEFUNCTION|NEXTVALUEEXPR'
         and not exists (
             select
-            from regexp_matches(pg_rewrite.ev_action::text, ':(?:op)?func(?:id|oid) (\d+)', 'g') as called (oids)
+            from regexp_matches(pg_rewrite.ev_action::text, ':(?:op)?func(?:id|oid) ([0-9]+)', 'g') as called (oids)
             inner join pg_proc on called.oids[1]::oid = pg_proc.oid
             where pg_proc.provolatile != 'i'
                 and (

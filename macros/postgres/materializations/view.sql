@@ -19,7 +19,9 @@
         {%- do leave_alone() -%}
     {%- else -%}
         {%- set create_view -%}
-            create or replace view {{ new_relation if fit == 'other columns' else target_relation }} as
+            {#- Without its options PostgreSQL would reset them. #}
+            create or replace view {{ new_relation if fit == 'other columns' else target_relation }}
+            {{ 'with (' ~ found.options ~ ')' if found.options and fit == 'same columns' }} as
             {{ sql }}
         {%- endset -%}
         {%- call statement('main') -%}
@@ -78,8 +80,9 @@
 
         select
             current_setting('warehouse.fit') as fit,
-            (select relkind::text from pg_class where oid = {{ existing }}) as relkind
+            (select relkind::text from pg_class where oid = {{ existing }}) as relkind,
+            (select array_to_string(reloptions, ', ') from pg_class where oid = {{ existing }}) as options
     {%- endset -%}
     {%- set found = run_query((config.get('sql_header') or '') ~ query)[0] -%}
-    {{ return({'fit': found['fit'], 'type': {'v': 'view', 'm': 'materialized_view'}.get(found['relkind'], 'table')}) }}
+    {{ return({'fit': found['fit'], 'options': found['options'], 'type': {'v': 'view', 'm': 'materialized_view'}.get(found['relkind'], 'table')}) }}
 {%- endmacro %}

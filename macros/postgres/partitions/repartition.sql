@@ -31,7 +31,10 @@
     {%- endif -%}
     {%- call statement('copy') -%}
         {%- set columns = changes.target_columns | map(attribute='quoted') | join(', ') %}
-        insert into {{ new_relation }} ({{ columns }}) select {{ columns }} from {{ relation }}
+        {#- A forced policy that hides rows from this role stops the copy. #}
+        set local row_security = off;
+        insert into {{ new_relation }} ({{ columns }}) select {{ columns }} from {{ relation }};
+        set local row_security to default
     {%- endcall -%}
     {%- do create_indexes(new_relation) -%}
     {%- do run_query('analyze ' ~ new_relation) -%}

@@ -71,8 +71,9 @@
     as $function$
         select regexp_replace(
             statement,
-            '^(comment on|security label for \S+ on) (table|view|materialized view) ',
-            '\1 ' || case relkind when 'v' then 'view' when 'm' then 'materialized view' else 'table' end || ' '
+            '^(comment on|security label for [^ ]+ on) (table|view|materialized view) ',
+            {# Also where a backslash escapes. #}
+            E'\\1 ' || case relkind when 'v' then 'view' when 'm' then 'materialized view' else 'table' end || ' '
         )
         from pg_class
         where oid = relation
@@ -191,7 +192,7 @@
             where stxrelid = old
             union all
             {# Default privileges granted it to the new version, and the old one may have lost it. -#}
-            select regexp_replace(has.statement, '^grant (.*) to (.*?)( with grant option)?$', 'revoke \1 from \2')
+            select regexp_replace(has.statement, '^grant (.*) to (.*?)( with grant option)?$', E'revoke \\1 from \\2')
             from pg_temp.read_properties(new, named, null) as has
             where kind = 'grant'
                 and has.statement ~ '^grant'

@@ -302,7 +302,8 @@
                 ),
                 null, null, false
             from tables
-            where noun = 'table' and relreplident != 'd'
+            {# An index may have been dropped with the identity. #}
+            where noun = 'table' and relreplident != 'd' and (relreplident != 'i' or exists (select from indexes where indisreplident))
             union all
             select
                 9, 'statistics object', stxname, null,
@@ -497,6 +498,10 @@
             from pg_inherits
             inner join pg_class as children on inhrelid = children.oid
             where inhparent = relation and not children.relispartition
+            union all
+            select 0, 'constraint trigger', format('%s on %s', tgname, tgrelid::regclass), null, null, null, null, false
+            from pg_trigger
+            where tgconstrrelid = relation and tgrelid != relation and not tgisinternal
             union all
             select 0, 'subscription', srsubid::text, null, null, null, null, false
             from pg_subscription_rel
