@@ -118,8 +118,8 @@ MUTANTS = (
     Mutant(
         "the funnel reads the first day of a month only",
         "macros/incremental/rows_of_changed_months.sql",
-        "add_months('keys.' ~ month, 1)",
-        "add_days('keys.' ~ month, 1)",
+        "start_of_day(add_months('keys.' ~ month, 1))",
+        "start_of_day(add_days('keys.' ~ month, 1))",
     ),
     Mutant(
         "a day is read without its afternoon",

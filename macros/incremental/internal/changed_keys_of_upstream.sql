@@ -16,9 +16,3 @@
     {%- endset -%}
     {{ look_up_keys(columns, upstream, keys_of_followed(upstream, followed)) }}
 {%- endmacro %}
-
-
-{% macro keys_of_followed(upstream, followed) -%}
-    {#- The expressions of the key see the followed columns only; others are not logged. -#}
-    {{ return('select distinct ' ~ upstream.key | join(', ') ~ ' from (' ~ followed ~ ') as followed' if upstream.key else followed) }}
-{%- endmacro %}
