@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support import dbt_project
-from tests.support.database import new_database
+from tests.support.database import new_database, wait_for_counts
 from warehouse import contract
 from warehouse.load import load_folder
 from warehouse.sample.command import make_plan
@@ -289,14 +288,7 @@ def counters(database: Any) -> dict[str, tuple[int, int]]:
     """
     with database.connect() as session:
         session.autocommit = True
-        # PostgreSQL reports the counts of a session when it ends.
-        until = time.monotonic() + 60
-        while session.execute(
-            "select 1 from pg_stat_activity where datname = current_database()"
-            " and pid != pg_backend_pid() and backend_type = 'client backend'"
-        ).fetchone():
-            assert time.monotonic() < until, "a session of dbt does not end"
-            time.sleep(0.01)
+        wait_for_counts(session)
         return {
             name: (int(read), int(written))
             for name, read, written in session.execute(

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from tests.support import dbt_project
+from tests.support.database import wait_for_counts
 
 
 def scans(database: Any, pattern: str) -> dict[str, int]:
     """The number of scans of each table, or of its indexes, whose name matches `pattern` (LIKE)."""
     with database.connect() as session:
         session.autocommit = True
-        # PostgreSQL reports the counts of a session when it ends.
-        until = time.monotonic() + 60
-        while session.execute(
-            "select 1 from pg_stat_activity where datname = current_database()"
-            " and pid != pg_backend_pid() and backend_type = 'client backend'"
-        ).fetchone():
-            assert time.monotonic() < until, "a session of dbt does not end"
-            time.sleep(0.01)
+        wait_for_counts(session)
         return {
             name: int(number)
             for name, number in session.execute(

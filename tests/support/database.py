@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -89,3 +90,18 @@ def fetch(database: Any, query: str, *values: Any) -> list[tuple[Any, ...]]:
     """The rows of a query; the values replace its `%s` placeholders."""
     with database.connect() as session:
         return session.execute(query, values or None).fetchall()
+
+
+def wait_for_counts(session: psycopg.Connection) -> None:
+    """Wait until the other sessions of the database ended: then PostgreSQL reports their counts.
+
+    Args:
+        session: in autocommit mode.
+    """
+    until = time.monotonic() + 60
+    while session.execute(
+        "select 1 from pg_stat_activity where datname = current_database()"
+        " and pid != pg_backend_pid() and backend_type = 'client backend'"
+    ).fetchone():
+        assert time.monotonic() < until, "a session of dbt does not end"
+        time.sleep(0.01)
