@@ -22,8 +22,7 @@
     {%- endif -%}
 
     {#- Before anything is read: a build that waits for another one must not hold locks on tables that the other may need. -#}
-    {#- The catalog shows a view's constants in the zone of the session. -#}
-    {%- do run_query(lock_model() ~ '; ' ~ use_utc()) -%}
+    {%- do run_query(lock_model() ~ '; ' ~ use_fixed_formats()) -%}
     {%- set event_time = dated_by or config.get('event_time') -%}
     {%- set upstreams = read_upstreams(columns, upstreams, ignoring) -%}
     {%- set definition = definition_fingerprint() -%}

@@ -6,7 +6,7 @@
         ) }}
     {%- elif execute and model.resource_type != 'unit_test' and flags.WHICH in ['build', 'run'] and not flags.EMPTY -%}
         {%- do refuse_sample() -%}
-        {%- do run_query(lock_model() ~ '; ' ~ use_utc()) -%}
+        {%- do run_query(lock_model() ~ '; ' ~ use_fixed_formats()) -%}
         {%- set upstreams = read_upstreams([], [], ignoring, by_key=false) -%}
         {%- do remember_watermarks(upstreams, definition_fingerprint(), with_storage=true) -%}
         {%- if is_incremental()

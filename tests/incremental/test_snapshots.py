@@ -271,6 +271,30 @@ def test_no_interval_is_negative_when_a_clock_ran_ahead(built: Any) -> None:
         ]
 
 
+def test_a_snapshot_that_lost_states_reaches_its_dimension(built: Any) -> None:
+    """The states that an older copy lacks are versions no more."""
+    (user_id,) = ask_rows(built, "select min(user_id) from raw.users where trim(user_id) != ''")[0]
+    do(built, "create table public.kept as select * from snapshots.snp_app__users")
+    country = ask(built, f"select country from raw.users where user_id = '{user_id}'")
+    before = versions(built, user_id)
+    for value in ("'XX'", "null" if country is None else f"'{country}'"):
+        do(
+            built,
+            f"update raw.users set country = {value}, updated_at = now(),"
+            f" _loaded_at = clock_timestamp() where user_id = '{user_id}'",
+        )
+        build(built, USERS)
+    assert len(versions(built, user_id)) == len(before) + 2
+    # Older than the overlap, in which a run reads everything again.
+    do(
+        built,
+        "truncate snapshots.snp_app__users",
+        "insert into snapshots.snp_app__users select * from public.kept",
+        *AGE.format(table="users").split(";"),
+    )
+    build(built, USERS)
+
+
 def test_a_run_compares_what_was_loaded_or_everything(built: Any) -> None:
     """A row that changes without a new stamp shows what a run has compared."""
     (user_id,), (other,) = ask_rows(built, "select user_id from raw.users order by 1 desc limit 2")

@@ -350,6 +350,55 @@ def test_changed_sql_of_a_staging_table_reaches_every_row(database: Any, project
     assert ask(database, "select sum(amount) from marts.doubled") == 2 * 5150
 
 
+def test_a_session_with_other_formats_finds_nothing_changed(database: Any, project: Path) -> None:
+    """PostgreSQL shows the constants of a view in the formats of the session."""
+    staged = project / "models" / "staging" / "stg_orders.sql"
+    constant = " where _loaded_at > '1900-01-01 00:00:00+00'::timestamptz"
+    staged.write_text(staged.read_text() + constant)
+    dbt_project.forget(project)
+    load(database)
+    database.environment["WAREHOUSE_SESSION_OPTIONS"] = ""
+    run(database, project)
+    for setting in ("timezone = 'Asia/Tokyo'", "datestyle = 'German'"):
+        do(database, f"alter database {database.name} set {setting}")
+        found = run(database, project)
+        assert {found["fct_orders"], found["doubled"]} == {"UNCHANGED"}, setting
+
+
+def test_an_upstream_that_becomes_incremental_is_read_whole(database: Any, project: Path) -> None:
+    """It logged nothing of what its reader has not read."""
+    query = "select order_id, amount from {{ ref('stg_orders') }}"
+    upstream = project / "models" / "changing.sql"
+    upstream.write_text("{{ config(materialized='table') }} " + query)
+    text = model("changed_keys()", select(upstream="ref('changing')"))
+    (project / "models" / "reader.sql").write_text(text)
+    dbt_project.forget(project)
+    load(database)
+    run(database, project)
+    do(database, "insert into raw.orders values (101, 101)")
+    run(database, project, "changing")
+    upstream.write_text(model("changed_keys()", query + " where {{ is_changed(keys) }}"))
+    dbt_project.forget(project)
+    run(database, project)
+    assert ask(database, "select count(*) from marts.reader") == 101
+
+
+def test_a_late_commit_is_found_behind_a_staging_table(database: Any, tmp_path: Path) -> None:
+    """The table was built before it, and the reader ran after it."""
+    staged = "{{ config(materialized='table') }} " + MODELS["staging/stg_orders"]
+    project = write_project(tmp_path / "project", {**MODELS, "staging/stg_orders": staged})
+    load(database)
+    run(database, project)
+    do(
+        database,
+        "insert into raw.orders select 101, 101, max(_loaded_at) - interval '1 minute'"
+        " from raw.orders",
+    )
+    run(database, project, "fct_orders")
+    run(database, project)
+    assert ask(database, "select count(*) from marts.fct_orders") == 101
+
+
 def test_changed_sql_of_a_source_that_is_a_view(database: Any, project: Path) -> None:
     """Nothing that dbt knows of changes."""
     view = "create or replace view raw.orders as select order_id, amount{}, _loaded_at from kept"

@@ -265,6 +265,14 @@ REFUSED = {
         "create table public.of_rows (r marts.rows)",
         "drop table public.of_rows",
     ),
+    "constraint trigger guarded on public.other": (
+        "create table public.other (id int)",
+        "create function public.accept() returns trigger language plpgsql"
+        " as 'begin return null; end'",
+        "create constraint trigger guarded after insert on public.other from marts.rows"
+        " for each row execute function public.accept()",
+        "drop table public.other",
+    ),
     "identity column id": (
         "alter table marts.rows alter column id set not null,"
         " alter column id add generated always as identity",
@@ -292,6 +300,14 @@ def test_what_cannot_be_carried_over_stops_the_build(warehouse: Database, tmp_pa
             run(warehouse, project)
         assert ask(warehouse, "select 'marts.rows'::regclass::oid") == oid
         do(warehouse, statements[-1])
+    # An identity without its index is none.
+    do(
+        warehouse,
+        "create unique index identity on marts.rows (id)",
+        "alter table marts.rows alter column id set not null",
+        "alter table marts.rows replica identity using index identity",
+        "drop index marts.identity",
+    )
     run(warehouse, project)
     assert leftovers(warehouse) == []
 

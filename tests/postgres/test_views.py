@@ -61,7 +61,7 @@ def test_another_text_takes_its_place_below_the_views_that_read_it(built: Any) -
     options = (
         f"select array_to_string(reloptions, ',') from pg_class where oid = '{VIEW}'::regclass"
     )
-    assert ask(built, options.format(VIEW)) == "security_barrier=true,security_invoker=true"
+    assert ask(built, options) == "security_barrier=true,security_invoker=true"
 
 
 def test_a_view_with_fewer_columns_gains_them_in_its_place(built: Any) -> None:

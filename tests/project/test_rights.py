@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import dbt_project
-from tests.support.database import Database, do
+from tests.support.database import Database, ask, do
 from tests.support.small_project import run, write_model, write_project
 
 SCHEMAS = ("marts", "observability", "partitions", "ml")
@@ -20,6 +20,13 @@ def project(tmp_path: Path) -> Path:
     """A project with a view, a partitioned table and a table with the strategy changed_keys."""
     folder = write_project(tmp_path / "project", {})
     write_model(folder, "seen", "select 1 as id, date '2026-01-01' as day", materialized="table")
+    write_model(
+        folder,
+        "refreshed",
+        "select 1 as id",
+        materialized="materialized_view",
+        indexes=[{"columns": ["id"], "unique": True}],
+    )
     query = "select * from {{ ref('seen') }}"
     write_model(
         folder, "divided", query, materialized="incremental", partition_by={"fields": ["day"]}
@@ -92,3 +99,23 @@ def test_missing_rights_are_named_and_existing_objects_need_none(
             [list(SCHEMAS)],
         ).fetchall()
     assert owners == [("rights_builder",)]
+
+
+def test_a_policy_that_hides_rows_stops_a_change_of_partitions(
+    database: Database, project: Path
+) -> None:
+    do(database, f"grant create on database {database.name} to public")
+    builder = as_role(database, "rights_builder")
+    run(builder, project)
+    do(
+        database,
+        "alter table marts.divided enable row level security, force row level security",
+        "create policy hidden on marts.divided for select using (false)",
+        "create policy written on marts.divided for insert with check (true)",
+    )
+    query = "select * from {{ ref('seen') }}"
+    years = {"fields": ["day"], "granularity": "year"}
+    write_model(project, "divided", query, materialized="incremental", partition_by=years)
+    refused(builder, project, "query would be affected by row-level security policy")
+    do(database, "alter table marts.divided disable row level security")
+    assert ask(database, "select count(*) from marts.divided") == 1

@@ -1,7 +1,7 @@
 {% macro prepare_snapshot() -%}
     {#- Called by before_build. Like changed_keys for a model: what is read, and how far, is recorded before it is read. -#}
     {%- if execute -%}
-        {%- do run_query(lock_model() ~ '; ' ~ use_utc()) -%}
+        {%- do run_query(lock_model() ~ '; ' ~ use_fixed_formats()) -%}
     {%- endif -%}
     {%- if execute and not flags.EMPTY and not is_sample() -%}
         {%- set upstreams = upstreams_of_snapshot() -%}
