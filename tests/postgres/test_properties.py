@@ -312,6 +312,41 @@ def test_what_cannot_be_carried_over_stops_the_build(warehouse: Database, tmp_pa
     assert leftovers(warehouse) == []
 
 
+def test_what_one_partition_has_stops_the_build(warehouse: Database, tmp_path: Path) -> None:
+    """In time that grows with the number of partitions, not with its square."""
+    project = write_project(tmp_path / "project", {})
+    counted = (
+        "create table if not exists public.counted (calls int);"
+        " insert into public.counted select sum(calls) from pg_stat_xact_user_functions"
+        " where funcname = 'read_properties' having sum(calls) > 2"
+    )
+    do(warehouse, f"alter database {warehouse.name} set track_functions = 'all'")
+    reads = []
+    for days in (10, 40):
+        write_model(
+            project,
+            "rows",
+            QUERY.replace("49", str(days - 1)),
+            materialized="incremental",
+            partition_by={"fields": ["day"], "granularity": "day"},
+            post_hook=counted,
+        )
+        for _ in range(2):
+            run(warehouse, project, full_refresh=True)
+        reads.append(ask(warehouse, "select max(calls) from public.counted"))
+    assert reads[0] + 30 <= reads[1] <= reads[0] + 30 * 5
+
+    partition = ask(
+        warehouse,
+        "select max(inhrelid::regclass::text) from pg_inherits"
+        " where inhparent = 'marts.rows'::regclass",
+    )
+    do(warehouse, f"create policy own on {partition} using (true)")
+    with pytest.raises(dbt_project.DbtFailed) as failed:
+        run(warehouse, project, full_refresh=True)
+    assert f"cannot have its policy own of its partition {partition} (" in str(failed.value)
+
+
 def test_a_seed_with_other_columns_is_replaced(warehouse: Database, tmp_path: Path) -> None:
     """Also under a view, and with what hangs on it."""
     project = write_project(tmp_path / "project", {})

@@ -64,6 +64,24 @@
         from pg_temp.read_properties(relation, known_as, alias) with ordinality as property
     $function$;
 
+    {#- Each once, with one of the partitions that have it: their number must not multiply the time under the locks. -#}
+    create or replace function pg_temp.properties_of_partitions(relation oid)
+    returns jsonb
+    language sql
+    set search_path = pg_catalog, pg_temp
+    as $function$
+        select coalesce(jsonb_agg(property), '[]')
+        from (
+            select distinct on (kind, definition, as_role, attribute)
+                kind, format('%s of its partition %s', object, leaf::regclass) as object, definition, statement, as_role, attribute, is_own, place
+            from pg_temp.leaves_of(relation) as leaf, pg_temp.read_properties(leaf, '{table}', null)
+            where leaf != relation
+                and not is_own
+                and (place >= 5 or place = 0 and not (kind = 'inheritance' and object ~ '^parent '))
+            order by kind, definition, as_role, attribute, leaf
+        ) as property
+    $function$;
+
     create or replace function pg_temp.about_kind_of(relation oid, statement text)
     returns text
     language sql
@@ -176,6 +194,7 @@
     as $function$
     declare
         named text := new::regclass;
+        of_partitions jsonb := pg_temp.properties_of_partitions(old);
         property record;
         statement text;
     begin
@@ -212,11 +231,9 @@
             {# The storage of a plain table is that of each partition. #}
             where not (missing.place in (2, 3) and (select relkind = 'p' from pg_class where oid = new))
             union all
-            select format('%s of its partition %s', missing.what, leaf::regclass)
-            from (select leaf from pg_temp.leaves_of(old) as leaf where leaf != old) as leaves,
-                pg_temp.leaves_of(new) as new_leaf,
-                pg_temp.find_missing_properties(pg_temp.properties_of(leaf, '{table}', null), new_leaf, '{table}', null) as missing
-            where missing.place >= 5 or missing.place = 0 and missing.what !~ '^inheritance parent'
+            select missing.what
+            from pg_temp.leaves_of(new) as leaf,
+                pg_temp.find_missing_properties(of_partitions, leaf, '{table}', null) as missing
         loop
             perform pg_temp.refuse(named, property.what, 'no statement can move it');
         end loop;
