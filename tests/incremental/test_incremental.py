@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import subprocess
 from pathlib import Path
@@ -253,3 +254,65 @@ def test_the_log_is_not_pruned_while_a_model_is_written(built: Any) -> None:
         assert is_logged()
     dbt_project.run(built, "run", "dim_time")
     assert not is_logged()
+
+
+def test_a_run_with_an_earlier_clock_hides_nothing(built: Any) -> None:
+    """As when two builds overlap: a model runs at an earlier time than what it reads."""
+    of_clock = [
+        path.stem
+        for path in (dbt_project.ROOT / "models").rglob("*.sql")
+        if "as_of()" in path.read_text()
+    ]
+    assert len(of_clock) > 6
+    in_order = [result.node.name for result in dbt_project.run(built, "run", *of_clock)]
+    now = dt.datetime.now(dt.UTC)
+    between, early, late = ((now + dt.timedelta(days=days)).isoformat() for days in (1.5, 1, 2))
+    with built.connect() as session:
+        (user_id,) = session.execute(
+            "select min(user_id) from intermediate.int_user_purchase_history"
+        ).fetchone()
+        for table, values in {
+            "orders (order_id, user_id, order_status, order_date": "'soon', %s, 'paid', %s",
+            "order_items (order_item_id, order_id, product_id, quantity, price_at_purchase": (
+                "'soon', 'soon', (select min(product_id) from raw.products), 1, 25"
+            ),
+            "user_sessions (session_id, user_id, session_start": "'soon', %s, %s",
+            "events (event_id, user_id, event_timestamp, event_type": "'soon', %s, %s, 'click'",
+        }.items():
+            session.execute(
+                f"insert into raw.{table}, _loaded_at) values ({values}, clock_timestamp())",
+                [user_id, between] if "%s" in values else [],
+            )
+    dbt_project.run(built, "run", "staging", "marts.core", as_of=late)
+    assert "soon" in orders_like(built, "soon")
+    for name in in_order:
+        dbt_project.run(built, "run", name, as_of=early)
+        dbt_project.run(built, "run", name, as_of=late)
+    dbt_project.run(built, "run", as_of=late)
+
+    found = contents(built, ("intermediate", "marts"))
+    dbt_project.run(built, "run", as_of=late, full_refresh=True)
+    assert contents(built, ("intermediate", "marts")) == found
+
+
+def test_days_that_a_calendar_gains_later_are_not_lost(built: Any) -> None:
+    """A part of the project may know a longer calendar before `dim_date` has its days."""
+    longer = {"calendar_end": "2102-01-01"}
+    with built.connect() as session:
+        session.execute(
+            "insert into raw.events (event_id, user_id, event_timestamp, event_type, _loaded_at)"
+            " select 'far', min(user_id), '2101-03-01 12:00:00+00', 'click', clock_timestamp()"
+            " from intermediate.int_user_activity"
+        )
+    dbt_project.run(built, "run")
+    days = "select count(*) from marts.{} where metric_date >= '2101-01-01'"
+    marts = ("user_daily_metrics", "active_users")
+    assert [fetch(built, days.format(mart)) for mart in marts] == [[(0,)], [(0,)]]
+    part = ("staging", "dim_users", "fct_user_events", *marts)
+    dbt_project.run(built, "run", *part, variables=longer)
+    dbt_project.run(built, "run", variables=longer)
+
+    assert [fetch(built, days.format(mart)) for mart in marts] == [[(1,)], [(1,)]]
+    found = contents(built, ("marts",))
+    dbt_project.run(built, "run", *marts, variables=longer, full_refresh=True)
+    assert contents(built, ("marts",)) == found

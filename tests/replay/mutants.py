@@ -166,8 +166,8 @@ MUTANTS = (
     Mutant(
         "daily metrics do not follow events",
         CORE + "user_daily_metrics.sql",
-        "ignoring=[ref('dim_date')]",
-        "ignoring=[ref('dim_date'), ref('fct_user_events')]",
+        "changed_keys(['user_id', 'date_key'])",
+        "changed_keys(['user_id', 'date_key'], ignoring=[ref('fct_user_events')])",
     ),
     Mutant(
         "segments do not follow their thresholds",
@@ -178,8 +178,8 @@ MUTANTS = (
     Mutant(
         "purchase histories do not follow users and clocks",
         "models/intermediate/users/int_user_purchase_history.sql",
-        "changed_keys('user_id')",
-        "changed_keys('user_id', ignoring=[ref('int_user_activity')])",
+        "recompute_when='next_ordered_at <= ' ~ as_of()",
+        "ignoring=[ref('stg_app__users')]",
     ),
     Mutant(
         "lifetime value does not follow its parameters",

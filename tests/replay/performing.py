@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
@@ -125,8 +125,11 @@ def _retry(place: Workshop, load: Load, action: Action) -> None:
     (folder / "run_results.json").unlink(missing_ok=True)
     files = ("--write-json", "--target-path", str(folder))
     body = f"raise exception '{FAILS_ONCE}';"
-    with _trap(place, action.target, WRITE, body) as has_fired, _failing(has_fired, FAILS_ONCE):
-        place.build(load, options=files)
+    with (
+        _trap(place, action.target, WRITE, body) as has_fired,
+        _failing(has_fired, FAILS_ONCE) as results,
+    ):
+        results += place.build(load, options=files)
     if (folder / "run_results.json").exists():
         place.run(load, "retry", options=files)
 
@@ -165,9 +168,12 @@ def _interrupt(place: Workshop, load: Load, model: str) -> None:
     """Kill the build of a model after it has changed its partitions: the old rows must stay."""
     before = place.rows_of(model)
     body = "perform pg_terminate_backend(pg_backend_pid());"
-    with _trap(place, model, "watermarks", body) as has_fired, _failing(has_fired, KILLED):
-        place.run(load, "run", model)
-    if has_fired() and place.rows_of(model) != before:
+    with (
+        _trap(place, model, "watermarks", body) as has_fired,
+        _failing(has_fired, KILLED) as results,
+    ):
+        results += place.run(load, "run", model)
+    if has_fired(results) and place.rows_of(model) != before:
         raise DbtFailed(f"{model}: a build that was killed after new partitions changed its rows")
 
 
@@ -266,16 +272,17 @@ def _kill(place: Workshop, load: Load, action: Action) -> None:
     body = "perform pg_terminate_backend(pg_backend_pid());"
     with (
         _trap(place, action.target, action.how, body) as has_fired,
-        _failing(has_fired, KILLED),
+        _failing(has_fired, KILLED) as results,
     ):
-        place.build(load)
+        results += place.build(load)
 
 
 @contextmanager
-def _failing(has_fired: Callable[[], bool], pattern: str) -> Iterator[None]:
-    """Expect a failure if the trap was there until the end."""
+def _failing(has_fired: Callable[[list[Any]], bool], pattern: str) -> Iterator[list[Any]]:
+    """Expect a failure if the trap was there until the end; the list takes the results of dbt."""
+    results: list[Any] = []
     try:
-        yield
+        yield results
     except DbtFailed as failure:
         if isinstance(failure.__cause__, SystemExit | KeyboardInterrupt):
             raise
@@ -283,12 +290,14 @@ def _failing(has_fired: Callable[[], bool], pattern: str) -> Iterator[None]:
         if len(nodes) > 1 or not re.search(pattern, str(failure)):
             raise DbtFailed(f"expected the error '{pattern}' only; got {failure}") from None
     else:
-        if has_fired():
+        if has_fired(results):
             raise DbtFailed(f"expected the error '{pattern}'; the command succeeded")
 
 
 @contextmanager
-def _trap(place: Workshop, model: str, moment: str, body: str) -> Iterator[Callable[[], bool]]:
+def _trap(
+    place: Workshop, model: str, moment: str, body: str
+) -> Iterator[Callable[[list[Any]], bool]]:
     """Let the write of a model fail.
 
     Args:
@@ -298,12 +307,12 @@ def _trap(place: Workshop, model: str, moment: str, body: str) -> Iterator[Calla
         body: the statement that the write runs into.
 
     Yields:
-        Tells whether a build of the model must have failed. It need not if the build replaced the
-        table, or if nothing was written at that moment.
+        Tells from the results of a build whether it must have failed at the model. It need not if
+        it replaced the table, or if nothing was written at that moment.
     """
     relation = place.find(model)
     if relation is None:
-        yield lambda: False
+        yield lambda _: False
         return
     when, table = sql.SQL(""), relation
     if moment == COMMIT:
@@ -326,10 +335,18 @@ def _trap(place: Workshop, model: str, moment: str, body: str) -> Iterator[Calla
     )
     is_sure = moment == WRITE or (model not in WITHOUT_WATERMARKS and moment != COMMIT)
 
-    def must_have_fired() -> bool:
-        return is_sure and place.ask(
-            "select count(*) from pg_trigger where tgname = 'replay_trap' and tgparentid = 0"
-        ) == [(1,)]
+    def must_have_fired(results: list[Any]) -> bool:
+        is_left_alone = any(
+            result.node.name == model and result.message == "UNCHANGED" for result in results
+        )
+        return (
+            is_sure
+            and not is_left_alone
+            and place.ask(
+                "select count(*) from pg_trigger where tgname = 'replay_trap' and tgparentid = 0"
+            )
+            == [(1,)]
+        )
 
     try:
         yield must_have_fired

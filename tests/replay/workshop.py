@@ -789,7 +789,12 @@ class Workshop:
                 ("marts.user_analytics", analytics, ["user_id"], "true"),
                 ("marts.user_segments", oracle.user_segments(analytics), ["user_id"], "true"),
                 ("marts.user_clv", valued, ["user_id"], "true"),
-                ("intermediate.int_user_purchase_history", bought, ["user_id"], "true"),
+                (
+                    "intermediate.int_user_purchase_history",
+                    oracle.int_user_purchase_history(tables, day),
+                    ["user_id"],
+                    "true",
+                ),
                 ("marts.daily_revenue", oracle.daily_revenue(tables), ["revenue_date"], "true"),
                 (
                     "marts.monthly_category_revenue",

@@ -80,7 +80,11 @@ def check_marts(
         ("marts.user_segments", oracle.user_segments(analytics), ["user_id"]),
         ("marts.user_rfm", oracle.user_rfm(tables, as_of), ["user_id"]),
         ("marts.user_clv", oracle.user_clv(analytics, histories, as_of), ["user_id"]),
-        ("intermediate.int_user_purchase_history", histories, ["user_id"]),
+        (
+            "intermediate.int_user_purchase_history",
+            oracle.int_user_purchase_history(tables, as_of),
+            ["user_id"],
+        ),
         ("marts.daily_revenue", oracle.daily_revenue(tables), ["revenue_date"]),
         (
             "marts.monthly_category_revenue",

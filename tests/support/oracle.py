@@ -471,16 +471,35 @@ ROUNDED = 1e-4
 SPREAD = 5e-3
 
 
+HISTORY = (
+    *("first_purchase_date", "last_purchase_date", "repeat_purchases", "recency_weeks"),
+    "mean_repeat_amount",
+)
+
+
 def purchase_history(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list[Row]:
     """One row per user that is not deleted and bought by the end of the day `as_of`."""
+    return [
+        row
+        for row in int_user_purchase_history(tables, as_of)
+        if row["repeat_purchases"] is not None
+    ]
+
+
+def int_user_purchase_history(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list[Row]:
+    """The same, and users who have not bought yet, but order later."""
     moment = end_of_day(as_of)
     users = {key(row["user_id"]) for row in _live(tables, "users")}
     days: dict[str | None, dict[dt.date, Decimal]] = {}
     credits: dict[str | None, Decimal] = {}
+    next_at: dict[str | None, dt.datetime] = {}
     for order in orders(tables):
-        if order.ordered_at > moment or order.user_id not in users:
+        if order.user_id not in users:
             continue
-        if order.is_revenue:
+        if order.ordered_at > moment:
+            known = next_at.get(order.user_id, order.ordered_at)
+            next_at[order.user_id] = min(known, order.ordered_at)
+        elif order.is_revenue:
             of_user = days.setdefault(order.user_id, {})
             day = order.ordered_at.date()
             of_user[day] = of_user.get(day, Decimal(0)) + order.amount
@@ -501,9 +520,17 @@ def purchase_history(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list
                     of_user[first], sum(of_user.values(), Decimal(0)), repeats,
                     credits.get(user_id, Decimal(0)),
                 ),
+                "next_ordered_at": next_at.pop(user_id, None),
             }
         )  # fmt: skip
-    return rows
+    return rows + [
+        {
+            **dict.fromkeys(HISTORY),
+            "user_id": user_id,
+            "next_ordered_at": ordered_at,
+        }
+        for user_id, ordered_at in next_at.items()
+    ]
 
 
 def mean_repeat_amount(

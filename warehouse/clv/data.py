@@ -102,9 +102,10 @@ def compile_queries() -> Queries:
         WarehouseError: dbt could not compile the project.
     """
     node = dbt.compile_node(["--select", MODEL], {"as_of": PLACEHOLDER})
-    history = node.compiled_code.replace("%", "%%")
-    if f"'{PLACEHOLDER}'" not in history:
+    every_user = node.compiled_code.replace("%", "%%")
+    if f"'{PLACEHOLDER}'" not in every_user:
         raise WarehouseError(f"The model {MODEL} no longer uses the variable as_of.")
+    history = f"select * from ({every_user}) as every_user where first_purchase_date is not null"
     prefix = node.schema.removesuffix(node.config.schema or "")
     return Queries(
         history.replace(f"'{PLACEHOLDER}'", "%(as_of)s"), (f"{prefix}ml", "clv_parameters")

@@ -1,24 +1,43 @@
 {{ config(
     unique_key='user_id',
+    indexes=[
+        {'columns': ['next_ordered_at'], 'why': 'users who are due by the clock'},
+    ],
 ) }}
 
-{#- Needs no recompute_when: an order that as_of passes changes int_user_activity first. -#}
-{%- set changed_users = changed_keys('user_id') %}
+{%- set changed_users = changed_keys(
+    'user_id', recompute_when='next_ordered_at <= ' ~ as_of()
+) %}
 
 with
 
 users as (
     select user_id
-    from {{ ref('int_user_activity') }}
-    where {{ is_changed(changed_users) }}
+    from {{ ref('stg_app__users') }}
+    where {{ is_changed(changed_users) }} and is_included
 ),
 
-orders as (
+all_orders as (
     select
         *,
         {{ utc_date('ordered_at') }} as purchase_date
     from {{ ref('fct_orders') }}
-    where {{ is_changed(changed_users) }} and ordered_at <= {{ as_of() }}
+    where {{ is_changed(changed_users) }}
+),
+
+orders as (
+    select *
+    from all_orders
+    where ordered_at <= {{ as_of() }}
+),
+
+orders_to_come as (
+    select
+        user_id,
+        min(ordered_at) as next_ordered_at
+    from all_orders
+    where ordered_at > {{ as_of() }}
+    group by 1
 ),
 
 purchase_days as (
@@ -65,7 +84,7 @@ final as (
             as recency_weeks,
         -- A credit note does not name its purchase, so it takes the same share off every purchase.
         case
-            when purchases.repeat_purchases = 0 then null
+            when coalesce(purchases.repeat_purchases, 0) = 0 then null
             when purchases.amount > 0
                 then
                     greatest(
@@ -78,10 +97,13 @@ final as (
                         0
                     )
             else 0
-        end::{{ amount_type() }} as mean_repeat_amount
+        end::{{ amount_type() }} as mean_repeat_amount,
+        orders_to_come.next_ordered_at
     from users
-    inner join purchases on users.user_id = purchases.user_id
+    left join purchases on users.user_id = purchases.user_id
     left join credit_notes on users.user_id = credit_notes.user_id
+    left join orders_to_come on users.user_id = orders_to_come.user_id
+    where purchases.user_id is not null or orders_to_come.user_id is not null
 )
 
 select * from final

@@ -11,7 +11,7 @@
     event_time='metric_date',
 ) }}
 
-{%- set changed_days = changed_keys(['user_id', 'date_key'], ignoring=[ref('dim_date')]) %}
+{%- set changed_days = changed_keys(['user_id', 'date_key']) %}
 
 with
 
@@ -48,10 +48,6 @@ orders as (
     group by 1, 2
 ),
 
-dates as (
-    select * from {{ ref('dim_date') }}
-),
-
 user_days as (
     select
         user_id,
@@ -73,13 +69,12 @@ final as (
     select
         user_days.user_id,
         user_days.date_key,
-        dates.date_day as metric_date,
+        {{ date_of_key('user_days.date_key') }} as metric_date,
         coalesce(events.events, 0) as events,
         coalesce(sessions.sessions, 0) as sessions,
         coalesce(orders.purchases, 0) as purchases,
         coalesce(orders.revenue, 0)::{{ amount_type() }} as revenue
     from user_days
-    inner join dates on user_days.date_key = dates.date_key
     left join events
         on user_days.user_id = events.user_id and user_days.date_key = events.date_key
     left join sessions

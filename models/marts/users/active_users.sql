@@ -15,7 +15,8 @@
 -- A day that changes counts in its own row and in those of the 29 days after it.
 {%- set changed_days = changed_keys('metric_date', [
     upstream(ref('user_daily_metrics'), columns='date_key', lookup=days_that_follow),
-], ignoring=[ref('dim_date')]) %}
+    upstream(ref('dim_date'), columns='date_key', lookup=days_that_follow),
+]) %}
 
 with
 

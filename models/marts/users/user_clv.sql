@@ -30,7 +30,7 @@ histories as (
         *,
         {{ weeks_between('first_purchase_date', utc_date(as_of())) }} as age_weeks
     from {{ ref('int_user_purchase_history') }}
-    where {{ is_changed(changed_users) }}
+    where {{ is_changed(changed_users) }} and first_purchase_date is not null
 ),
 
 -- Most users share their purchase history with others: what depends only on it is computed once.
