@@ -64,6 +64,15 @@ MISTAKES = {
         model("changed_keys()", select("order_id", "ref('stg_ephemeral')")),
         "changed_keys in from_ephemeral: stg_ephemeral is ephemeral, so it cannot be queried",
     ),
+    "followed_by_another_column": (
+        model(
+            "changed_keys('amount')",
+            select("amount, count(*) as orders", "ref('stg_keyed')") + " group by 1",
+            "unique_key='amount'",
+        ),
+        "changed_keys in followed_by_another_column: stg_keyed is followed by amount, which is not"
+        " of its key order_id.",
+    ),
     "lookup_without_key": (
         model(
             f"changed_keys('line_id', [upstream({FACT}, columns='order_id', lookup={STAGED})])",
@@ -206,12 +215,17 @@ UPSTREAMS = {
     ),
     "dim_users": "{{ config(materialized='table') }} select 1 as order_id, 1 as amount",
     "plain": "{{ config(materialized='table') }} select 1 as order_id, 1 as amount",
+    "staging/stg_keyed": MODELS["staging/stg_orders"],
     "staging/stg_unstamped": "select 1 as order_id",
     "staging/stg_ephemeral": "{{ config(materialized='ephemeral') }} select 1 as order_id",
     "types.yml": yaml.safe_dump(
         {
             "version": 2,
             "models": [
+                {
+                    "name": "stg_keyed",
+                    "columns": [{"name": "order_id", "data_tests": ["unique", "not_null"]}],
+                },
                 {
                     "name": "uncast",
                     "columns": [

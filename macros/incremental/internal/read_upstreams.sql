@@ -70,6 +70,14 @@
                 ~ "'), columns=..., lookup=...); or, if its changes do not matter, name it in ignoring."
             ) }}
         {%- endfor -%}
+    {%- elif kind == 'loaded' and node.primary_key -%}
+        {%- for column in followed if column not in node.primary_key -%}
+            {{ exceptions.raise_compiler_error(
+                where ~ ' is followed by ' ~ column ~ ', which is not of its key ' ~ node.primary_key | join(', ') ~ '. A staging model has only the'
+                ~ ' present rows: after a row has got another ' ~ column ~ ', nothing tells the one that it had. Follow an incremental model that logs '
+                ~ column ~ ' in meta.change_log_keys, as the facts do; or, if its changes do not matter, name it in ignoring.'
+            ) }}
+        {%- endfor -%}
     {%- endif -%}
     {{ return({
         'name': state_name(node),
