@@ -232,7 +232,7 @@ UPSTREAMS = {
                         {"name": "order_id", "data_type": "integer"},
                         {"name": "amount", "data_type": "numeric(20,2)"},
                     ],
-                }
+                },
             ],
         }
     ),

@@ -312,6 +312,50 @@ def test_what_cannot_be_carried_over_stops_the_build(warehouse: Database, tmp_pa
     assert leftovers(warehouse) == []
 
 
+@pytest.mark.parametrize("partition_by", [None, {"fields": ["day"]}], ids=["plain", "partitioned"])
+def test_marks_on_declared_indexes_are_carried_over(
+    warehouse: Database, tmp_path: Path, partition_by: dict[str, Any] | None
+) -> None:
+    """Before the swap the index of the old version gives its name to that of the new one."""
+    project = write_project(tmp_path / "project", {})
+    more = {"partition_by": partition_by} if partition_by else {}
+    query = QUERY.replace("n as id", "n as key", 1)
+    for indexes in ([["key"]], [["key"], ["part"]]):
+        write_model(
+            project,
+            "rows",
+            query,
+            materialized="incremental",
+            indexes=[
+                {
+                    "columns": [*columns, *(["day"] if partition_by else [])],
+                    "unique": columns == ["key"],
+                }
+                for columns in indexes
+            ],
+            **more,
+        )
+        run(warehouse, project, full_refresh=True)
+        index = ask(
+            warehouse,
+            "select indexrelid::regclass::text from pg_index"
+            " where indrelid = 'marts.rows'::regclass and indisunique",
+        )
+        do(
+            warehouse,
+            "alter table marts.rows alter column key set not null, alter column day set not null,"
+            f" replica identity using index {index.removeprefix('marts.')}",
+            *([] if partition_by else [f"alter table marts.rows cluster on {index[6:]}"]),
+        )
+        run(warehouse, project, full_refresh=True)
+        marks = ask(
+            warehouse,
+            "select format('%s %s %s', indexrelid::regclass, indisreplident, indisclustered)"
+            " from pg_index where indrelid = 'marts.rows'::regclass and indisunique",
+        )
+        assert marks == f"{index} t {'f' if partition_by else 't'}"
+
+
 def test_what_one_partition_has_stops_the_build(warehouse: Database, tmp_path: Path) -> None:
     """In time that grows with the number of partitions, not with its square."""
     project = write_project(tmp_path / "project", {})

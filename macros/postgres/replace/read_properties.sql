@@ -58,6 +58,8 @@
                 pg_index.indisreplident,
                 pg_constraint.oid is not null as is_of_constraint,
                 names.oid::regclass::text as own_name,
+                {# claimed_index_name renames an index that the model declares. #}
+                regexp_replace(names.relname, '_old_' || names.oid || '$', '') as declared_name,
                 case when indisunique then 'unique ' else '' end as unique_or_not,
                 names.relispartition
                 or not indisvalid
@@ -286,18 +288,18 @@
             where attstattarget >= 0
             union all
             select
-                9, 'cluster mark', relname, null, format('alter table %s cluster on %I', known_as, relname), null, null, is_own
+                9, 'cluster mark', declared_name, null, format('alter table %s cluster on %I', known_as, declared_name), null, null, false
             from indexes
             where indisclustered
             union all
             select
-                10, 'replica identity', coalesce((select relname from indexes where indisreplident), relreplident::text), null,
+                10, 'replica identity', coalesce((select declared_name from indexes where indisreplident), relreplident::text), null,
                 format(
                     'alter table %s replica identity %s', known_as,
                     case relreplident
                         when 'f' then 'full'
                         when 'n' then 'nothing'
-                        else format('using index %I', (select relname from indexes where indisreplident))
+                        else format('using index %I', (select declared_name from indexes where indisreplident))
                     end
                 ),
                 null, null, false
