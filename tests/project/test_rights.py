@@ -82,7 +82,16 @@ def test_missing_rights_are_named_and_existing_objects_need_none(
         do(database, f"grant usage, create on schema {schema} to rights_builder")
     for _ in range(2):
         run(builder, project)
+    do(
+        builder,
+        "create view marts.on_top as select a.id, divided::text as whole"
+        " from marts.divided inner join marts.divided as a on a.id = divided.id",
+        'create view marts."Higher" as select * from marts.on_top inner join marts.seen using (id)',
+    )
+    before = ask(builder, "select pg_get_viewdef('marts.on_top')")
     run(builder, project, full_refresh=True)
+    assert ask(builder, "select pg_get_viewdef('marts.on_top')") == before
+    assert ask(builder, 'select count(*) from marts."Higher"') == 1
 
     # Another login, first with rights of its own only, then in the role of the owner.
     other = as_role(database, "rights_other")

@@ -1,7 +1,8 @@
 {% macro create_read_queries() -%}
     {#-
         The queries of views, as if they read the new relations. PostgreSQL itself writes them: in a subtransaction that is
-        rolled back, each old relation has the name of the new one, in a schema whose name occurs in no query.
+        rolled back, each old relation has the name of the new one, in a schema whose name occurs in no query: in a new one, or in
+        one in which the role may create.
     -#}
     create or replace function pg_temp.read_queries(views oid[], olds oid[], news oid[])
     returns text[]
@@ -10,19 +11,36 @@
     as $function$
     declare
         queries text[];
-        aside text := 'aside_' || replace(gen_random_uuid()::text, '-', '') || '_';
+        aside text := 'aside_' || replace(gen_random_uuid()::text, '-', '');
+        named record;
+        may_create boolean := has_database_privilege(current_database(), 'create');
         new_names text[] := array(
             select relname from unnest(news) with ordinality as given (oid, place) inner join pg_class using (oid) order by place
         );
     begin
-        {# Creating a schema needs a right. #}
         if views = '{}' then
             return '{}';
         end if;
+        if not may_create then
+            aside := (
+                select min(quote_ident(nspname))
+                from pg_namespace
+                where nspname !~ '^pg_'
+                    and has_schema_privilege(oid, 'create')
+                    and not exists (select from pg_class where relnamespace = pg_namespace.oid and relname = any(new_names))
+                    and not exists (select from unnest(views) as view where strpos(pg_get_viewdef(view), quote_ident(nspname) || '.') > 0)
+            );
+            if aside is null then
+                raise exception '% has views on it, and reading their queries takes a schema that they do not read. As an administrator, run: grant create on database % to %;',
+                    olds[1]::regclass, quote_ident(current_database()), quote_ident(current_role);
+            end if;
+        end if;
         begin
+            if may_create then
+                execute format('create schema %s', aside);
+            end if;
             for number in 1 .. cardinality(olds) loop
-                execute format('create schema %s', aside || number);
-                execute format('alter table %s set schema %s', olds[number]::regclass, aside || number);
+                execute format('alter table %s set schema %s', olds[number]::regclass, aside);
                 execute format('alter table %s rename to %I', olds[number]::regclass, new_names[number]);
             end loop;
             queries := array(
@@ -33,11 +51,15 @@
             when sqlstate 'UNDO1' then
                 null;
         end;
-        for number in 1 .. cardinality(olds) loop
+        {# The longest first, because a name may begin with another one. #}
+        for named in
+            select format('%s.%I', aside, relname) as aside, format('%s.%I', relnamespace::regnamespace, relname) as name
+            from pg_class
+            where oid = any(news)
+            order by length(relname) desc
+        loop
             queries := array(
-                select replace(query, aside || number || '.', (select format('%s.', relnamespace::regnamespace) from pg_class where oid = news[number]))
-                from unnest(queries) with ordinality as given (query, place)
-                order by place
+                select replace(query, named.aside, named.name) from unnest(queries) with ordinality as given (query, place) order by place
             );
         end loop;
         return queries;
