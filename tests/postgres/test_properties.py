@@ -300,6 +300,21 @@ def test_what_cannot_be_carried_over_stops_the_build(warehouse: Database, tmp_pa
             run(warehouse, project)
         assert ask(warehouse, "select 'marts.rows'::regclass::oid") == oid
         do(warehouse, statements[-1])
+    # A materialized view on the table is replaced with it.
+    do(
+        warehouse,
+        "create materialized view public.stored as select id from marts.rows",
+        "create function public.stored_rows() returns setof public.stored language sql"
+        " as 'select null::public.stored'",
+    )
+    with pytest.raises(
+        dbt_project.DbtFailed, match=r"its reader public.stored with its function public.stored_row"
+    ):
+        run(warehouse, project)
+    assert leftovers(warehouse) == []
+    do(warehouse, "drop function public.stored_rows()")
+    run(warehouse, project)
+    assert ask(warehouse, "select count(*) from public.stored") == 50
     # An identity without its index is none.
     do(
         warehouse,

@@ -8,6 +8,7 @@
         {#- Plans of the session stay with its functions. -#}
         {{ return('select 1;') }}
     {%- endif -%}
+    {{ create_find_readers() }}
     {{ create_read_properties() }}
     {{ create_find_unknown_properties() }}
 
@@ -142,6 +143,14 @@
         if unknown is not null then
             perform pg_temp.refuse(named, unknown, 'this project does not know what it is');
         end if;
+        {# Materialized views that read it are replaced after it, when it is too late to refuse. #}
+        for property in
+            select format('reader %s with its %s %s', reader::regclass, kind, object) as what
+            from unnest(pg_temp.find_stored_readers(old)) as reader, pg_temp.read_properties(reader, reader::regclass::text, null)
+            where place = 0
+        loop
+            perform pg_temp.refuse(named, property.what, 'no statement can move it');
+        end loop;
         for property in
             select *
             from pg_temp.find_missing_properties(
