@@ -58,9 +58,6 @@ READ_WHOLE = {
     "snp_app__users": {"raw.users", "snapshots.snp_app__users"},
     # A refresh of the materialized view reads all orders.
     "daily_revenue": {"marts.fct_orders"},
-    # It has one short row per buyer. A sequential scan is cheaper than looking up one row in
-    # twenty.
-    "int_user_purchase_history": {"intermediate.int_user_purchase_history"},
     # Every prediction changes each day: the query searches all users for predictions of other days.
     "user_clv": {"marts.user_clv"},
     # A score is a rank among all users, with one row per user.
