@@ -8,6 +8,7 @@
         {%- do refuse_sample() -%}
         {%- do run_query(lock_model() ~ '; ' ~ use_fixed_formats()) -%}
         {%- set upstreams = read_upstreams([], [], ignoring, by_key=false) -%}
+        {%- do check_views_are_whole(upstreams) -%}
         {%- do remember_watermarks(upstreams, definition_fingerprint(), with_storage=true) -%}
         {%- if is_incremental()
             and not upstreams | selectattr('is_elsewhere') | list

@@ -20,7 +20,12 @@
 
 
 {% macro whole_numbers(how_many) -%}
-    select generate_series(0, {{ how_many - 1 }}) as n
+    select {{ each_whole_number(how_many) }} as n
+{%- endmacro %}
+
+
+{% macro each_whole_number(how_many) -%}
+    generate_series(0, {{ how_many - 1 }})
 {%- endmacro %}
 
 

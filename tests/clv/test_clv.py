@@ -361,6 +361,22 @@ def buy(database: Database) -> None:
         )
 
 
+def test_an_earlier_clock_than_that_of_the_histories_stops_nothing(
+    shop: Shop, copy: Database
+) -> None:
+    """As when two builds overlap: some users bought first after its day."""
+    fit(copy, shop)
+    with copy.connect() as session:
+        session.execute("update ml.clv_parameters set as_of = '2020-01-01'")
+    dbt_project.build(copy, *MODELS, as_of=DAY, options=NO_TESTS)
+    dbt_project.run(copy, "run", *PREDICTIONS, as_of=DAY - dt.timedelta(days=200))
+    assert ask(copy, "select count(*) from marts.user_clv where p_alive is not null")[0] > 1000
+    dbt_project.run(copy, "run", *PREDICTIONS, as_of=DAY)
+    found = contents(copy)
+    dbt_project.run(copy, "run", *PREDICTIONS, as_of=DAY, full_refresh=True)
+    assert contents(copy) == found
+
+
 def test_the_data_tests_see_predictions(shop: Shop, copy: Database) -> None:
     """Before a fit there are no predictions, so the tests would always pass."""
     fit(copy, shop)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import dbt_project
 from tests.support.database import Database, fetch
-from tests.support.dbt_project import NO_TESTS
+from tests.support.dbt_project import NO_TESTS, NO_UNIT_TESTS
 from tests.support.relations import contents
 from tests.support.server import temporary_server
 from warehouse.server import Server
@@ -293,10 +293,25 @@ def test_a_run_with_an_earlier_clock_hides_nothing(built: Any) -> None:
     found = contents(built, ("intermediate", "marts"))
     dbt_project.run(built, "run", as_of=late, full_refresh=True)
     assert contents(built, ("intermediate", "marts")) == found
+    # Before the order that is to come, one of a user who has no other one.
+    with built.connect() as session:
+        session.execute(
+            f"{ORDER.replace('order_id', 'order_id, user_id')} ('only', (select min(user_id)"
+            " from intermediate.int_user_activity left join intermediate.int_user_purchase_history"
+            " as bought using (user_id) where bought.user_id is null), 'paid', %s, now())",
+            [between],
+        )
+    dbt_project.run(built, "run", as_of=early)
+    dbt_project.run(built, "test", "int_user_purchase_history", as_of=early, options=NO_UNIT_TESTS)
+    assert fetch(
+        built,
+        "select count(*) from intermediate.int_user_purchase_history"
+        " where first_purchase_date is null and next_ordered_at is not null",
+    ) == [(1,)]
 
 
-def test_days_that_a_calendar_gains_later_are_not_lost(built: Any) -> None:
-    """A part of the project may know a longer calendar before `dim_date` has its days."""
+def test_days_that_a_calendar_gains_or_loses_are_followed(built: Any) -> None:
+    """A part of the project may know another calendar before `dim_date` has its days."""
     longer = {"calendar_end": "2102-01-01"}
     with built.connect() as session:
         session.execute(
@@ -309,10 +324,10 @@ def test_days_that_a_calendar_gains_later_are_not_lost(built: Any) -> None:
     marts = ("user_daily_metrics", "active_users")
     assert [fetch(built, days.format(mart)) for mart in marts] == [[(0,)], [(0,)]]
     part = ("staging", "dim_users", "fct_user_events", *marts)
-    dbt_project.run(built, "run", *part, variables=longer)
-    dbt_project.run(built, "run", variables=longer)
-
-    assert [fetch(built, days.format(mart)) for mart in marts] == [[(1,)], [(1,)]]
-    found = contents(built, ("marts",))
-    dbt_project.run(built, "run", *marts, variables=longer, full_refresh=True)
-    assert contents(built, ("marts",)) == found
+    for variables, count in ((longer, 1), ({}, 0)):
+        dbt_project.run(built, "run", *part, variables=variables)
+        dbt_project.run(built, "run", variables=variables)
+        assert [fetch(built, days.format(mart)) for mart in marts] == [[(count,)], [(count,)]]
+        found = contents(built, ("marts",))
+        dbt_project.run(built, "run", *marts, variables=variables, full_refresh=True)
+        assert contents(built, ("marts",)) == found

@@ -64,6 +64,19 @@ MISTAKES = {
         model("changed_keys()", select("order_id", "ref('stg_ephemeral')")),
         "changed_keys in from_ephemeral: stg_ephemeral is ephemeral, so it cannot be queried",
     ),
+    "contract_without_columns": (
+        model(
+            "changed_keys()",
+            select(),
+            "unique_key='order_id', on_schema_change='fail', contract={'enforced': true}",
+        ),
+        "contract_without_columns: its contract is enforced, and declares no columns. Add"
+        " contract_without_columns with the name and the data_type of each column",
+    ),
+    "null_in_key": (
+        model("changed_keys()", select("nullif(order_id, 7) as order_id, amount")),
+        "null_in_key: order_id is null in 1 row(s), and it is part of unique_key.",
+    ),
     "followed_by_another_column": (
         model(
             "changed_keys('amount')",
@@ -72,6 +85,15 @@ MISTAKES = {
         ),
         "changed_keys in followed_by_another_column: stg_keyed is followed by amount, which is not"
         " of its key order_id.",
+    ),
+    "snapshot_by_another_column": (
+        model(
+            "changed_keys('amount')",
+            select("amount, count(*) as orders", "ref('snp_orders')") + " group by 1",
+            "unique_key='amount'",
+        ),
+        "changed_keys in snapshot_by_another_column: snp_orders is followed by amount, which is"
+        " not of its key order_id.",
     ),
     "lookup_without_key": (
         model(
@@ -208,6 +230,11 @@ MISTAKES = {
         "uncast: amount is numeric in the query and numeric(20,2) in the contract. Cast each",
     ),
 }
+SNAPSHOT = """{% snapshot snp_orders %}
+{{ config(schema='marts', unique_key='order_id', strategy='check', check_cols='all') }}
+select * from {{ ref('stg_orders') }}
+{% endsnapshot %}
+"""
 UPSTREAMS = {
     **{name: text for name, text in MODELS.items() if name != "doubled"},
     "logs_nothing": model(
@@ -266,8 +293,11 @@ def test_mistakes_stop_the_first_build(database: Any, tmp_path: Path) -> None:
     """The obvious call on an unsuitable upstream must not give a mart that is never updated."""
     models = {**UPSTREAMS, **{name: text for name, (text, _) in MISTAKES.items()}}
     load(database)
+    folder = write_project(tmp_path / "project", models)
+    (folder / "snapshots").mkdir()
+    (folder / "snapshots" / "snp_orders.sql").write_text(SNAPSHOT)
     with pytest.raises(dbt_project.DbtFailed) as failed:
-        run(database, write_project(tmp_path / "project", models))
+        run(database, folder)
     said = str(failed.value)
     print(said)
     of_model = dict(
@@ -471,3 +501,63 @@ def test_a_backfill_by_the_options_of_dbt(database: Any, project: Path) -> None:
     assert ask(database, changed) == [2, 3, 4]
     with pytest.raises(dbt_project.DbtFailed, match="give the window of a backfill once"):
         run(database, project, variables={"from": "2026-01-05"}, options=window)
+
+
+def test_a_null_in_the_key_stops_a_later_run(shop: Any, project: Path) -> None:
+    """No later run would find the row: it would stay, and come again."""
+    part = project / "models" / "part.sql"
+    query = "select nullif(order_id, 101) as order_id, amount from {{ ref('fct_orders') }}"
+    part.write_text(model("changed_keys()", f"{query} where {{{{ is_changed(keys) }}}}"))
+    dbt_project.forget(project)
+    run(shop, project)
+    do(shop, "insert into raw.orders values (101, 5)")
+    with pytest.raises(dbt_project.DbtFailed, match=r"part: order_id is null in 1 row\(s\), and"):
+        run(shop, project)
+    assert ask(shop, "select count(*) from marts.part") == 100
+
+
+def test_columns_that_change_places_are_a_change(shop: Any, project: Path) -> None:
+    """The rows of a relation that is compared as a whole look the same."""
+    rates = project / "models" / "rates.sql"
+    rates.write_text("{{ config(materialized='table') }} select 2 as tax, 3 as tip")
+    (project / "models" / "taxed.sql").write_text(
+        model(
+            "changed_keys()",
+            "select order_id, amount * tax as amount from {{ ref('fct_orders') }}"
+            " cross join {{ ref('rates') }} where {{ is_changed(keys) }}",
+        )
+    )
+    dbt_project.forget(project)
+    run(shop, project)
+    rates.write_text("{{ config(materialized='table') }} select 2 as tip, 3 as tax")
+    dbt_project.forget(project)
+    run(shop, project)
+    assert ask(
+        shop,
+        "select sum(taxed.amount) = 3 * sum(orders.amount) from marts.taxed"
+        " inner join marts.fct_orders as orders using (order_id)",
+    )
+
+
+def test_rows_that_an_empty_view_hides_are_not_taken_for_deleted(shop: Any, project: Path) -> None:
+    """By a model that is computed as a whole, and by a snapshot."""
+    (project / "models" / "all_orders.sql").write_text(
+        "{{ config(materialized='incremental', incremental_strategy='changed_keys',"
+        " unique_key='order_id') }} {%- do skip_unless_changed() %}"
+        " select * from {{ ref('stg_orders') }}"
+    )
+    (project / "snapshots").mkdir()
+    hooked = SNAPSHOT.replace("strategy=", "pre_hook='{{ before_build() }}', strategy=")
+    (project / "snapshots" / "snp_orders.sql").write_text(hooked)
+    dbt_project.forget(project)
+    built = ("all_orders", "snp_orders")
+    dbt_project.run(shop, "build", project=project, options=dbt_project.NO_TESTS)
+    # A view whose SQL stays the same is left alone.
+    staged = project / "models" / "staging" / "stg_orders.sql"
+    staged.write_text(staged.read_text().replace("select", "select 1 as one,", 1))
+    dbt_project.forget(project)
+    dbt_project.run(shop, "run", "stg_orders", project=project, options=("--empty",))
+    for name in built:
+        with pytest.raises(dbt_project.DbtFailed, match="view stg_orders was created with --empty"):
+            dbt_project.build(shop, name, project=project, options=dbt_project.NO_TESTS)
+    assert ask(shop, "select count(*) from marts.all_orders") == 100

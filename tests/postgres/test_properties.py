@@ -328,47 +328,64 @@ def test_what_cannot_be_carried_over_stops_the_build(warehouse: Database, tmp_pa
 
 
 @pytest.mark.parametrize("partition_by", [None, {"fields": ["day"]}], ids=["plain", "partitioned"])
+@pytest.mark.parametrize("name", ["rows", "a_model_with_a_name_so_long_that_its_indexes_are_cut"])
 def test_marks_on_declared_indexes_are_carried_over(
-    warehouse: Database, tmp_path: Path, partition_by: dict[str, Any] | None
+    warehouse: Database, tmp_path: Path, partition_by: dict[str, Any] | None, name: str
 ) -> None:
-    """Before the swap the index of the old version gives its name to that of the new one."""
+    """Also those of a contract's key; a marked index has another name than its successor."""
     project = write_project(tmp_path / "project", {})
     more = {"partition_by": partition_by} if partition_by else {}
-    query = QUERY.replace("n as id", "n as key", 1)
-    for indexes in ([["key"]], [["key"], ["part"]]):
-        write_model(
-            project,
-            "rows",
-            query,
-            materialized="incremental",
-            indexes=[
-                {
-                    "columns": [*columns, *(["day"] if partition_by else [])],
-                    "unique": columns == ["key"],
-                }
-                for columns in indexes
+    with_day = ["day"] if partition_by else []
+
+    write_model(
+        project,
+        name,
+        "select n as key, n % 3 as part, date '2026-01-01' + n as day"
+        " from generate_series(0, 49) as n",
+        {
+            "constraints": [{"type": "primary_key", "columns": ["key", "day"]}],
+            "columns": [
+                {"name": "key", "data_type": "integer"},
+                {"name": "part", "data_type": "integer"},
+                {"name": "day", "data_type": "date"},
             ],
-            **more,
-        )
-        run(warehouse, project, full_refresh=True)
-        index = ask(
+        },
+        materialized="incremental",
+        on_schema_change="fail",
+        contract={"enforced": True},
+        indexes=[{"columns": ["key", *with_day], "unique": True}],
+        **more,
+    )
+    run(warehouse, project)
+
+    def index(is_key: bool) -> str:
+        return ask(
             warehouse,
-            "select indexrelid::regclass::text from pg_index"
-            " where indrelid = 'marts.rows'::regclass and indisunique",
+            "select relname from pg_class inner join pg_index on pg_class.oid = indexrelid"
+            f" where indrelid = 'marts.{name}'::regclass and indisprimary = {is_key}",
         )
-        do(
+
+    def marks() -> str:
+        return ask(
             warehouse,
-            "alter table marts.rows alter column key set not null, alter column day set not null,"
-            f" replica identity using index {index.removeprefix('marts.')}",
-            *([] if partition_by else [f"alter table marts.rows cluster on {index[6:]}"]),
+            "select string_agg(format('%s %s %s %s', indisprimary, indisreplident, indisclustered,"
+            " reloptions), ', ' order by indisprimary) from pg_index inner join pg_class"
+            f" on indexrelid = pg_class.oid where indrelid = 'marts.{name}'::regclass",
         )
-        run(warehouse, project, full_refresh=True)
-        marks = ask(
-            warehouse,
-            "select format('%s %s %s', indexrelid::regclass, indisreplident, indisclustered)"
-            " from pg_index where indrelid = 'marts.rows'::regclass and indisunique",
-        )
-        assert marks == f"{index} t {'f' if partition_by else 't'}"
+
+    for is_key in (True, False):
+        marked = [f"replica identity using index {index(is_key)}"]
+        if not partition_by:
+            marked.append(f"cluster on {index(is_key)}")
+            do(warehouse, f"alter index marts.{index(is_key)} set (fillfactor = 55)")
+        # A key that the contract does not declare as not null.
+        nullable = [f"alter {column} set not null" for column in ("key", "day")]
+        do(warehouse, *(f"alter table marts.{name} {change}" for change in (*nullable, *marked)))
+        before = marks()
+        assert "t" in before.replace("primary", "")
+        for _ in range(2):
+            run(warehouse, project, full_refresh=True)
+            assert marks() == before
 
 
 def test_what_one_partition_has_stops_the_build(warehouse: Database, tmp_path: Path) -> None:

@@ -88,6 +88,18 @@ def test_missing_rights_are_named_and_existing_objects_need_none(
         " from marts.divided inner join marts.divided as a on a.id = divided.id",
         'create view marts."Higher" as select * from marts.on_top inner join marts.seen using (id)',
     )
+    # Other schemas in which it may create, but where the names are taken, or which it may not use.
+    do(
+        database,
+        "create schema a_taken authorization rights_builder",
+        "create schema an_index authorization rights_builder",
+        "create schema a_barred",
+        "grant create on schema a_barred to rights_builder",
+        "create table a_taken.divided (), a_taken.refreshed ()".replace(
+            ", a_", "; create table a_"
+        ),
+        "create table an_index.followed_id_key ()",
+    )
     before = ask(builder, "select pg_get_viewdef('marts.on_top')")
     run(builder, project, full_refresh=True)
     assert ask(builder, "select pg_get_viewdef('marts.on_top')") == before

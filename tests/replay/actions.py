@@ -25,6 +25,7 @@ TABLES = (
     *("int_user_activity", "int_user_recent_orders", "int_user_months", "int_user_funnel_steps"),
     *("int_user_purchase_history", "user_rfm", "user_segments", "user_clv", "user_analytics"),
     *("active_users", "cohort_retention", "event_funnel", "segment_transitions"),
+    *("int_category_days", "monthly_category_revenue"),
 )
 VIEWS = (
     *("stg_app__orders", "stg_app__users", "daily_revenue", "rpt_user_analytics"),

@@ -52,8 +52,12 @@ def tcp() -> Iterator[dict[str, str]]:
             for role in ("owner", "reader", "barred"):
                 session.execute(f"create role {role} login password '{SECRET}'")
             session.execute("create database shop owner owner")
+            session.execute("create database bare owner owner")
+            session.execute("revoke temporary on database bare from public")
             session.execute("create database latin encoding 'LATIN1' locale 'C' template template0")
             session.execute("alter database shop set timezone = 'Asia/Tokyo'")
+        with running.connect("bare") as session:
+            session.execute("create schema observability")
         yield {
             "PGHOST": "127.0.0.1",
             "PGPORT": port,
@@ -165,6 +169,10 @@ def test_profile_of_their_own(tcp: dict[str, str], short_path: Path) -> None:
             ["DNS lookup of the host no.such.invalid (user owner) failed"],
         ),
         ({"PGUSER": "reader"}, ["user reader may not create schemas", "grant create on database"]),
+        (
+            {"PGUSER": "reader", "PGDATABASE": "bare"},
+            ["may not create temporary tables", "`grant temporary on database bare to reader`"],
+        ),
         ({"PGDATABASE": "latin"}, ["encoded in LATIN1", "encoding 'UTF8'"]),
         ({"PGSSLMODE": "require"}, ["encryption", "PGSSLMODE"]),
         ({"PGPORT": "many"}, ["The port many for the host 127.0.0.1", "correct PGPORT"]),
@@ -187,6 +195,17 @@ def test_one_sentence(
     assert "\n" not in message
     assert SECRET not in message
     assert "wrong-one" not in message
+
+
+def test_schemas_that_exist_need_no_right_to_create_them(
+    own: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGDATABASE", "bare")
+    with connection.connect(profile.settings()) as session:
+        session.execute("grant temporary on database bare to reader")
+        session.commit()
+    monkeypatch.setenv("PGUSER", "reader")
+    preflight.preflight()
 
 
 def test_too_old_and_new_enough(own: dict[str, str]) -> None:

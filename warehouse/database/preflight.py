@@ -27,9 +27,11 @@ def preflight(where: Settings | None = None) -> None:
             "select current_setting('server_version_num')::int, current_setting('server_version'),"
             " pg_is_in_recovery(), current_setting('server_encoding'),"
             " has_database_privilege(current_database(), 'create')"
+            " or to_regnamespace('observability') is not null,"
+            " has_database_privilege(current_database(), 'temporary')"
         ).fetchone()
     assert row is not None
-    number, version, is_replica, encoding, may_create = row
+    number, version, is_replica, encoding, has_schemas, may_store_aside = row
     check_version(number, version, where)
     database, user = where.parameters.get("dbname"), where.role or where.parameters.get("user")
     if is_replica:
@@ -39,10 +41,15 @@ def preflight(where: Settings | None = None) -> None:
             f"The database {database} is encoded in {encoding}: create one with "
             f"`create database {database} encoding 'UTF8' template template0`."
         )
-    if not may_create:
+    if not has_schemas:
         raise WarehouseError(
             f"The user {user} may not create schemas in the database {database}: its owner must "
             f"run `grant create on database {database} to {user}`."
+        )
+    if not may_store_aside:
+        raise WarehouseError(
+            f"The user {user} may not create temporary tables in the database {database}: its "
+            f"owner must run `grant temporary on database {database} to {user}`."
         )
 
 

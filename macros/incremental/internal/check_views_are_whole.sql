@@ -1,7 +1,7 @@
 {% macro check_views_are_whole(upstreams) -%}
     {#- A view that was created with --empty or --sample keeps dbt's filter, and rows that it hides would count as deleted. -#}
     {%- set names = [] -%}
-    {%- for upstream in upstreams if upstream.kind == 'loaded' and not upstream.is_snapshot -%}
+    {%- for upstream in upstreams if not upstream.is_snapshot -%}
         {%- do names.append("('" ~ upstream.name ~ "', " ~ regclass_of(upstream.relation) ~ ')') -%}
     {%- endfor -%}
     {%- if names -%}

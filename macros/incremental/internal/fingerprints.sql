@@ -42,7 +42,7 @@
     -#}
     {%- set names = [] -%}
     {%- for table in tables_of_snapshot() -%}
-        {%- do names.append(regclass_of(table.name)) -%}
+        {%- do names.append(regclass_of(table.relation)) -%}
     {%- endfor -%}
     {%- set query -%}
         with recursive reached (oid) as (
@@ -84,7 +84,17 @@
 
 
 {% macro fingerprint_of(relation) -%}
-    (select md5(coalesce(string_agg(lookup::text, '|' order by lookup::text), '')) from {{ relation }} as lookup)
+    {#- The names count: two columns may have changed places. -#}
+    (
+        select md5(
+            coalesce(string_agg(lookup::text, '|' order by lookup::text), '') || (
+                select string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ',' order by attnum)
+                from pg_attribute
+                where attrelid = {{ regclass_of(relation) }} and attnum > 0 and not attisdropped
+            )
+        )
+        from {{ relation }} as lookup
+    )
 {%- endmacro %}
 
 

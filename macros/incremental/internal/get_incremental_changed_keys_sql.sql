@@ -16,6 +16,7 @@
     {%- set key_columns = key_columns_of_this_run() -%}
     {%- set old_rows = old_rows_of_this_run(target_relation, key_columns, temp_relation, unique_key) -%}
     {%- call statement('same_rows') -%}
+        {{ check_key_is_not_null(temp_relation, unique_key) }}
         analyze {{ temp_relation }} ({{ unique_key | join(', ') }});
 
         create temporary table same_rows on commit drop as

@@ -5,6 +5,7 @@
     {%- endif -%}
     {%- if execute and not flags.EMPTY and not is_sample() -%}
         {%- set upstreams = upstreams_of_snapshot() -%}
+        {%- do check_views_are_whole(tables_of_snapshot()) -%}
         {%- do remember_watermarks(upstreams, snapshot_fingerprint()) -%}
         {%- do run_query(
             "insert into this_run (upstream_name, system_identifier, run_snapshot, fingerprint) select '(columns)', system_identifier,"

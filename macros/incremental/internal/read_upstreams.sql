@@ -3,7 +3,7 @@
     {%- set place = ('changed_keys' if by_key else 'skip_unless_changed') ~ ' in ' ~ model.name -%}
     {%- if ignoring is string or ignoring is mapping -%}
         {{ exceptions.raise_compiler_error(
-            place ~ ": ignoring is '" ~ ignoring ~ "'; it takes a list of relations, such as [ref('dim_date')]."
+            place ~ ": ignoring is '" ~ ignoring ~ "'; it takes a list of relations, such as [ref('rfm_segments')]."
         ) }}
     {%- endif -%}
     {%- set ignored, entries, upstreams = [], {}, [] -%}
@@ -70,12 +70,13 @@
                 ~ "'), columns=..., lookup=...); or, if its changes do not matter, name it in ignoring."
             ) }}
         {%- endfor -%}
-    {%- elif kind == 'loaded' and node.primary_key -%}
-        {%- for column in followed if column not in node.primary_key -%}
+    {%- elif kind == 'loaded' -%}
+        {%- set key = as_list(node.config.unique_key if node.resource_type == 'snapshot' else node.primary_key) -%}
+        {%- for column in followed if key and column not in key -%}
             {{ exceptions.raise_compiler_error(
-                where ~ ' is followed by ' ~ column ~ ', which is not of its key ' ~ node.primary_key | join(', ') ~ '. A staging model has only the'
-                ~ ' present rows: after a row has got another ' ~ column ~ ', nothing tells the one that it had. Follow an incremental model that logs '
-                ~ column ~ ' in meta.change_log_keys, as the facts do; or, if its changes do not matter, name it in ignoring.'
+                where ~ ' is followed by ' ~ column ~ ', which is not of its key ' ~ key | join(', ') ~ '. After a row has got another ' ~ column
+                ~ ', no loaded row tells the one that it had. Follow an incremental model that logs ' ~ column
+                ~ ' in meta.change_log_keys, as the facts do; or, if its changes do not matter, name it in ignoring.'
             ) }}
         {%- endfor -%}
     {%- endif -%}

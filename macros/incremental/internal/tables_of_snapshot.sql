@@ -8,7 +8,7 @@
             {#- The loop also visits what it appends. -#}
             {%- do waiting.extend(node.depends_on.nodes) -%}
         {%- else -%}
-            {%- do found.update({unique_id: {'name': node.relation_name, 'is_here': node.relation_name in model.compiled_code}}) -%}
+            {%- do found.update({unique_id: {'name': node.name, 'relation': node.relation_name, 'is_here': node.relation_name in model.compiled_code}}) -%}
         {%- endif -%}
     {%- endfor -%}
     {{ return(found.values() | list) }}

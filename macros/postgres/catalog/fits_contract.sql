@@ -2,6 +2,11 @@
     {#- SQL for: the columns are those of an enforced contract, by name and type. -#}
     {%- if not (config.get('contract') or {}).enforced -%}
         true
+    {%- elif not model.columns -%}
+        {{ exceptions.raise_compiler_error(
+            model.name ~ ': its contract is enforced, and declares no columns. Add ' ~ model.name ~ ' with the name and the data_type of each column to a'
+            ~ ' .yml file beside it.'
+        ) }}
     {%- else -%}
         not exists (
             select

@@ -19,6 +19,16 @@
             pg_index.indisvalid as is_valid,
             names.relname::text as name,
             obj_description(names.oid, 'pg_class') as comment,
+            concat_ws(
+                ', ',
+                case when pg_index.indisreplident then 'the replica identity' end,
+                case when pg_index.indisclustered then 'CLUSTER' end,
+                (
+                    select string_agg(format('the foreign key %s of %s', conname, conrelid::regclass), ', ')
+                    from pg_constraint
+                    where conindid = names.oid and contype = 'f' and conparentid = 0
+                )
+            ) as used_by,
             substring(obj_description(names.oid, 'pg_class') from '^dbt:([0-9a-f]{32}) of ') as hash
         from pg_index
         inner join pg_class as names on pg_index.indexrelid = names.oid

@@ -49,7 +49,14 @@
         {%- endif -%}
     {%- endfor -%}
     {%- for found in state.indexes if found['index_oid'] not in kept -%}
-        {%- do plan.drop.append(found) -%}
+        {%- if found['used_by'] -%}
+            {%- do exceptions.warn(
+                this.identifier ~ ': the index ' ~ found['name'] ~ ' is no longer declared, and stays, because it serves ' ~ found['used_by']
+                ~ '. Let another index serve that, then build again.'
+            ) -%}
+        {%- else -%}
+            {%- do plan.drop.append(found) -%}
+        {%- endif -%}
     {%- endfor -%}
     {{ return(plan if plan.make or plan.complete or plan.finish or plan.comment or plan.drop else none) }}
 {%- endmacro %}

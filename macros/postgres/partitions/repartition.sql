@@ -38,6 +38,7 @@
     {%- endcall -%}
     {%- do create_indexes(new_relation) -%}
     {%- do run_query('analyze ' ~ new_relation) -%}
+    {%- do prepare_successor(relation, new_relation) -%}
 
     {#-
         The swap commits at once, because its lock blocks readers, and inserting the rows of the build may take long. The

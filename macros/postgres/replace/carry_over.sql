@@ -25,7 +25,7 @@
     end
     $function$;
 
-    create or replace function pg_temp.give_property(relation text, what text, statement text, as_role name)
+    create or replace function pg_temp.give_property(relation text, what text, statement text, as_role name, new oid default null)
     returns void
     language plpgsql
     set search_path = pg_catalog, pg_temp
@@ -36,7 +36,7 @@
         if as_role is not null then
             perform set_config('role', as_role, true);
         end if;
-        execute statement;
+        execute case when new is null then statement else pg_temp.name_own_index(statement, new) end;
         perform set_config('role', whole_role, true);
     exception
         when lock_not_available or deadlock_detected or query_canceled then
@@ -98,6 +98,39 @@
         where oid = relation
     $function$;
 
+    {#- A declared index of the old version is known by its declaration, because its successor has another name. -#}
+    create or replace function pg_temp.own_index(statement text, relation oid)
+    returns oid
+    language sql
+    set search_path = pg_catalog, pg_temp
+    as $function$
+        select indexrelid
+        from pg_index
+        where indrelid = relation and pg_temp.key_of_own_index(indexrelid) = substring(statement from '{index (.*)}')
+        limit 1
+    $function$;
+
+    create or replace function pg_temp.name_own_index(statement text, relation oid)
+    returns text
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+    as $function$
+    declare
+        index oid := pg_temp.own_index(statement, relation);
+    begin
+        if statement !~ '^alter .*{index .*}' then
+            return statement;
+        elsif index is null then
+            raise exception 'the model no longer declares this index';
+        end if;
+        return regexp_replace(
+            statement,
+            '{index .*}',
+            replace(case when statement ~ '^alter index' then index::regclass::text else (select quote_ident(relname) from pg_class where oid = index) end, E'\\', E'\\\\')
+        );
+    end
+    $function$;
+
     {#- Those that the new version lacks; both are shown under the same name. -#}
     create or replace function pg_temp.find_missing_properties(had jsonb, new oid, known_as text, alias text)
     returns table (what text, statement text, as_role name, place integer)
@@ -116,6 +149,8 @@
         where not is_own
             {# Of a column that was removed, nothing stays. #}
             and (attribute is null or attribute in (select attname from pg_attribute where attrelid = new and not attisdropped))
+            {# The same for an index that is no longer declared, except what readers elsewhere rely on. #}
+            and (kind = 'replica identity' or coalesce(statement, '') !~ '^alter .*{index .*}' or pg_temp.own_index(statement, new) is not null)
             {# The rows of a view are those of its tables. #}
             and not (kind = 'not null of the column' and (select relkind in ('v', 'm') from pg_class where oid = new))
             and (
@@ -231,7 +266,7 @@
         for property in
             select * from pg_temp.find_missing_properties(had, new, named, null) as missing where missing.place >= 9
         loop
-            perform pg_temp.give_property(named, property.what, property.statement, property.as_role);
+            perform pg_temp.give_property(named, property.what, property.statement, property.as_role, new);
         end loop;
 
         for property in

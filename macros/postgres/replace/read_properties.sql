@@ -5,6 +5,21 @@
         place: 0 for what no statement can move; 1 to 4 for what each partition has for itself; to 8 for what takes long, where
         alias begins the names that clash with those of the old relation; from 9 on for the rest.
     -#}
+    create or replace function pg_temp.key_of_own_index(index oid)
+    returns text
+    language sql
+    set search_path = pg_catalog, pg_temp
+    as $function$
+        select coalesce(
+            substring(obj_description(index, 'pg_class') from '^dbt:[0-9a-f]{32}'),
+            (
+                select pg_get_constraintdef(oid)
+                from pg_constraint
+                where conindid = index and contype in ('p', 'u', 'x') and obj_description(oid, 'pg_constraint') ~ '^dbt:'
+            )
+        )
+    $function$;
+
     create or replace function pg_temp.read_properties(relation oid, known_as text, alias text)
     returns table (
         kind text,
@@ -58,8 +73,10 @@
                 pg_index.indisreplident,
                 pg_constraint.oid is not null as is_of_constraint,
                 names.oid::regclass::text as own_name,
-                {# claimed_index_name renames an index that the model declares. #}
-                regexp_replace(names.relname, '_old_' || names.oid || '$', '') as declared_name,
+                {# Of one that the model declares, the successor has another name; name_own_index finds it. #}
+                case
+                    when not names.relispartition then pg_temp.key_of_own_index(names.oid)
+                end as own_key,
                 case when indisunique then 'unique ' else '' end as unique_or_not,
                 names.relispartition
                 or not indisvalid
@@ -275,37 +292,48 @@
 
             union all
             select
-                9, 'tablespace of the index', relname, null,
-                format('alter index %s set tablespace %I', indexes.own_name, spcname), null, null, is_own
+                9, given.kind, given.object, own_key || ' ' || given.value,
+                format('alter index %s %s', coalesce('{index ' || own_key || '}', indexes.own_name), given.change),
+                null, null, is_own and own_key is null
             from indexes
-            inner join pg_tablespace on reltablespace = pg_tablespace.oid
+            cross join lateral (
+                select 'tablespace of the index' as kind, relname::text as object, spcname::text as value, format('set tablespace %I', spcname) as change
+                from pg_tablespace
+                where pg_tablespace.oid = indexes.reltablespace
+                union all
+                select
+                    'statistics target of the index', relname, format('%s %s', attnum, attstattarget),
+                    format('alter column %s set statistics %s', attnum, attstattarget)
+                from pg_attribute
+                where attrelid = indexes.oid and attstattarget >= 0
+                union all
+                {# Of another one it is in the definition. #}
+                select 'option of the index', format('%s (%s)', relname, key_value), key_value, format('set (%s)', key_value)
+                from unnest(indexes.reloptions) as key_value
+                where own_key is not null
+            ) as given
             union all
             select
-                9, 'statistics target of the index', relname, null,
-                format('alter index %s alter column %s set statistics %s', indexes.own_name, attnum, attstattarget), null, null, is_own
-            from indexes
-            inner join pg_attribute on indexes.oid = attrelid
-            where attstattarget >= 0
-            union all
-            select
-                9, 'cluster mark', declared_name, null, format('alter table %s cluster on %I', known_as, declared_name), null, null, false
+                9, 'cluster mark', relname, 'cluster mark ' || own_key,
+                format('alter table %s cluster on %s', known_as, coalesce('{index ' || own_key || '}', quote_ident(relname))), null, null, false
             from indexes
             where indisclustered
             union all
             select
-                10, 'replica identity', coalesce((select declared_name from indexes where indisreplident), relreplident::text), null,
+                10, 'replica identity', coalesce(index_name, relreplident::text), 'replica identity ' || own_key,
                 format(
                     'alter table %s replica identity %s', known_as,
                     case relreplident
                         when 'f' then 'full'
                         when 'n' then 'nothing'
-                        else format('using index %I', (select declared_name from indexes where indisreplident))
+                        else 'using index ' || coalesce('{index ' || own_key || '}', quote_ident(index_name))
                     end
                 ),
                 null, null, false
             from tables
+            left join (select relname as index_name, own_key from indexes where indisreplident) as identity on true
             {# An index may have been dropped with the identity. #}
-            where noun = 'table' and relreplident != 'd' and (relreplident != 'i' or exists (select from indexes where indisreplident))
+            where noun = 'table' and relreplident != 'd' and (relreplident != 'i' or index_name is not null)
             union all
             select
                 9, 'statistics object', stxname, null,

@@ -27,7 +27,21 @@
                 from pg_namespace
                 where nspname !~ '^pg_'
                     and has_schema_privilege(oid, 'create')
-                    and not exists (select from pg_class where relnamespace = pg_namespace.oid and relname = any(new_names))
+                    and has_schema_privilege(oid, 'usage')
+                    {# The old relations come with their names, their indexes and their types. #}
+                    and not exists (
+                        select
+                        from pg_class as taken
+                        where taken.relnamespace = pg_namespace.oid
+                            and (
+                                taken.relname = any(new_names)
+                                or taken.relname in (
+                                    select relname
+                                    from pg_class
+                                    where oid = any(olds) or oid in (select indexrelid from pg_index where indrelid = any(olds))
+                                )
+                            )
+                    )
                     and not exists (select from unnest(views) as view where strpos(pg_get_viewdef(view), quote_ident(nspname) || '.') > 0)
             );
             if aside is null then

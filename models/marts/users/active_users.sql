@@ -1,21 +1,12 @@
-{%- set days_that_follow -%}
-    (
-        select
-            date_key,
-            {{ add_days('date_day', 'n') }} as metric_date
-        from {{ ref('dim_date') }}
-        cross join ({{ whole_numbers(30) }}) as numbers
-    )
-{%- endset -%}
-
 {{ config(
     unique_key='metric_date',
 ) }}
 
--- A day that changes counts in its own row and in those of the 29 days after it.
+{#- A day that changes counts in its own row and in those of the 29 days after it. -#}
+{%- set days_that_follow = add_days(date_of_key('date_key'), each_whole_number(30)) %}
 {%- set changed_days = changed_keys('metric_date', [
-    upstream(ref('user_daily_metrics'), columns='date_key', lookup=days_that_follow),
-    upstream(ref('dim_date'), columns='date_key', lookup=days_that_follow),
+    upstream(ref('user_daily_metrics'), columns='date_key', key=days_that_follow),
+    upstream(ref('dim_date'), columns='date_key', key=days_that_follow),
 ]) %}
 
 with
