@@ -18,7 +18,7 @@ import pytest
 from tests.support import dbt_project
 from tests.support.database import Database, ask, do, new_database
 from tests.support.relations import leftovers
-from tests.support.small_project import run, write_model, write_project
+from tests.support.small_project import WARNINGS, run, warned, write_model, write_project
 from warehouse.server import Server
 
 QUERY = (
@@ -469,3 +469,44 @@ def test_every_catalog_of_relations_is_known(server_of_version: Server) -> None:
     found = {place for (place,) in places}
     assert found - set(known) == set()
     assert {place for place in known if "." in place} - found == set()
+
+
+def test_an_index_that_serves_something_else_stays(warehouse: Database, tmp_path: Path) -> None:
+    """The build says so, until another index serves that."""
+    project = write_project(tmp_path / "project", {})
+
+    def build(include: str) -> str:
+        write_model(
+            project,
+            "served",
+            "select n as id, n as part, n as price from generate_series(1, 9) as n"
+            "{% if is_incremental() %} where false{% endif %}",
+            materialized="incremental",
+            indexes=[{"columns": ["id"], "unique": True, "include": [include]}],
+        )
+        with warned() as said:
+            run(warehouse, project, "served", options=WARNINGS)
+        return said[0]
+
+    def unique_indexes() -> int:
+        return ask(
+            warehouse,
+            "select count(*) from pg_index where indrelid = 'marts.served'::regclass"
+            " and indisunique and indisvalid",
+        )
+
+    assert "no longer declared" not in build("part")
+    do(
+        warehouse,
+        "alter table marts.served alter column id set not null,"
+        " replica identity using index served_id_key",
+        "create table public.notes (id integer references marts.served (id))",
+    )
+    for _ in range(2):
+        said = build("price")
+        assert "no longer declared, and stays, because it serves the replica identity, the" in said
+        assert "the foreign key notes_id_fkey of public.notes" in said
+        assert unique_indexes() == 2
+    do(warehouse, "drop table public.notes", "alter table marts.served replica identity default")
+    build("price")
+    assert unique_indexes() == 1
