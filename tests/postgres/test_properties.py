@@ -505,7 +505,7 @@ def test_an_index_that_serves_something_else_stays(warehouse: Database, tmp_path
     for _ in range(2):
         said = build("price")
         assert "no longer declared, and stays, because it serves the replica identity, the" in said
-        assert "the foreign key notes_id_fkey of public.notes" in said
+        assert "the foreign key notes_id_fkey of notes" in said
         assert unique_indexes() == 2
     do(warehouse, "drop table public.notes", "alter table marts.served replica identity default")
     build("price")

@@ -29,7 +29,9 @@ histories as (
     select
         *,
         -- A build with an earlier clock may find later purchases; the next one repeats the prediction.
-        greatest({{ weeks_between('first_purchase_date', utc_date(as_of())) }}, recency_weeks) as age_weeks
+        greatest(
+            {{ weeks_between('first_purchase_date', utc_date(as_of())) }}, recency_weeks
+        ) as age_weeks
     from {{ ref('int_user_purchase_history') }}
     where {{ is_changed(changed_users) }} and first_purchase_date is not null
 ),
