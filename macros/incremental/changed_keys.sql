@@ -29,7 +29,7 @@
     {%- do check_upstreams(columns, upstreams, definition) -%}
     {%- do check_views_are_whole(upstreams) -%}
     {%- do remember_watermarks(
-        upstreams, definition, own_columns(columns, upstreams, event_time), own_queries(upstreams, recompute_when)
+        upstreams, definition, own_columns(columns, upstreams, event_time), own_queries(columns, upstreams, recompute_when)
     ) -%}
     {%- set previous = read_watermarks() -%}
     {%- set reason = reason_for_all_keys(upstreams, previous, recompute_when) -%}

@@ -1,6 +1,16 @@
 {% macro is_changed(keys, columns=none) -%}
+    {%- if execute and (keys is not mapping or keys.columns is not defined) -%}
+        {{ exceptions.raise_compiler_error(
+            'is_changed in ' ~ model.name ~ " is given '" ~ keys ~ "'; it takes what changed_keys returned, such as is_changed(changed_users)."
+        ) }}
+    {%- endif -%}
     {%- set columns = as_list(columns or keys.columns) -%}
-    {%- if keys.all -%}
+    {%- if execute and columns | length != keys.columns | length -%}
+        {{ exceptions.raise_compiler_error(
+            'is_changed in ' ~ model.name ~ ' is given the columns ' ~ columns | join(', ') ~ ', and the keys have ' ~ keys.columns | join(', ')
+            ~ '. Give as many columns, in the same order.'
+        ) }}
+    {%- elif keys.all -%}
         true
     {%- elif flags.EMPTY -%}
         false

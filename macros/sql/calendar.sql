@@ -4,6 +4,12 @@
 
 
 {% macro first_day_of(period, date) -%}
+    {%- set periods = ['week', 'month', 'quarter', 'year'] -%}
+    {%- if period not in periods -%}
+        {{ exceptions.raise_compiler_error(
+            'first_day_of in ' ~ model.name ~ ": the period is '" ~ period ~ "'; it takes " ~ periods | join(', ') ~ '.'
+        ) }}
+    {%- endif -%}
     {#- Without a zone: a date is cast to midnight in the session's zone, which some days do not have. -#}
     date_trunc('{{ period }}', {{ date }}::timestamp)::date
 {%- endmacro %}

@@ -37,9 +37,30 @@ MISTAKES = {
     "unlogged": (
         model("changed_keys('amount')", select(), "unique_key='amount'"),
         "changed_keys in unlogged: fct_orders logs the keys order_id of its changes, not amount."
-        " Either add amount to meta.change_log_keys in its config; or follow a logged column, with"
-        " upstream(ref('fct_orders'), columns=..., lookup=...); or, if its changes do not matter,"
-        " name it in ignoring.",
+        " Either add amount to meta.change_log_keys in the config of fct_orders; or follow logged"
+        " columns, with upstream(ref('fct_orders'), columns=...), and compute the key from them"
+        " with key=..., or look it up with lookup=...; or, if its changes do not matter, name it in"
+        " ignoring.",
+    ),
+    "misspelled": (
+        model("changed_keys('order')", select(), "unique_key='order_id'"),
+        "changed_keys in misspelled: fct_orders has no column 'order', which is to be followed; it"
+        " has order_id, amount.",
+    ),
+    "asks_a_name": (
+        model("changed_keys()", select().replace("(keys)", "('order_id')")),
+        "is_changed in asks_a_name is given 'order_id'; it takes what changed_keys returned",
+    ),
+    "asks_two_columns": (
+        model("changed_keys()", select().replace("(keys)", "(keys, ['order_id', 'amount'])")),
+        "is_changed in asks_two_columns is given the columns order_id, amount, and the keys have",
+    ),
+    "computed_of_another_type": (
+        model(
+            f"changed_keys(upstreams=upstream({FACT}, columns='order_id', key='order_id::text'))",
+            select(),
+        ),
+        "operator does not exist: integer = text",
     ),
     "silent": (
         model("changed_keys()", select(upstream="ref('logs_nothing')")),
@@ -306,6 +327,14 @@ def test_mistakes_stop_the_first_build(database: Any, tmp_path: Path) -> None:
     assert of_model.keys() == MISTAKES.keys()
     for name, (_, message) in MISTAKES.items():
         assert message in " ".join(of_model[name].split()), name
+
+
+def test_a_period_that_there_is_not_stops_the_parse(database: Any, tmp_path: Path) -> None:
+    one = "select {{ first_day_of('mnth', 'now()') }} as first_day"
+    with pytest.raises(
+        dbt_project.DbtFailed, match="first_day_of in one: the period is 'mnth'; it takes week, mo"
+    ):
+        run(database, write_project(tmp_path / "project", {"one": one}))
 
 
 def test_an_upstream_that_is_not_built_is_named(database: Any, project: Path) -> None:

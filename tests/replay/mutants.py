@@ -214,8 +214,8 @@ MUTANTS = (
     Mutant(
         "a day counts in its own row only",
         USERS + "active_users.sql",
-        "cross join ({{ whole_numbers(30) }}) as numbers",
-        "cross join ({{ whole_numbers(1) }}) as numbers",
+        "each_whole_number(30)",
+        "each_whole_number(1)",
     ),
     # --- Loaded rows
     Mutant(

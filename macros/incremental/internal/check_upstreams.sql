@@ -58,14 +58,17 @@
 {%- endmacro %}
 
 
-{% macro own_queries(upstreams, recompute_when) -%}
+{% macro own_queries(columns, upstreams, recompute_when) -%}
     {#- They read the conditions of later runs, and return no row. -#}
     {%- set queries = ['select 1 from ' ~ this ~ ' where ' ~ recompute_when ~ ' limit 0'] if recompute_when else [] -%}
     {%- for upstream in upstreams if upstream.except_when -%}
         {%- do queries.append('select 1 from ' ~ upstream.lookup ~ ' as looked_up where ' ~ upstream.except_when ~ ' limit 0') -%}
     {%- endfor -%}
     {%- for upstream in upstreams if upstream.key -%}
-        {%- do queries.append(keys_of_followed(upstream, 'select ' ~ upstream.columns | join(', ') ~ ' from ' ~ upstream.relation) ~ ' limit 0') -%}
+        {%- set keys = keys_of_followed(upstream, 'select ' ~ upstream.columns | join(', ') ~ ' from ' ~ upstream.relation) -%}
+        {#- The first asks for the columns; in the second, a column of this table would be taken for one of the upstream. -#}
+        {%- do queries.append(keys ~ ' limit 0') -%}
+        {%- do queries.append('select 1 from ' ~ this ~ ' where (' ~ columns | join(', ') ~ ') in (' ~ keys ~ ') limit 0') -%}
     {%- endfor -%}
     {{ return(queries) }}
 {%- endmacro %}

@@ -6,6 +6,7 @@
             place ~ ": ignoring is '" ~ ignoring ~ "'; it takes a list of relations, such as [ref('rfm_segments')]."
         ) }}
     {%- endif -%}
+    {%- set given = [given] if given is mapping or given.identifier is defined else given -%}
     {%- set ignored, entries, upstreams = [], {}, [] -%}
     {%- for relation in ignoring -%}
         {%- do ignored.append(node_of_relation(relation, place).unique_id) -%}
@@ -64,10 +65,15 @@
     {%- elif kind == 'logged' and by_key -%}
         {%- set logged = change_log_keys(node) -%}
         {%- for column in followed if column not in logged -%}
+            {%- set found = adapter.get_columns_in_relation(entry.relation) | map(attribute='name') | list -%}
+            {%- if found and missing_columns([column], found) -%}
+                {{ exceptions.raise_compiler_error(where ~ " has no column '" ~ column ~ "', which is to be followed; it has " ~ found | join(', ') ~ '.') }}
+            {%- endif -%}
             {{ exceptions.raise_compiler_error(
                 where ~ (' logs the keys ' ~ logged | join(', ') if logged else ' logs no keys') ~ ' of its changes, not ' ~ column ~ '. Either add '
-                ~ column ~ ' to meta.change_log_keys in its config; or follow a logged column, with upstream(ref(\'' ~ node.name
-                ~ "'), columns=..., lookup=...); or, if its changes do not matter, name it in ignoring."
+                ~ column ~ ' to meta.change_log_keys in the config of ' ~ node.name ~ '; or follow logged columns, with upstream(ref(\'' ~ node.name
+                ~ "'), columns=...), and compute the key from them with key=..., or look it up with lookup=...; or, if its changes do not"
+                ~ ' matter, name it in ignoring.'
             ) }}
         {%- endfor -%}
     {%- elif kind == 'loaded' -%}
