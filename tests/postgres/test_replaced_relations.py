@@ -253,6 +253,25 @@ def test_the_locks_of_a_leftover_end_before_the_model_is_built(
     assert leftovers(warehouse) == []
 
 
+def test_relations_of_several_schemas_may_have_indexes_of_one_name(
+    database: Any, project: Path
+) -> None:
+    """They are all aside for a moment, while the query of a view on both is read."""
+    run(database, project)
+    do(
+        database,
+        "create index shared on marts.numbers (n)",
+        "create schema else_where",
+        "create materialized view else_where.stored as select n from marts.numbers",
+        "create index shared on else_where.stored (n)",
+        "create view else_where.both as select n from else_where.stored"
+        " inner join marts.numbers using (n)",
+    )
+    run(database, project, variables={"sql_more": ", 0 as zero"})
+    assert ask(database, "select count(*) from else_where.both") == 50
+    assert ask(database, "select count(*) from pg_class where relname = 'shared'") == 2
+
+
 def test_everything_is_built_anew_before_the_eyes_of_readers(built: Any) -> None:
     do(
         built,

@@ -31,7 +31,7 @@ def preflight(where: Settings | None = None) -> None:
             " has_database_privilege(current_database(), 'temporary')"
         ).fetchone()
     assert row is not None
-    number, version, is_replica, encoding, has_schemas, may_store_aside = row
+    number, version, is_replica, encoding, has_schemas, may_use_temporary = row
     check_version(number, version, where)
     database, user = where.parameters.get("dbname"), where.role or where.parameters.get("user")
     if is_replica:
@@ -46,7 +46,7 @@ def preflight(where: Settings | None = None) -> None:
             f"The user {user} may not create schemas in the database {database}: its owner must "
             f"run `grant create on database {database} to {user}`."
         )
-    if not may_store_aside:
+    if not may_use_temporary:
         raise WarehouseError(
             f"The user {user} may not create temporary tables in the database {database}: its "
             f"owner must run `grant temporary on database {database} to {user}`."

@@ -11,7 +11,8 @@
     as $function$
     declare
         queries text[];
-        aside text := 'aside_' || replace(gen_random_uuid()::text, '-', '');
+        aside text;
+        asides text[];
         named record;
         may_create boolean := has_database_privilege(current_database(), 'create');
         new_names text[] := array(
@@ -21,7 +22,11 @@
         if views = '{}' then
             return '{}';
         end if;
-        if not may_create then
+        if may_create then
+            asides := array(
+                select format('aside_%s_%s', replace(gen_random_uuid()::text, '-', ''), number) from generate_series(1, cardinality(olds)) as number
+            );
+        else
             aside := (
                 select min(quote_ident(nspname))
                 from pg_namespace
@@ -44,17 +49,18 @@
                     )
                     and not exists (select from unnest(views) as view where strpos(pg_get_viewdef(view), quote_ident(nspname) || '.') > 0)
             );
+            asides := array_fill(aside, array[cardinality(olds)]);
             if aside is null then
                 raise exception '% has views on it, and reading their queries takes a schema that they do not read. As an administrator, run: grant create on database % to %;',
                     olds[1]::regclass, quote_ident(current_database()), quote_ident(current_role);
             end if;
         end if;
         begin
-            if may_create then
-                execute format('create schema %s', aside);
-            end if;
             for number in 1 .. cardinality(olds) loop
-                execute format('alter table %s set schema %s', olds[number]::regclass, aside);
+                if may_create then
+                    execute format('create schema %s', asides[number]);
+                end if;
+                execute format('alter table %s set schema %s', olds[number]::regclass, asides[number]);
                 execute format('alter table %s rename to %I', olds[number]::regclass, new_names[number]);
             end loop;
             queries := array(
@@ -67,9 +73,9 @@
         end;
         {# The longest first, because a name may begin with another one. #}
         for named in
-            select format('%s.%I', aside, relname) as aside, format('%s.%I', relnamespace::regnamespace, relname) as name
-            from pg_class
-            where oid = any(news)
+            select format('%s.%I', given.aside, relname) as aside, format('%s.%I', relnamespace::regnamespace, relname) as name
+            from unnest(news, asides) as given (oid, aside)
+            inner join pg_class using (oid)
             order by length(relname) desc
         loop
             queries := array(
