@@ -257,7 +257,8 @@ def test_relations_of_several_schemas_may_have_indexes_of_one_name(
     database: Any, project: Path
 ) -> None:
     """They are all aside for a moment, while the query of a view on both is read."""
-    run(database, project)
+    variables = {"kind": "materialized_view"}
+    run(database, project, variables=variables)
     do(
         database,
         "create index shared on marts.numbers (n)",
@@ -267,7 +268,7 @@ def test_relations_of_several_schemas_may_have_indexes_of_one_name(
         "create view else_where.both as select n from else_where.stored"
         " inner join marts.numbers using (n)",
     )
-    run(database, project, variables={"sql_more": ", 0 as zero"})
+    run(database, project, variables={**variables, "sql_more": ", 0 as zero"})
     assert ask(database, "select count(*) from else_where.both") == 50
     assert ask(database, "select count(*) from pg_class where relname = 'shared'") == 2
 
