@@ -7,7 +7,7 @@ order_items as (
 
 orders as (
     select * from {{ ref('fct_orders') }}
-    where is_revenue
+    where is_revenue or net_amount != 0
 ),
 
 products as (
@@ -26,7 +26,7 @@ final as (
     select
         categories.category_path,
         categories.depth,
-        count(distinct order_items.order_id) as orders,
+        count(distinct order_items.order_id) filter (where orders.is_revenue) as orders,
         sum(order_items.line_amount) as revenue
     from order_items
     inner join orders on order_items.order_id = orders.order_id

@@ -3,6 +3,7 @@ with
 
 user_days as (
     select * from {{ ref('user_daily_metrics') }}
+    where is_active
 ),
 
 active_users as (

@@ -31,7 +31,7 @@ sales as (
     select
         users.cohort_month,
         {{ first_day_of('month', 'metrics.metric_date') }} as activity_month,
-        count(distinct metrics.user_id) as active_users,
+        count(distinct metrics.user_id) filter (where metrics.is_active) as active_users,
         sum(metrics.revenue) as revenue
     from metrics
     inner join users

@@ -20,15 +20,16 @@ build as (
 added_up as (
     select
         orders.user_id,
-        max({{ utc_date('orders.ordered_at') }}) as last_order_date,
-        count(*) as frequency,
-        sum(orders.order_amount) as monetary
+        max({{ utc_date('orders.ordered_at') }}) filter (where orders.is_revenue)
+            as last_order_date,
+        count(*) filter (where orders.is_revenue) as frequency,
+        sum(orders.net_amount) as monetary
     from orders
     inner join user_rfm on orders.user_id = user_rfm.user_id
     inner join build
         on orders.ordered_at <= build.as_of
             and {{ utc_date('orders.ordered_at') }} > build.day_before_window
-    where orders.is_revenue
+    where orders.is_revenue or orders.net_amount != 0
     group by 1
 ),
 
@@ -40,6 +41,7 @@ ranked as (
         rank() over (order by monetary) - 1 as for_less,
         greatest(count(*) over () - 1, 1) as others
     from added_up
+    where frequency > 0
 ),
 
 scored as (
@@ -54,6 +56,7 @@ scored as (
 final as (
     select user_rfm.user_id
     from user_rfm
+    left join added_up on user_rfm.user_id = added_up.user_id
     left join scored on user_rfm.user_id = scored.user_id
     where (
         user_rfm.last_order_date,
@@ -66,7 +69,7 @@ final as (
     ) is distinct from (
         scored.last_order_date,
         coalesce(scored.frequency, 0),
-        coalesce(scored.monetary, 0),
+        coalesce(added_up.monetary, 0),
         scored.recency_score,
         scored.frequency_score,
         scored.monetary_score,

@@ -20,21 +20,27 @@ happenings as (
             else 'other order'
         end as what,
         ordered_at as happened_at,
-        order_amount as number
+        case
+            when is_revenue or order_amount < 0 and is_refund then order_amount
+            when is_refund then 0
+        end as number,
+        case when is_refund then abs(order_amount) end as refunded
     from {{ ref('fct_orders') }}
     union all
     select
         user_id,
         'session' as what,
         started_at as happened_at,
-        duration_seconds as number
+        duration_seconds as number,
+        null::numeric as refunded
     from {{ ref('fct_user_sessions') }}
     union all
     select
         user_id,
         'event' as what,
         event_timestamp as happened_at,
-        null::numeric as number
+        null::numeric as number,
+        null::numeric as refunded
     from {{ ref('fct_user_events') }}
 ),
 
@@ -42,9 +48,10 @@ added_up as (
     select
         happenings.user_id,
         count(*) filter (where happenings.what = 'order') as total_orders,
-        sum(happenings.number) filter (where happenings.what = 'order') as total_spent,
+        sum(happenings.number) filter (where happenings.what in ('order', 'refund'))
+            as total_spent,
         count(*) filter (where happenings.what = 'refund') as refunded_orders,
-        sum(abs(happenings.number)) filter (where happenings.what = 'refund') as refunded_amount,
+        sum(happenings.refunded) as refunded_amount,
         min(happenings.happened_at) filter (where happenings.what = 'order') as first_ordered_at,
         max(happenings.happened_at) filter (where happenings.what = 'order') as last_ordered_at,
         count(*) filter (where happenings.what = 'session') as total_sessions,

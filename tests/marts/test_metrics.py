@@ -94,11 +94,11 @@ class Question(NamedTuple):
 
 QUESTIONS = {
     "revenue by month": Question(
-        "revenue,orders,refunds,net_revenue,average_order_value",
+        "gross_revenue,orders,refunds,net_revenue,average_order_value",
         "metric_time__month",
         """
-        select date_trunc('month', revenue_date)::date, sum(revenue), sum(orders), sum(refunds),
-            sum(revenue) - sum(refunds), sum(revenue) / nullif(sum(orders), 0)
+        select date_trunc('month', revenue_date)::date, sum(gross_revenue), sum(orders),
+            sum(refunds), sum(revenue), sum(revenue) / nullif(sum(orders), 0)
         from marts.daily_revenue group by 1
         """,
     ),
@@ -106,7 +106,7 @@ QUESTIONS = {
         "revenue,orders",
         "user_version__subscription_tier",
         """
-        select subscription_tier, sum(order_amount * is_revenue::int), sum(is_revenue::int)
+        select subscription_tier, sum(net_amount), sum(is_revenue::int)
         from marts.fct_orders inner join marts.dim_users using (user_key) group by 1
         """,
     ),
@@ -136,7 +136,7 @@ QUESTIONS = {
         """
         select date_trunc('month', metric_date)::date, count(distinct user_id),
             sum(sessions)::numeric / count(distinct user_id)
-        from marts.user_daily_metrics group by 1
+        from marts.user_daily_metrics where is_active group by 1
         """,
     ),
     "retention": Question(

@@ -239,11 +239,24 @@ class Order:
 
     @property
     def is_revenue(self) -> bool:
-        return self.status in REVENUE
+        return self.status in REVENUE and self.amount >= 0
 
     @property
     def is_refund(self) -> bool:
-        return self.status in REFUND
+        return self.status in REFUND or (self.status in REVENUE and self.amount < 0)
+
+    @property
+    def gross(self) -> Decimal:
+        counts = self.is_revenue or self.is_refund
+        return self.amount if counts and self.amount > 0 else Decimal(0)
+
+    @property
+    def refunded(self) -> Decimal:
+        return abs(self.amount) if self.is_refund else Decimal(0)
+
+    @property
+    def net(self) -> Decimal:
+        return self.gross - self.refunded
 
 
 def usable_amount(quantity: str | None, price: str | None) -> Decimal | None:
@@ -306,14 +319,16 @@ def daily_revenue(tables: Mapping[str, pl.DataFrame]) -> list[Row]:
     rows: list[Row] = []
     for day, of_day in sorted(days.items()):
         count = sum(order.is_revenue for order in of_day)
-        revenue = sum((order.amount for order in of_day if order.is_revenue), Decimal(0))
-        refunds = sum((abs(order.amount) for order in of_day if order.is_refund), Decimal(0))
+        gross = sum((order.gross for order in of_day), Decimal(0))
+        refunds = sum((order.refunded for order in of_day), Decimal(0))
+        revenue = gross - refunds
         rows.append(
             {
                 "revenue_date": day,
                 "orders": count,
-                "revenue": revenue,
+                "gross_revenue": gross,
                 "refunds": refunds,
+                "revenue": revenue,
                 "avg_order_value": average(revenue, count),
             }
         )
@@ -321,7 +336,7 @@ def daily_revenue(tables: Mapping[str, pl.DataFrame]) -> list[Row]:
 
 
 def monthly_category_revenue(tables: Mapping[str, pl.DataFrame], products: Loads) -> list[Row]:
-    """One row per UTC month and category sold in revenue orders.
+    """One row per UTC month and category in orders that are revenue or reduce it.
 
     Args:
         tables: the tables as they are at the source.
@@ -335,7 +350,7 @@ def monthly_category_revenue(tables: Mapping[str, pl.DataFrame], products: Loads
     versions: dict[object, list[Row]] = {}
     for version in product_history(products):
         versions.setdefault(version["product_id"], []).append(version)
-    sold = {order.order_id: order for order in orders(tables) if order.is_revenue}
+    counted = {o.order_id: o for o in orders(tables) if o.is_revenue or o.net}
 
     def category_key(product_id: str | None, moment: dt.datetime) -> str:
         for version in versions.get(product_id, ()):
@@ -345,22 +360,22 @@ def monthly_category_revenue(tables: Mapping[str, pl.DataFrame], products: Loads
                     return hashlib.md5(category_id.encode(), usedforsecurity=False).hexdigest()
         return "unknown"
 
-    groups: dict[tuple[dt.date, str], list[tuple[str | None, Decimal, Decimal]]] = {}
+    groups: dict[tuple[dt.date, str], list[tuple[Order, Decimal, Decimal]]] = {}
     for line in _live(tables, "order_items"):
-        order = sold.get(key(line["order_id"]))
+        order = counted.get(key(line["order_id"]))
         amount = usable_amount(line["quantity"], line["price_at_purchase"])
         if order is None or amount is None:
             continue
         month = order.ordered_at.date().replace(day=1)
         category = category_key(key(line.get("product_id")), order.ordered_at)
         quantity = rounded(parse_number(line["quantity"]))
-        groups.setdefault((month, category), []).append((order.order_id, quantity, rounded(amount)))
+        groups.setdefault((month, category), []).append((order, quantity, rounded(amount)))
     return [
         {
             "revenue_month": month,
             "category_key": category,
-            "orders": len({order_id for order_id, _, _ in lines}),
-            "quantity": sum((quantity for _, quantity, _ in lines), Decimal(0)),
+            "orders": len({order.order_id for order, _, _ in lines if order.is_revenue}),
+            "quantity": sum((each for order, each, _ in lines if order.is_revenue), Decimal(0)),
             "revenue": sum((amount for _, _, amount in lines), Decimal(0)),
         }
         for (month, category), lines in sorted(groups.items())
@@ -422,7 +437,7 @@ def user_analytics(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list[R
         revenue = [order for order in bought.get(user_id, ()) if order.is_revenue]
         refunds = [order for order in bought.get(user_id, ()) if order.is_refund]
         ordered = [order.ordered_at for order in revenue]
-        total_spent = sum((order.amount for order in revenue), Decimal(0))
+        total_spent = sum((order.net for order in bought.get(user_id, ())), Decimal(0))
         activity = [*ordered, *starts.get(user_id, ()), *events.get(user_id, ())]
         last_activity_at = max(activity) if activity else created_at
         rows.append(
@@ -432,7 +447,7 @@ def user_analytics(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list[R
                 "total_spent": total_spent,
                 "avg_order_value": average(total_spent, len(revenue)),
                 "refunded_orders": len(refunds),
-                "refunded_amount": sum((abs(order.amount) for order in refunds), Decimal(0)),
+                "refunded_amount": sum((order.refunded for order in refunds), Decimal(0)),
                 "first_ordered_at": min(ordered, default=None),
                 "last_ordered_at": max(ordered, default=None),
                 "total_sessions": len(starts.get(user_id, ())),
@@ -746,19 +761,20 @@ def scores(values: Mapping[str, object]) -> dict[str, int]:
 
 
 def user_rfm(tables: Mapping[str, pl.DataFrame], as_of: dt.date, months: int = 12) -> list[Row]:
-    """One row per user that is not deleted: revenue orders of `months` months up to the end of
-    `as_of`."""
+    """One row per user that is not deleted: the orders that count in the revenue of `months` months
+    up to the end of `as_of`."""
     users = [key(row["user_id"]) for row in _live(tables, "users")]
     bought: dict[str | None, list[Order]] = {user_id: [] for user_id in users}
     for order in orders(tables):
         if (
-            order.is_revenue
+            (order.is_revenue or order.net)
             and order.user_id in bought
             and months_before(as_of, months) < order.ordered_at.date() <= as_of
         ):
             bought[order.user_id].append(order)
+    spent = {who: sum((each.net for each in of), Decimal(0)) for who, of in bought.items()}
+    bought = {who: [each for each in of if each.is_revenue] for who, of in bought.items()}
     last = {who: max(each.ordered_at.date() for each in of) for who, of in bought.items() if of}
-    spent = {who: sum((each.amount for each in of), Decimal(0)) for who, of in bought.items()}
     recency = scores(last)
     frequency = scores({user_id: len(bought[user_id]) for user_id in last})
     monetary = scores({user_id: spent[user_id] for user_id in last})
@@ -842,18 +858,19 @@ def segment_transitions(
 # --- Returning users --------------------------------------------------------------------------
 
 
-def active_days(tables: Mapping[str, pl.DataFrame]) -> dict[tuple[str, dt.date], list[Order]]:
-    """The days on which a user, deleted or not, was active, with the revenue orders of each day."""
+def active_days(tables: Mapping[str, pl.DataFrame]) -> set[tuple[str, dt.date]]:
+    """The days on which a user, deleted or not, was active."""
     known = {key(row["user_id"]) for row in _all(tables, "users")}
-    found: dict[tuple[str, dt.date], list[Order]] = {}
-    for order in orders(tables):
-        if order.is_revenue and order.user_id in known:
-            found.setdefault((order.user_id, order.ordered_at.date()), []).append(order)
+    found: set[tuple[str, dt.date]] = {
+        (order.user_id, order.ordered_at.date())
+        for order in orders(tables)
+        if order.is_revenue and order.user_id in known
+    }
     for table, column in (("user_sessions", "session_start"), ("events", "event_timestamp")):
         for row in _live(tables, table):
             moment = within_calendar(parse_moment(row[column]))
             if moment is not None and key(row["user_id"]) in known:
-                found.setdefault((key(row["user_id"]), moment.date()), [])
+                found.add((key(row["user_id"]), moment.date()))
     return found
 
 
@@ -864,18 +881,22 @@ def cohort_retention(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list
         moment = within_calendar(parse_moment(row["created_at"]))
         if moment is not None and moment.date() <= as_of:
             cohorts.setdefault(moment.date().replace(day=1), set()).add(key(row["user_id"]))
-    came: dict[dt.date, dict[str, list[Order]]] = {}
-    for (user_id, day), bought in active_days(tables).items():
+    came: dict[dt.date, set[str]] = {}
+    for user_id, day in active_days(tables):
         if day <= as_of:
-            came.setdefault(day.replace(day=1), {}).setdefault(user_id, []).extend(bought)
+            came.setdefault(day.replace(day=1), set()).add(user_id)
+    bought: dict[dt.date, list[Order]] = {}
+    for order in orders(tables):
+        if order.ordered_at.date() <= as_of:
+            bought.setdefault(order.ordered_at.date().replace(day=1), []).append(order)
     rows: list[Row] = []
     for cohort_month, users in cohorts.items():
         for months_since in range(12 * 400):
             month = months_before(cohort_month, -months_since)
             if month > as_of:
                 break
-            active = came.get(month, {}).keys() & users
-            bought = [order for user_id in active for order in came[month][user_id]]
+            active = came.get(month, set()) & users
+            of_cohort = [order for order in bought.get(month, ()) if order.user_id in users]
             rate = EXACT.divide(Decimal(len(active)), Decimal(len(users)))
             rows.append(
                 {
@@ -885,8 +906,8 @@ def cohort_retention(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list
                     "users": len(users),
                     "active_users": len(active),
                     "retention_rate": rate.quantize(TEN_THOUSANDTH, context=EXACT),
-                    "orders": len(bought),
-                    "revenue": sum((order.amount for order in bought), Decimal(0)),
+                    "orders": sum(order.is_revenue for order in of_cohort),
+                    "revenue": sum((order.net for order in of_cohort), Decimal(0)),
                 }
             )
     return rows

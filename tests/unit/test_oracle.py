@@ -119,6 +119,7 @@ def test_daily_revenue() -> None:
             "10,a,paid,2024-03-05 01:00:00+00,2024-03-06 00:00:00+00",
             "11,a,shipped,2024-03-01 12:00:00+00,",  # without lines
             "12,a,closed,2024-03-06 02:30:00+05:30,",  # the day before, in UTC
+            "13,a,paid,2024-03-07 00:00:00+00,",  # a refund, by its sign
         ),
         "order_items": items(
             "1,1,2,10.005,",
@@ -130,6 +131,7 @@ def test_daily_revenue() -> None:
             "7,10,1,1000,",
             "8,12,1,8,",
             "9,5,1,1000,",
+            "10,13,-1,50,",
         ),
     }
 
@@ -137,15 +139,17 @@ def test_daily_revenue() -> None:
         {
             "revenue_date": dt.date(2024, 3, day),
             "orders": count,
-            "revenue": Decimal(revenue),
+            "gross_revenue": Decimal(gross),
             "refunds": Decimal(refunds),
+            "revenue": Decimal(revenue),
             "avg_order_value": Decimal(mean),
         }
-        for day, count, revenue, refunds, mean in [
-            (1, 2, "20.01", "0", "10.01"),  # 10.005, half away from zero
-            (2, 1, "3", "8", "3"),
-            (3, 0, "0", "7.5", "0"),
-            (5, 1, "8", "0", "8"),
+        for day, count, gross, refunds, revenue, mean in [
+            (1, 2, "20.01", "0", "20.01", "10.01"),  # 10.005, half away from zero
+            (2, 1, "3", "8", "-5", "-5"),
+            (3, 0, "7.5", "7.5", "0", "0"),
+            (5, 1, "8", "0", "8", "8"),
+            (7, 0, "0", "50", "-50", "0"),
         ]
     ]
 
@@ -249,8 +253,8 @@ def test_user_analytics() -> None:
     assert rows["a"] == {
         "user_id": "a",
         "total_orders": 2,
-        "total_spent": Decimal(3),
-        "avg_order_value": Decimal("1.5"),
+        "total_spent": Decimal("1.5"),
+        "avg_order_value": Decimal("0.75"),
         "refunded_orders": 1,
         "refunded_amount": Decimal("1.5"),
         "first_ordered_at": at("2024-02-01 10:00:00"),
@@ -260,7 +264,7 @@ def test_user_analytics() -> None:
         "total_events": 2,
         "last_activity_at": at("2024-03-31 23:59:59.999999"),
         "user_segment": "Regular",
-        "customer_lifetime_value": Decimal("3.60"),
+        "customer_lifetime_value": Decimal("1.80"),
     }
     assert rows[" b "] == {
         "user_id": " b ",

@@ -23,7 +23,7 @@ items as (
 
 orders as (
     select * from {{ ref('fct_orders') }}
-    where is_revenue
+    where is_revenue or net_amount != 0
 ),
 
 final as (
@@ -31,8 +31,9 @@ final as (
         items.date_key,
         items.category_key,
         {{ first_day_of('month', date_of_key('items.date_key')) }} as revenue_month,
-        count(distinct items.order_id) as orders,
-        sum(items.quantity)::{{ amount_type() }} as quantity,
+        count(distinct items.order_id) filter (where orders.is_revenue) as orders,
+        coalesce(sum(items.quantity) filter (where orders.is_revenue), 0)::{{ amount_type() }}
+            as quantity,
         sum(items.line_amount)::{{ amount_type() }} as revenue
     from items
     inner join orders on items.order_id = orders.order_id

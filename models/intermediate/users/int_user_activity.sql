@@ -21,10 +21,9 @@ orders as (
     select
         user_id,
         count(*) filter (where is_revenue and ordered_at <= {{ as_of() }}) as total_orders,
-        sum(order_amount) filter (where is_revenue and ordered_at <= {{ as_of() }}) as total_spent,
+        sum(net_amount) filter (where ordered_at <= {{ as_of() }}) as total_spent,
         count(*) filter (where is_refund and ordered_at <= {{ as_of() }}) as refunded_orders,
-        sum(abs(order_amount)) filter (where is_refund and ordered_at <= {{ as_of() }})
-            as refunded_amount,
+        sum(refunded_amount) filter (where ordered_at <= {{ as_of() }}) as refunded_amount,
         min(ordered_at) filter (where is_revenue and ordered_at <= {{ as_of() }})
             as first_ordered_at,
         max(ordered_at) filter (where is_revenue and ordered_at <= {{ as_of() }})

@@ -30,6 +30,7 @@ happenings as (
     select
         user_id,
         signup_date as happened_on,
+        true as is_sign_up,
         0 as active_days,
         0 as orders,
         0 as revenue
@@ -39,7 +40,8 @@ happenings as (
     select
         user_id,
         metric_date as happened_on,
-        1 as active_days,
+        false as is_sign_up,
+        case when is_active then 1 else 0 end as active_days,
         purchases as orders,
         revenue
     from user_days
@@ -63,7 +65,7 @@ final as (
         user_id,
         {{ first_day_of('month', 'happened_on') }} as activity_month,
         cohort_month,
-        coalesce(bool_or(active_days = 0) filter (where has_come), false) as has_signed_up,
+        coalesce(bool_or(is_sign_up) filter (where has_come), false) as has_signed_up,
         coalesce(sum(active_days) filter (where has_come), 0) as active_days,
         coalesce(sum(orders) filter (where has_come), 0)::bigint as orders,
         coalesce(sum(revenue) filter (where has_come), 0)::{{ amount_type() }} as revenue,

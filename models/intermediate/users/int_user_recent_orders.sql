@@ -22,15 +22,15 @@ orders as (
         *,
         {{ utc_date('ordered_at') }} as order_date
     from {{ ref('fct_orders') }}
-    where {{ is_changed(changed_users) }} and is_revenue
+    where {{ is_changed(changed_users) }} and (is_revenue or net_amount != 0)
 ),
 
 orders_in_window as (
     select
         user_id,
-        max(order_date) as last_order_date,
-        count(*) as frequency,
-        sum(order_amount) as monetary,
+        max(order_date) filter (where is_revenue) as last_order_date,
+        count(*) filter (where is_revenue) as frequency,
+        sum(net_amount) as monetary,
         -- The day on which the oldest order leaves the window; a few days early at the end of a month, which is harmless.
         {{ start_of_day(add_months('min(order_date)', rfm_window_months())) }} as next_leaves_at
     from orders

@@ -47,7 +47,7 @@ statuses as (
     select * from {{ ref('order_statuses') }}
 ),
 
-final as (
+joined as (
     select
         orders.order_id,
         coalesce(users.user_key, {{ unknown_key() }}) as user_key,
@@ -60,8 +60,8 @@ final as (
         coalesce(items.quantity, 0)::{{ amount_type() }} as quantity,
         coalesce(items.order_amount, 0)::{{ amount_type() }} as order_amount,
         coalesce(payments.paid_amount, 0)::{{ amount_type() }} as paid_amount,
-        coalesce(statuses.is_revenue, false) as is_revenue,
-        coalesce(statuses.is_refund, false) as is_refund,
+        coalesce(statuses.is_revenue, false) as has_revenue_status,
+        coalesce(statuses.is_refund, false) as has_refund_status,
         orders.ordered_at
     from orders
     left join items on orders.order_id = items.order_id
@@ -71,6 +71,44 @@ final as (
             and orders.ordered_at >= users.effective_date
             and orders.ordered_at < users.expiry_date
     left join statuses on orders.order_status = statuses.order_status
+),
+
+-- A negative amount gives money back, whatever the status.
+counted as (
+    select
+        *,
+        has_revenue_status and order_amount >= 0 as is_revenue,
+        has_refund_status or (has_revenue_status and order_amount < 0) as is_refund
+    from joined
+),
+
+final as (
+    select
+        order_id,
+        user_key,
+        date_key,
+        time_key,
+        user_id,
+        order_status,
+        currency,
+        item_count,
+        quantity,
+        order_amount,
+        paid_amount,
+        is_revenue,
+        is_refund,
+        case
+            when is_revenue or is_refund then greatest(order_amount, 0)
+            else 0
+        end::{{ amount_type() }} as gross_amount,
+        case when is_refund then abs(order_amount) else 0 end::{{ amount_type() }}
+            as refunded_amount,
+        case
+            when is_revenue or (is_refund and order_amount < 0) then order_amount
+            else 0
+        end::{{ amount_type() }} as net_amount,
+        ordered_at
+    from counted
 )
 
 select * from final

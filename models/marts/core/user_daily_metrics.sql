@@ -3,7 +3,7 @@
     indexes=[
         {
             'columns': ['user_id', 'date_key'], 'unique': true,
-            'include': ['metric_date', 'sessions'],
+            'include': ['metric_date', 'sessions', 'is_active'],
             'why': 'the key, and the active days of each user from the index alone',
         },
         {'columns': ['metric_date'], 'why': 'all users of some days'},
@@ -41,10 +41,11 @@ orders as (
     select
         user_id,
         date_key,
-        count(*) as purchases,
-        sum(order_amount) as revenue
+        count(*) filter (where is_revenue) as purchases,
+        sum(net_amount) as revenue
     from {{ ref('fct_orders') }}
-    where {{ is_changed(changed_days) }} and user_key != {{ unknown_key() }} and is_revenue
+    where {{ is_changed(changed_days) }} and user_key != {{ unknown_key() }}
+        and (is_revenue or net_amount != 0)
     group by 1, 2
 ),
 
@@ -73,7 +74,9 @@ final as (
         coalesce(events.events, 0) as events,
         coalesce(sessions.sessions, 0) as sessions,
         coalesce(orders.purchases, 0) as purchases,
-        coalesce(orders.revenue, 0)::{{ amount_type() }} as revenue
+        coalesce(orders.revenue, 0)::{{ amount_type() }} as revenue,
+        coalesce(events.events, 0) + coalesce(sessions.sessions, 0) + coalesce(orders.purchases, 0)
+        > 0 as is_active
     from user_days
     left join events
         on user_days.user_id = events.user_id and user_days.date_key = events.date_key

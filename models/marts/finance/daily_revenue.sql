@@ -24,8 +24,9 @@ daily as (
     select
         date_key,
         count(*) filter (where is_revenue) as orders,
-        coalesce(sum(order_amount) filter (where is_revenue), 0) as revenue,
-        coalesce(sum(abs(order_amount)) filter (where is_refund), 0) as refunds
+        sum(gross_amount) as gross_revenue,
+        sum(refunded_amount) as refunds,
+        sum(net_amount) as revenue
     from orders
     group by 1
 ),
@@ -34,8 +35,9 @@ final as (
     select
         dates.date_day as revenue_date,
         daily.orders,
-        daily.revenue::{{ amount_type() }} as revenue,
+        daily.gross_revenue::{{ amount_type() }} as gross_revenue,
         daily.refunds::{{ amount_type() }} as refunds,
+        daily.revenue::{{ amount_type() }} as revenue,
         {{ safe_divide('daily.revenue', 'daily.orders') }}::{{ amount_type() }} as avg_order_value
     from daily
     inner join dates on daily.date_key = dates.date_key

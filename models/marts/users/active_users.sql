@@ -48,6 +48,7 @@ user_days as (
     from {{ ref('user_daily_metrics') }}
     -- With `is true` a filter, not a join, which would lose the order of the index.
     where (metric_date in (select days_to_read.read_date from days_to_read)) is true
+        and is_active
 ),
 
 -- All that follows reads one row per day and number of days until the next visit.

@@ -28,11 +28,10 @@ activity as (
     select
         cohort_month,
         activity_month,
-        count(*) as active_users,
+        count(*) filter (where active_days > 0) as active_users,
         sum(orders) as orders,
         sum(revenue) as revenue
     from user_months
-    where active_days > 0
     group by 1, 2
 ),
 
