@@ -10,6 +10,8 @@ import functools
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from warehouse.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -23,14 +25,14 @@ def _console(*, stderr: bool) -> Console:
 
 
 def say(text: str = "", *, style: str | None = None, stderr: bool = False) -> None:
-    """Print a text unchanged, without markup or added line breaks.
+    """Print a text without markup or added line breaks; control characters become \\xNN.
 
     Args:
         text: what to print; default an empty line.
         style: a style of rich, such as "red" or "dim".
         stderr: print to stderr instead of stdout.
     """
-    _console(stderr=stderr).print(text, style=style, markup=False, soft_wrap=True)
+    _console(stderr=stderr).print(printable(text), style=style, markup=False, soft_wrap=True)
 
 
 def show_table(

@@ -477,7 +477,7 @@ def test_quarantine_holds_line_reason_and_text(connection, tmp_path) -> None:
         (8, "user_id: the key is empty", ",,,empty"),
         (9, "5 columns, but the header has 4", "b4,,,x,one too many"),
         (10, "3 columns, but the header has 4", "b5,,"),
-        (11, "a NUL character, which PostgreSQL's text cannot hold", "b6,,,nul \\x00 here"),
+        (11, "email: a NUL character, which PostgreSQL's text cannot hold", "b6,,,nul \\x00 here"),
         (12, "not UTF-8, byte 0xe9", "b7,,,latin \\xe9"),
         (13, "a quote is opened and never closed", 'b8,,,"never closed'),
     ]

@@ -16,37 +16,116 @@ from warehouse.load import checks
 from warehouse.load.database import _hidden, _parameters
 from warehouse.load.formats import csv as read_csv
 
+FIELD = st.text(alphabet='ab",\n\r\\ é0\0', max_size=6)
+QUOTED = FIELD.map(lambda text: '"' + text.replace('"', '""') + '"')
+# What exports write, what they should not write, and whole rows that a stray quote may swallow.
+PIECE = st.one_of(
+    QUOTED, st.text(alphabet="ab 0é\0", max_size=3), st.sampled_from(['"', '"a', 'a"', "user_id"])
+)
+LINE = st.one_of(
+    st.lists(PIECE, min_size=2, max_size=2).map(",".join),
+    st.lists(PIECE, max_size=3).map(",".join),
+    st.sampled_from(["1,a", '1,"a', '2,b"', "user_id,email", '"2","b"', ""]),
+)
+TEXT = st.tuples(st.lists(LINE, max_size=8), st.sampled_from(["\n", "\r\n"]), st.booleans()).map(
+    lambda parts: parts[1].join([*parts[0], ""]) if parts[2] else parts[1].join(parts[0])
+)
+
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@example([], "\n", 'a","')
-@example([], "\n", 'a,"b" c\n')
-@example([], "\n", 'a""b,c\n')
-@given(
-    st.lists(
-        st.lists(st.text(alphabet='ab",\n\r\\ é0', max_size=6), min_size=2, max_size=2), max_size=8
-    ),
-    st.sampled_from(["\n", "\r\n"]),
-    st.text(alphabet='a",\n\r', max_size=8),
-)
-def test_the_fast_and_the_careful_way_agree(tmp_path_factory, rows, ending, tail) -> None:
-    """If the fast parser accepts a CSV file, it reads the same rows as the careful parser."""
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator=ending).writerows([["user_id", "email"], *rows])
+@example('a","')
+@example('a,"b" c\n')
+@example('a""b,c\n')
+@example('1,"a\n2,b\n3,c"\n')
+@example('1,"a\n\n2,b"\n')
+@given(TEXT)
+def test_the_fast_and_the_careful_way_agree(tmp_path_factory, text: str) -> None:
+    """If the fast parser accepts a file, it reads the same rows as the careful one, which leaves
+    no line out."""
     path = tmp_path_factory.mktemp("csv") / "users.csv"
-    path.write_bytes((text.getvalue() + tail).encode())
-    results = []
-    for way in (read_csv._stage_fast, read_csv._stage_carefully):
-        collected = Collector()
-        try:
-            way(path, ["user_id", "email"], lambda c=collected: c, lambda *_: None)
-        except (pa.ArrowInvalid, read_csv.Suspicious):
-            continue
-        results.append((collected.written, collected.rejected))
-    assert results
-    if len(results) == 2:
-        assert results[0] == results[1]
+    path.write_bytes(f"user_id,email\n{text}".encode())
+    careful = Collector()
+    count = read_csv._stage_carefully(path, ["user_id", "email"], lambda: careful, ignore)
+    numbers = [row[0] for row in careful.written] + careful.rejected
+    assert sorted(numbers) == list(range(1, count + 1))
+    with path.open("rb") as stream:
+        read_csv.header(stream)
+        found = [record.text for record in read_csv.records(stream, 2)]
+    assert len(found) == count
+    lines = [line.strip("\r") for line in text.split("\n") if line.strip("\r")]
+    assert [
+        line.strip("\r") for each in found for line in each.decode().split("\n") if line.strip("\r")
+    ] == lines
+    fast = Collector()
+    try:
+        read_csv._stage_fast(path, ["user_id", "email"], lambda: fast, ignore)
+    except (pa.ArrowInvalid, read_csv.Suspicious):
+        return
+    assert (fast.written, fast.rejected) == (careful.written, careful.rejected)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.tuples(*[FIELD.map(lambda text: text.replace("\0", ""))] * 3), max_size=8))
+def test_correct_csv_is_read_as_python_reads_it(tmp_path_factory, rows: list[tuple]) -> None:
+    rows = [(f"key {number}", *row) for number, row in enumerate(rows)]
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerows([("user_id", "a", "b", "c"), *rows])
+    path = tmp_path_factory.mktemp("csv") / "users.csv"
+    path.write_bytes(text.getvalue().encode())
+    careful = Collector()
+    read_csv._stage_carefully(path, ["user_id", "a", "b", "c"], lambda: careful, ignore)
+    assert [row[1:] for row in careful.written] == [
+        tuple(value or None for value in row) for row in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "rejected"),
+    [
+        # Two opening quotes, of rows some lines apart.
+        ('1,"a,DE\n2,b,DE\n3,"c,DE\n4,d,DE\n', [2, 4], [1, 3]),
+        # An opening quote, and a closing one below: the rows between would be one field.
+        ('1,"a,DE\n2,b,DE\n3,c",DE\n4,d,DE\n', [2, 4], [1, 3]),
+        ('1,a,"DE\n2,b,FR\n3,c,IT"\n4,d,DE\n', [2, 4], [1, 3]),
+        ('"1,a,DE\n2,b,FR\n3",c,IT\n4,d,DE\n', [2, 4], [1, 3]),
+        ('u1,"Doe, J",D"E\nu2,"Doe, J","DE\nu3,b,FR\nu4,c,IT"\n', [3], [1, 2, 4]),
+        # The record has too many or too few columns.
+        ('1,"a,DE\n2,b,DE\n3,",c",DE\n4,d,DE\n', [2, 3, 4], [1]),
+        ('1,"a,DE\n2,b,DE\n3,c"\n4,d,DE\n', [2, 4], [1, 3]),
+        ('1,"a,DE\n2,"",DE\n3,,DE\n', [2, 3], [1]),
+        ('1,"Best" coffee,DE\n2,b,DE\n', [2], [1]),
+        ('1,5" pipe,DE\n2,b,DE\n', [2], [1]),
+        ('1, "a",DE\n2,b,DE\n', [2], [1]),
+        ("1,a\rb,DE\n2,b,DE\n", [2], [1]),
+        # Line breaks that belong to a field.
+        ('1,"Main St 1,\n12345 City, DE",DE\n2,"12, Main St\n13, Side St",DE\n', [1, 2], []),
+        ('1,"1 Main St,\n\nCity",DE\n2,"{\n  ""a"": 1,\n  ""b"": 2\n}",DE\n', [1, 2], []),
+        ("1,a,DE\nUser_ID,E-mail ,Country\n2,b,DE\n\ufeffuser_id,e-mail,country\n", [1, 3], [2, 4]),
+    ],
+)
+@pytest.mark.parametrize("padding", [0, 30])
+def test_a_stray_quote_costs_no_other_row(
+    monkeypatch, tmp_path, text: str, keys: list[int], rejected: list[int], padding: int
+) -> None:
+    """With padding, the doubtful lines are in another block of the fast parser."""
+    monkeypatch.setattr(read_csv, "_BLOCK", 500)
+    before = "".join(f"p{n},{'x' * 30},y\n" for n in range(padding))
+    write(tmp_path, "users.csv", f"user_id,e-mail,country\n{before}{text}")
+    found = Collector()
+    count = read_csv.stage(
+        tmp_path / "users.csv", ["user_id", "e-mail", "country"], found.clear, ignore
+    )
+    assert [row[0] - padding for row in found.written if row[0] > padding] == keys
+    assert [number - padding for number in found.rejected] == rejected
+    assert count == padding + len(keys) + len(rejected)
+
+
+def ignore(*_) -> None:
+    """Take the place of `advance`."""
 
 
 class Collector:
@@ -56,6 +135,10 @@ class Collector:
         self.written: list[tuple] = []
         self.rejected: list[int] = []
         self.rows = 0
+
+    def clear(self) -> Collector:
+        self.__init__()
+        return self
 
     def __enter__(self) -> Collector:
         return self
@@ -77,7 +160,13 @@ class Collector:
 
 @pytest.mark.parametrize(
     "text",
-    [b'user_id,email\n1,a\n2,"b\n', b"user_id,email\n1,a\r2,b\r", b'user_id,email\n1,"a\n2,b\n'],
+    [
+        b'user_id,email\n1,a\n2,"b\n',
+        b"user_id,email\n1,a\r2,b\r",
+        b'user_id,email\n1,"a\n2,b\n',
+        b'user_id,email\n1,"a\n2,b"\n',
+        b"user_id,email\n1,a\nuser_id,email\n",
+    ],
 )
 def test_the_fast_way_leaves_doubtful_files_alone(tmp_path, text: bytes) -> None:
     path = write(tmp_path, "users.csv", text) / "users.csv"

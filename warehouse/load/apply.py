@@ -19,7 +19,7 @@ from warehouse.load.checks import (
 )
 from warehouse.load.options import Options
 from warehouse.load.report import Reporter, TableSummary
-from warehouse.load.stage import ROW_BITS, reject_nested_too_deeply
+from warehouse.load.stage import ROW_BITS, make_printable, reject_nested_too_deeply
 from warehouse.load.target import Target
 from warehouse.load.upsert import Doubtful, delete_missing, upsert
 
@@ -136,6 +136,7 @@ def apply(
         count_rejects(connection, summary)
         if find_texts and (summary.rejected or summary.superseded):
             find_texts()
+        make_printable(connection)
         try:
             check_rejected(connection, summary, read, options)
             stamp = write(is_checked=True)

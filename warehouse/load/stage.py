@@ -17,11 +17,17 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from psycopg import sql
 
+from warehouse.printable import printable
+
 # The upper bits of `n` are the number of the file, the lower bits the number of the row in it.
 ROW_BITS = 40
 
 _ROWS = sql.Identifier("pg_temp", "incoming")
 _REJECTS = sql.Identifier("pg_temp", "rejects")
+# More than `printable` changes, so that PostgreSQL finds the rows quickly.
+_HIDDEN = (
+    r"[^\t\n\u0020-\u007e\u00a0-\u061b\u061d-\u200d\u2010-\u2027\u202f-\u2065\u206a-\U0010ffff]"
+)
 _FORMAT = pacsv.WriteOptions(include_header=False, quoting_style="all_valid")
 
 
@@ -134,16 +140,16 @@ def unwritable(value: bytes) -> str | None:
     """Why PostgreSQL cannot store this text; None if it can."""
     if b"\0" in value:
         return "a NUL character, which PostgreSQL's text cannot hold"
+    return not_utf8(value)
+
+
+def not_utf8(value: bytes) -> str | None:
+    """Why these bytes are not UTF-8; None if they are."""
     try:
         value.decode("utf-8")
     except UnicodeDecodeError as error:
         return f"not UTF-8, byte {error.object[error.start]:#04x}"
     return None
-
-
-def printable(value: bytes) -> str:
-    """The text, with the bytes that PostgreSQL cannot store written as \\xNN."""
-    return value.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
 @contextmanager
@@ -224,3 +230,20 @@ def add_rejects(
     ) as copy:
         for number, reason, text in rejects:
             copy.write_row((number, "unreadable", reason, text))
+
+
+def make_printable(connection: psycopg.Connection) -> None:
+    """Write control characters in the reasons and texts of `rejects` as \\xNN."""
+    rows = connection.execute(
+        r"""
+        select ctid, reason, row_text
+        from pg_temp.rejects
+        where reason ~ %(hidden)s or row_text ~ %(hidden)s
+        """,
+        {"hidden": _HIDDEN},
+    ).fetchall()
+    for place, reason, text in rows:
+        connection.execute(
+            "update pg_temp.rejects set reason = %s, row_text = %s where ctid = %s",
+            (printable(reason), None if text is None else printable(text), place),
+        )

@@ -1,12 +1,13 @@
-"""Read CSV: a fast parser for well-formed files, a careful one that finds the errors in others.
+"""Read CSV as RFC 4180 defines it: a fast parser for well-formed files, and a careful one that
+finds the errors in the others.
 
 Both number the records in the same way, so that a row that is rejected later can be looked up.
 """
 
 from __future__ import annotations
 
-import csv
 import io
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,14 +16,28 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from warehouse.load.formats.opening import BROKEN, Counted, broken, open_bytes
-from warehouse.load.stage import Writer, printable, unwritable
+from warehouse.load.stage import Writer, not_utf8
+from warehouse.printable import printable
 
 _BLOCK = 4 << 20  # bytes that are parsed at once
 _BATCH_ROWS = 20_000
 _LONGEST = 64 << 20  # bytes; a longer quoted value counts as a quote that is never closed
+_BOM = b"\xef\xbb\xbf"
+
+_QUOTED = re.compile(rb'"(?:[^"]++|"")*+"')
+_PLAIN = re.compile(rb'[^",\r\n]*')
+_FIELD = rb'"(?:[^"]++|"")*+"|[^",\r\n]*+'
+_RECORD = re.compile(rb"(?:%b)(?:,(?:%b))*+" % (_FIELD, _FIELD))
+_NEXT = re.compile(rb"(?:^|,)(%b)" % _FIELD)
+_WHOLE = re.compile(rb'(?:^|(?<=,))"[^"]*"(?=[,\r\n]|$)')  # a quoted field within a line
+
+_NEVER_CLOSED = "a quote is opened and never closed"
+_CLOSED_BELOW = "a quote is opened, and the quote that closes it, on a later line, does not fit"
+_SWALLOWS = "a quote is opened, and the text up to the next quote looks like rows"
 
 
 class Suspicious(Exception):
@@ -33,61 +48,116 @@ class BadHeader(Exception):
     """The header of a file cannot be read."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Record:
     """A record of a CSV file: its first line, its text, its fields, or why it cannot be read."""
 
     line: int
     text: bytes
-    fields: list[str]
+    fields: list[bytes]
     problem: str | None = None
 
 
-def records(stream: BinaryIO) -> Iterator[Record]:
+def records(stream: BinaryIO, columns: int | None = None) -> Iterator[Record]:
     """The records of a stream, without blank lines.
 
-    A quote that is never closed spoils only its own line: reading continues with the next.
+    If a record of several lines cannot be read, the error is that of its first line, and the
+    others are read again: a stray quote spoils only its own line.
+
+    Args:
+        stream: the file.
+        columns: the number of columns of the header; None to read the header itself.
     """
-    csv.field_size_limit(2**31 - 1)
     waiting: deque[bytes] = deque()
-    taken: list[bytes] = []
-    size = 0
     line = 1
-
-    def lines() -> Iterator[str]:
-        nonlocal size
-        while size < _LONGEST:
-            next_line = waiting.popleft() if waiting else stream.readline()
-            if not next_line:
-                break
-            taken.append(next_line)
-            size += len(next_line)
-            yield next_line.decode("utf-8", "surrogateescape")
-        taken.append(b"")  # marks a record that ended with the file
-
-    reader = csv.reader(lines())
     while True:
-        taken.clear()
-        size = 0
-        problem = None
-        try:
-            fields = next(reader, None)
-        except csv.Error as error:
-            fields, problem = [], str(error)
-        if not taken or taken == [b""]:
+        taken = [waiting.popleft() if waiting else stream.readline()]
+        if not taken[0]:
             return
-        if taken[-1] == b"":
-            taken.pop()
-            fields, problem = [], "a quote is opened and never closed"
-            waiting.extendleft(reversed(taken[1:]))
-            del taken[1:]
-            reader = csv.reader(lines())
-        elif problem:
-            reader = csv.reader(lines())
-        text = b"".join(taken)
-        if problem or fields:
-            yield Record(line, text.rstrip(b"\r\n"), fields, problem)
+        text = _without_ending(taken[0])
+        fields, problem = _fields(text)
+        if problem == _NEVER_CLOSED:
+            if _close(taken, waiting, stream):
+                text = _without_ending(b"".join(taken))
+                fields, problem = _fields(text)
+                if problem or (columns and len(fields) != columns):
+                    problem = _CLOSED_BELOW
+                elif columns and _swallows_rows(taken, columns):
+                    problem = _SWALLOWS
+            if problem:
+                waiting.extendleft(reversed(taken[1:]))
+                del taken[1:]
+                text = _without_ending(taken[0])
+        if text:
+            yield Record(line, text, [] if problem else fields, problem)
         line += len(taken)
+
+
+def _without_ending(text: bytes) -> bytes:
+    return text.rstrip(b"\r\n")
+
+
+def _fields(text: bytes) -> tuple[list[bytes], str | None]:
+    """The fields of a record, or its first error."""
+    if b'"' not in text and b"\r" not in text:
+        return text.split(b","), None
+    if _RECORD.fullmatch(text):
+        return [
+            found[1:-1].replace(b'""', b'"') if found.startswith(b'"') else found
+            for found in _NEXT.findall(text)
+        ], None
+    place = 0
+    while True:
+        quoted = _QUOTED.match(text, place)
+        found = quoted or _PLAIN.match(text, place)
+        end = found.end()
+        after = text[end : end + 1]
+        if after != b",":
+            if quoted:
+                return [], "text after a closing quote"
+            if after != b'"':
+                return [], "a carriage return in a field without quotes"
+            return [], _NEVER_CLOSED if end == place else "a quote in a field without quotes"
+        place = end + 1
+
+
+def _close(taken: list[bytes], waiting: deque[bytes], stream: BinaryIO) -> bool:
+    """Take lines until the open quote may be closed; returns whether it is.
+
+    Quotes come in pairs: those around a field, and those that stand for one quote.
+    """
+    size = len(taken[0])
+    while size < _LONGEST:
+        line = waiting.popleft() if waiting else stream.readline()
+        if not line:
+            break
+        taken.append(line)
+        size += len(line)
+        if line.count(b'"') % 2:
+            return True
+    return False
+
+
+def _swallows_rows(lines: list[bytes], columns: int) -> bool:
+    """Whether two stray quotes explain these lines better than a field with line breaks.
+
+    The first line and a later one are then rows: without that quote, they have the columns of the
+    header, their first fields are of the same kind, and no blank follows a comma, as it does in
+    sentences and addresses.
+    """
+    first = _like_row(lines[0], columns)
+    return first is not None and any(_like_row(line, columns) == first for line in lines[1:])
+
+
+def _like_row(line: bytes, columns: int) -> bytes | None:
+    """The kind of the first field of a line that looks like a row; None if it does not."""
+    line = _WHOLE.sub(b"x", line)
+    if line.count(b",") != columns - 1 or b", " in line:
+        return None
+    key = _without_ending(line).replace(b'"', b"").split(b",", 1)[0]
+    if not key or key.isspace():
+        return None
+    return b"0" if key.isdigit() else re.sub(rb"[0-9A-Za-z\x80-\xff]+", b"a", key)
 
 
 def header(stream: BinaryIO) -> list[str] | None:
@@ -95,15 +165,26 @@ def header(stream: BinaryIO) -> list[str] | None:
 
     Raises BadHeader, or UnicodeDecodeError if it is not UTF-8.
     """
-    first = next(records(stream), None)
+    first = _first(stream)
     if first is None:
         return None
-    if b"\r" in first.text:
+    if first.problem and b"\r" in first.text:
         raise BadHeader("its lines end in carriage returns alone")
     if first.problem:
         raise BadHeader(first.problem)
-    names = first.text.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
-    return [name.strip().lower() for name in next(csv.reader(io.StringIO(names, newline="")))]
+    return [_name(field) for field in first.fields]
+
+
+def _first(stream: BinaryIO) -> Record | None:
+    """The record of the header."""
+    start = stream.peek(len(_BOM))
+    if start.startswith(_BOM):
+        stream.read(len(_BOM))
+    return next(records(stream), None)
+
+
+def _name(field: bytes) -> str:
+    return field.decode("utf-8").strip().lower()
 
 
 def stage(
@@ -127,17 +208,17 @@ def stage(
 
 
 class _Watched(io.RawIOBase):
-    """Passes a stream on, and counts what the fast parser would misread."""
+    """Passes a stream on, and finds what the fast parser would misread.
 
-    def __init__(self, stream: BinaryIO) -> None:
+    It looks at whole lines: the part of a line at the end of a block waits for the next block.
+    """
+
+    def __init__(self, stream: BinaryIO, columns: int) -> None:
         self._stream = stream
-        self._after_return = False
-        self._quotes = 0
-        # A row begins where the stream does.
-        self._last = b"\n"
-        self._stray_quotes = False
+        self._columns = columns
+        self._waiting = b""
+        self._is_open = False
         self.is_empty = True
-        self._lone_returns = False
 
     def readable(self) -> bool:
         return True
@@ -145,39 +226,49 @@ class _Watched(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
         self.is_empty = self.is_empty and not data
-        self._count_quotes(data)
-        if self._after_return and data[:1] != b"\n":
-            self._lone_returns = True
-        self._after_return = data.endswith(b"\r")
-        if b"\r" in data and data.count(b"\r") - self._after_return != data.count(b"\r\n"):
-            self._lone_returns = True
+        end = data.rfind(b"\n") + 1 if data else 0
+        if not data:
+            self._check(self._waiting + b"\n" if self._waiting else b"")
+            self._waiting = b""
+        elif end:
+            self._check(self._waiting + data[:end])
+            self._waiting = data[end:]
+        else:
+            self._waiting += data
         return data
 
-    def _count_quotes(self, data: bytes) -> None:
-        """Count quotes, and look for one that neither opens nor closes a field.
-
-        Every first quote of a pair opens, after a comma, a line break, or the quote that it
-        doubles; every second one closes, before one of these.
-        """
-        around = np.frombuffer(self._last + data, np.uint8)
-        places = np.flatnonzero(around[1:] == ord('"')) + 1
-        if places.size or self._last == b'"':
-            opening = places[self._quotes % 2 :: 2]
-            closing = places[1 - self._quotes % 2 :: 2]
-            # What follows a quote at the end of this block is the beginning of the next one.
-            if self._last == b'"' and self._quotes % 2 == 0:
-                closing = np.append(closing, 0)
-            closing = closing[closing + 1 < around.size]
-            beside = np.concatenate([around[opening - 1], around[closing + 1]])
-            if not np.isin(beside, np.frombuffer(b',\r\n"', np.uint8)).all():
-                self._stray_quotes = True
-        self._quotes += places.size
-        self._last = data[-1:] or self._last
+    def _check(self, lines: bytes) -> None:
+        """Raise Suspicious if these lines have stray quotes, ambiguous carriage returns, or a
+        quoted field one of whose lines may be a row."""
+        if lines.count(b"\r") != lines.count(b"\r\n"):
+            raise Suspicious
+        if not self._is_open and b'"' not in lines:
+            return
+        # The line break before a line, for a quote at its beginning.
+        around = np.frombuffer(b"\n" + lines, np.uint8)
+        quotes = np.flatnonzero(around == ord('"'))
+        # Every first quote of a pair opens, after a comma, a line break, or the quote that it
+        # doubles; every second one closes, before one of these.
+        opening = quotes[self._is_open :: 2]
+        closing = quotes[1 - self._is_open :: 2]
+        beside = np.concatenate([around[opening - 1], around[closing + 1]])
+        if not np.isin(beside, np.frombuffer(b',\r\n"', np.uint8)).all():
+            raise Suspicious
+        breaks = np.flatnonzero(around == ord("\n"))[1:]
+        inside = breaks[(np.searchsorted(quotes, breaks) + self._is_open) % 2 == 1]
+        starts = inside.tolist()  # of the line after the break, as `around` begins one earlier
+        if self._is_open:
+            starts.insert(0, 0)
+        for start in starts:
+            if start < len(lines):
+                end = lines.index(b"\n", start)
+                if lines.count(b",", start, end) >= self._columns - 1:
+                    raise Suspicious
+        self._is_open = (self._is_open + quotes.size) % 2 == 1
 
     def check(self) -> None:
-        """Raise Suspicious if a quote may be open at the end or is stray, or a carriage return is
-        ambiguous."""
-        if self._quotes % 2 or self._stray_quotes or self._lone_returns:
+        """Raise Suspicious if a quote is open at the end."""
+        if self._is_open or self._waiting:
             raise Suspicious
 
 
@@ -187,7 +278,7 @@ def _stage_fast(path: Path, wanted: list[str], write: Callable, advance: Callabl
         names = header(stream)
         columns = [f"c{number}" for number in range(len(names))]
         used = [columns[names.index(name)] for name in wanted]
-        watched = _Watched(stream)
+        watched = _Watched(stream, len(names))
         try:
             reader = pacsv.open_csv(
                 pa.PythonFile(watched, mode="r"),
@@ -206,6 +297,9 @@ def _stage_fast(path: Path, wanted: list[str], write: Callable, advance: Callabl
             raise
         for batch in reader:
             if batch.num_rows:
+                # It may be the header again.
+                if pc.any(pc.match_substring(batch.column(0), wanted[0], ignore_case=True)).as_py():
+                    raise Suspicious
                 writer.write(batch.columns)
                 advance(counted.done, writer.rows)
         watched.check()
@@ -219,7 +313,7 @@ def _stage_carefully(path: Path, wanted: list[str], write: Callable, advance: Ca
             names = header(stream)
             places = [names.index(name) for name in wanted]
             numbers: list[int] = []
-            rows: list[list[str]] = []
+            rows: list[list[bytes]] = []
             size = number = 0
 
             def flush() -> None:
@@ -232,8 +326,8 @@ def _stage_carefully(path: Path, wanted: list[str], write: Callable, advance: Ca
                 numbers.clear()
                 rows.clear()
 
-            for number, record in enumerate(records(stream), start=1):
-                problem = record.problem or _problem(record, len(names))
+            for number, record in enumerate(records(stream, len(names)), start=1):
+                problem = record.problem or _problem(record, names)
                 if problem:
                     writer.reject(number, problem)
                     continue
@@ -249,26 +343,28 @@ def _stage_carefully(path: Path, wanted: list[str], write: Callable, advance: Ca
         raise broken(path, error) from None
 
 
-def _problem(record: Record, expected: int) -> str | None:
-    if len(record.fields) != expected:
-        return f"{len(record.fields)} columns, but the header has {expected}"
-    return unwritable(record.text)
+def _problem(record: Record, names: list[str]) -> str | None:
+    if len(record.fields) != len(names):
+        return f"{len(record.fields)} columns, but the header has {len(names)}"
+    problem = not_utf8(record.text)
+    if problem:
+        return problem
+    if record.fields[0].removeprefix(_BOM).strip().lower() == names[0].encode() and names == [
+        _name(field.removeprefix(_BOM)) for field in record.fields
+    ]:
+        return "the header again"
+    return None
 
 
 def row_texts(path: Path, numbers: set[int]) -> Iterator[tuple[int, int, str]]:
     """The rows with these numbers: the number, the first line, the text."""
     left = len(numbers)
     with open_bytes(path) as stream:
-        skipped = header_lines(stream)
-        for number, record in enumerate(records(stream), start=1):
+        first = _first(stream)
+        skipped = first.line - 1 + first.text.count(b"\n") + 1
+        for number, record in enumerate(records(stream, len(first.fields)), start=1):
             if number in numbers:
                 yield number, record.line + skipped, printable(record.text)
                 left -= 1
                 if not left:
                     return
-
-
-def header_lines(stream: BinaryIO) -> int:
-    """Read the header from a stream; returns its number of lines, blank ones before it included."""
-    first = next(records(stream))
-    return first.line - 1 + first.text.count(b"\n") + 1

@@ -13,10 +13,10 @@ from warehouse.load.formats.opening import BROKEN, Counted, broken, open_bytes
 from warehouse.load.stage import (
     ROW_BITS,
     add_rejects,
-    printable,
     reject_nested_too_deeply,
     unwritable,
 )
+from warehouse.printable import printable
 
 _SAMPLE = 1_000  # lines to read before the load
 _FLUSH = 1 << 20  # bytes to send at once
