@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from warehouse import console
+from warehouse import contract as contracts
 from warehouse.errors import WarehouseError
+from warehouse.load import target
 from warehouse.load.database import is_database, load_database
 from warehouse.load.files import load_folder
 from warehouse.load.options import DELETES_DAYS, MAX_DELETES
@@ -111,6 +113,15 @@ def percent(value: float, option: str) -> float:
     if not 0 <= value <= 100:
         raise WarehouseError(f"{option} must be a percentage from 0 to 100, got {value:g}.")
     return value
+
+
+def _warn_of_empty(report: Reporter) -> None:
+    """Warn of tables without rows that every build needs."""
+    contract = contracts.read()
+    with target.session(None) as connection:
+        for name in contracts.REQUIRED:
+            if not target.has_rows(connection, contract, name):
+                report.warn(f"{contract.schema}.{name} has no rows, and every build needs it.")
 
 
 def load(
@@ -243,5 +254,7 @@ def load(
             )
         else:
             summaries = load_folder(Path(source), report=report, **options)
+        if not tables:
+            _warn_of_empty(report)
     if not quiet:
         show(summaries)
