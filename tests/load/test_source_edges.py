@@ -242,11 +242,16 @@ def test_a_missing_grant_is_named_with_the_statement(source, reader, connection)
     assert f"grant select on public.users to {role}" in str(caught.value)
 
 
-def test_a_row_that_is_not_utf8_is_quarantined_with_its_key(server, database, connection) -> None:
-    name = f"{database.name}_ascii"
+@pytest.mark.parametrize(
+    ("encoding", "byte", "codec"), [("SQL_ASCII", "fc", "UTF-8"), ("WIN1252", "81", "CP1252")]
+)
+def test_a_row_without_a_form_in_utf8_is_quarantined_with_its_key(
+    server, database, connection, encoding: str, byte: str, codec: str
+) -> None:
+    name = f"{database.name}_{encoding.lower()}"
     with server.connect("postgres") as administrator:
         administrator.execute(
-            f"create database {name} template template0 encoding 'SQL_ASCII' locale 'C'"
+            f"create database {name} template template0 encoding '{encoding}' locale 'C'"
         )
     with server.connect(name) as source:
         source.autocommit = True
@@ -254,17 +259,19 @@ def test_a_row_that_is_not_utf8_is_quarantined_with_its_key(server, database, co
         source.execute(
             "create table users (user_id int primary key, email text, updated_at timestamptz);"
             "insert into users select n, E'tab\\t' || n, now() from generate_series(1, 20) n;"
-            r"update users set email = E'a\\b\nM\xfcller\t' where user_id = 7;"
+            rf"update users set email = E'a\\b\nM\x{byte}ller\t' where user_id = 7;"
             "update users set email = 'Köln' where user_id = 8"
         )
         found = pull(source, connection, tables=("users",), complete=True)
         assert found == {"users": (20, 19, 0, 0)}
+        # Nothing is left of the first attempt, and the next table would be read.
+        assert pull(source, connection, tables=("users",)) == {"users": (20, 0, 0, 19)}
     assert fetch(connection, "select email from raw.users where user_id = '8'") == [("Köln",)]
     assert fetch(
         connection,
         "select reason, row_text::jsonb ->> 'user_id', row_text::jsonb ->> 'email'"
         " from quarantine.rejected_rows",
-    ) == [("email: not UTF-8, byte 0xfc", "7", "a\\b\nM\\xfcller\t")]
+    ) == [(f"email: not {codec}, byte 0x{byte}", "7", f"a\\b\nM\\x{byte}ller\t")]
     with server.connect("postgres") as administrator:
         administrator.execute(f"drop database {name} with (force)")
 

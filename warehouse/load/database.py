@@ -50,7 +50,7 @@ class _Reading:
         name: of the source, in the state and the quarantine.
         identity: of the source.
         now: the time of the source.
-        has_encoding: whether the source knows the encoding of its texts.
+        encoding: of the source's texts.
         overlap: how far before the watermark to read again.
         reads_all: whether all rows are to be read.
         trusts_times: whether the time column alone finds the changes.
@@ -64,7 +64,7 @@ class _Reading:
     name: str
     identity: Identity
     now: datetime
-    has_encoding: bool
+    encoding: str
     overlap: timedelta
     reads_all: bool
     trusts_times: bool
@@ -144,7 +144,7 @@ def load_database(
                 name=name,
                 identity=identity,
                 now=now,
-                has_encoding=encoding != "SQL_ASCII",
+                encoding=encoding,
                 overlap=timedelta(hours=overlap_hours),
                 reads_all=from_start or complete,
                 trusts_times=trust_times,
@@ -583,13 +583,33 @@ def _pull(
 
 
 def _copy(reading: _Reading, each: SourceTable, query: sql.Composable) -> int:
-    """Copy the rows of a query into `incoming`, and those that are not UTF-8 into `rejects`."""
+    """Copy the rows of a query into `incoming`, and those without a form in UTF-8 into `rejects`.
+
+    Returns:
+        The number of rows.
+    """
+    codec = sources.CODECS.get(reading.encoding)
+    if reading.encoding != "SQL_ASCII":
+        try:
+            return _copy_in(reading, each, query, None)
+        except sources.NoSuchCharacter as error:
+            if codec is None:
+                raise WarehouseError(
+                    f"The source database failed while the load read {reading.schema}."
+                    f"{each.table.name}: {error}. Nothing of the table was loaded."
+                ) from error
+    return _copy_in(reading, each, query, codec)
+
+
+def _copy_in(reading: _Reading, each: SourceTable, query: sql.Composable, codec: str | None) -> int:
+    """Copy the rows, which have the encoding of this codec; None means UTF-8 by PostgreSQL."""
     connection, table = reading.connection, each.table
-    relation = f"{reading.schema}.{table.name}"
     rows = size = 0
     rejects: list[tuple[int, str, str | None]] = []
     names = sql.SQL(", ").join(map(sql.Identifier, each.columns))
-    found = sources.rows(reading.source, query, relation, as_bytes=not reading.has_encoding)
+    found = sources.rows(
+        reading.source, query, f"{reading.schema}.{table.name}", as_bytes=codec is not None
+    )
     with (
         connection.transaction(),
         closing(sources.blocks(found, _BLOCK)) as blocks,
@@ -600,9 +620,10 @@ def _copy(reading: _Reading, each: SourceTable, query: sql.Composable) -> int:
         for block in blocks:
             rows += block.count(b"\n")  # one per row: those in values are escaped
             size += len(block)
-            text = block
-            if stage.unwritable(block):
-                text, bad = _without_unwritable(block, each.columns, len(rejects))
+            try:
+                text = block.decode(codec or "utf-8").encode()
+            except UnicodeDecodeError:
+                text, bad = _decoded(block, codec or "utf-8", each.columns, len(rejects))
                 rejects += bad
             writing.write(text)
             reading.report.advance(size, rows)
@@ -615,28 +636,27 @@ def _copy(reading: _Reading, each: SourceTable, query: sql.Composable) -> int:
     return rows
 
 
-def _without_unwritable(
-    block: bytes, columns: list[str], before: int
+def _decoded(
+    block: bytes, codec: str, columns: list[str], before: int
 ) -> tuple[bytes, list[tuple[int, str, str | None]]]:
-    """Split a block into the rows that are UTF-8, and those that are not, as rejects."""
+    """Decode the rows of a block; those that have no form in UTF-8 become rejects."""
     good = []
     bad: list[tuple[int, str, str | None]] = []
     for line in block.splitlines(keepends=True):  # copy writes other line ends as \r
-        if not stage.unwritable(line):
-            good.append(line)
-            continue
-        values = [_unescaped(value) for value in line.rstrip(b"\n").split(b"\t")]
-        reason = next(
-            f"{name}: {problem}"
-            for name, value in zip(columns, values, strict=True)
-            if value is not None and (problem := stage.unwritable(value))
-        )
-        shown = {
-            name: None if value is None else stage.printable(value)
-            for name, value in zip(columns, values, strict=True)
-        }
-        number = _FIRST_REJECT + before + len(bad)
-        bad.append((number, reason, json.dumps(shown, ensure_ascii=False)))
+        try:
+            good.append(line.decode(codec).encode())
+        except UnicodeDecodeError:
+            reason = "no text"
+            shown: dict[str, str | None] = {}
+            for name, value in zip(columns, line.rstrip(b"\n").split(b"\t"), strict=True):
+                raw = _unescaped(value)
+                shown[name] = None if raw is None else raw.decode(codec, "backslashreplace")
+                try:
+                    value.decode(codec)
+                except UnicodeDecodeError as error:
+                    reason = f"{name}: not {codec.upper()}, byte {value[error.start]:#04x}"
+            number = _FIRST_REJECT + before + len(bad)
+            bad.append((number, reason, json.dumps(shown, ensure_ascii=False)))
     return b"".join(good), bad
 
 

@@ -160,25 +160,50 @@ def row_security_advice() -> str:
     )
 
 
+# Python's names of the encodings of a server that cannot always be converted to UTF-8, or that
+# are not checked.
+CODECS = {
+    "SQL_ASCII": "utf-8",
+    **{f"WIN{page}": f"cp{page}" for page in (866, 874, *range(1250, 1259))},
+    **{f"ISO_8859_{part}": f"iso8859_{part}" for part in range(5, 9)},
+    **{f"LATIN{number}": f"latin{number}" for number in range(1, 11)},
+    **{"KOI8R": "koi8_r", "KOI8U": "koi8_u"},
+    **{"EUC_JP": "euc_jp", "EUC_CN": "gb2312", "EUC_KR": "euc_kr"},
+}
+
+
+class NoSuchCharacter(Exception):
+    """The source cannot convert a text to UTF-8, and does not say in which row."""
+
+
 def rows(
-    source: psycopg.Connection, query: sql.Composable, relation: str, *, as_bytes: bool
+    source: psycopg.Connection, query: sql.Composable, relation: str, *, as_bytes: bool = False
 ) -> Iterator[bytes]:
-    """The rows of a query, as `copy` writes them, in blocks.
+    """The rows of a query, as `copy` writes them.
 
     Args:
         source: the connection to the source.
         query: the query.
         relation: the table, for errors.
-        as_bytes: read texts without a check of their encoding: a server with SQL_ASCII has none.
+        as_bytes: read texts in the encoding of the server, without a check of it.
+
+    Raises:
+        NoSuchCharacter: a text has no form in UTF-8; the connection can be used further.
     """
     statement = sql.SQL("copy ({}) to stdout").format(query).as_bytes(source)
-    with reading(relation):
+    with reading(relation), source.transaction():
         if as_bytes:
-            source.execute("set client_encoding = 'SQL_ASCII'")
-        with source.cursor().copy(statement) as copy:
-            yield from copy
+            source.execute("set local client_encoding = 'SQL_ASCII'")
+        try:
+            with source.cursor().copy(statement) as copy:
+                yield from copy
+        except (
+            psycopg.errors.UntranslatableCharacter,
+            psycopg.errors.CharacterNotInRepertoire,
+        ) as error:
+            raise NoSuchCharacter(error) from error
         if as_bytes:
-            source.execute("set client_encoding = 'UTF8'")
+            source.execute("set local client_encoding = 'UTF8'")
 
 
 def blocks(rows_: Iterator[bytes], size: int) -> Iterator[bytes]:
