@@ -109,39 +109,26 @@ def test_a_view_with_late_rows_is_noticed(source, connection, passes_xmin: bool)
 # --- A state that belongs to other data ---------------------------------------------------------
 
 
-def swap(connection) -> None:
-    connection.execute(
-        "alter table raw.users rename to users_old;"
-        "create table raw.users (like raw.users_old including all)"
-    )
-
-
-def restore_older_copy(connection) -> None:
-    connection.execute(
-        "delete from raw.users where _loaded_at = (select max(_loaded_at) from raw.users)"
-    )
-
-
-@pytest.mark.parametrize(
-    "lose",
-    [
-        lambda connection: connection.execute("truncate raw.users"),
-        lambda connection: connection.execute("drop table raw.users"),
-        swap,
-        restore_older_copy,
-        lambda connection: connection.execute("delete from raw.users"),
-    ],
-)
-def test_a_raw_table_that_lost_rows_gets_them_back(source, connection, lose) -> None:
+def test_a_raw_table_that_lost_rows_gets_them_back(source, connection) -> None:
     add_users(source, 1, 4, day(30))
     load(source, connection, "users")
-    add_users(source, 5, 10, day(20))
-    load(source, connection, "users")
-    lose(connection)
-    (note,) = load(source, connection, "users")
-    assert "users is read completely: the raw table" in note
-    assert len(keys(connection, "users", "user_id")) == 10
-    assert load(source, connection, "users") == []
+    number = 4
+    for lose in (
+        "truncate raw.users",
+        "drop table raw.users",
+        # A restored older copy lacks the last load.
+        "delete from raw.users where _loaded_at = (select max(_loaded_at) from raw.users)",
+        "delete from raw.users",
+        "alter table raw.users rename to users_old;"
+        "create table raw.users (like raw.users_old including all)",
+    ):
+        number += 1
+        add_users(source, number, number, day(20))
+        assert load(source, connection, "users") == [], lose
+        connection.execute(lose)
+        (note,) = load(source, connection, "users")
+        assert "users is read completely: the raw table" in note, lose
+        assert len(keys(connection, "users", "user_id")) == number, lose
 
 
 def test_a_column_that_was_not_read_before_is_read_for_all_rows(source, connection) -> None:

@@ -33,7 +33,10 @@ __all__ = ["is_database", "load_database"]
 
 _TIMES = ("timestamp with time zone", "timestamp without time zone", "date")
 # Columns in which applications mark a row as deleted without deleting it.
-_MARKS_OF_DELETION = re.compile("(is_)?(soft_?)?(deleted|removed|archived)(_?(at|on|date))?")
+_MARKS_OF_DELETION = re.compile(
+    "(is_?|date_?)?(soft_?)?(deleted|deletion|removed|archived|discarded|trashed)"
+    "(_?(at|on|date|time|flag))?"
+)
 _BLOCK = 1 << 18  # bytes to send at once
 # Rows that cannot be sent are numbered after those that can.
 _FIRST_REJECT = 1 << (stage.ROW_BITS - 1)
