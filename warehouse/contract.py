@@ -12,6 +12,8 @@ from warehouse.project import root
 
 FILE = Path("models/staging/app/_app__sources.yml")
 SOURCE = "app"
+# The tables that every build needs; the macro read_source has the same list.
+REQUIRED = ("users", "orders")
 
 LOADED_AT = "_loaded_at"
 DELETED_AT = "_deleted_at"

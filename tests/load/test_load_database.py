@@ -3,76 +3,18 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 import pytest
 
+from tests.load.shop import NOW, SHOP, add_users, day, fetch, pull
 from tests.support.command import warehouse
 from tests.support.server import temporary_server
 from warehouse.errors import WarehouseError
 from warehouse.load import Reporter, load_database, load_folder
-
-SHOP = """
-    create table users (
-        user_id bigint primary key, email varchar(100), created_at timestamp,
-        updated_at timestamptz, password_hash text
-    );
-    create table products (product_id uuid primary key, unit_price numeric(12, 4), updated_at date);
-    create table events (
-        event_id bigint primary key, user_id bigint, event_timestamp timestamptz, properties jsonb
-    );
-    create table consents (consent_id int primary key, is_granted boolean, recorded_at timestamptz);
-    create table categories (category_id int primary key, category_name text);
-"""
-NOW = datetime.now(UTC).replace(microsecond=0)
-
-
-def day(number: float) -> datetime:
-    return NOW - timedelta(days=number)
-
-
-@pytest.fixture
-def source(server, database) -> Iterator[psycopg.Connection]:
-    """A second database on the same server, with the tables of a small shop."""
-    name = f"{database.name}_source"
-    with server.connect("postgres") as administrator:
-        administrator.execute(f"create database {name} template template0")
-        with server.connect(name) as connected:
-            connected.autocommit = True
-            connected.execute(SHOP)
-            yield connected
-        administrator.execute(f"drop database {name} with (force)")
-
-
-def address(connected: psycopg.Connection) -> str:
-    info = connected.info
-    return f"postgresql://{info.user}@{quote(info.host, safe='')}:{info.port}/{info.dbname}"
-
-
-def pull(source, connection, **options) -> dict[str, tuple]:
-    """Load the source; return the rows read, new, changed and unchanged of each table."""
-    summaries = load_database(address(source), connection=connection, **options)
-    for each in summaries:
-        assert each.read == (
-            each.new + each.changed + each.unchanged + each.rejected + each.superseded
-        )
-    return {each.table: (each.read, each.new, each.changed, each.unchanged) for each in summaries}
-
-
-def fetch(connection: psycopg.Connection, query: str) -> list[tuple]:
-    return connection.execute(query).fetchall()
-
-
-def add_users(source, first: int, last: int, updated_at: datetime | None) -> None:
-    source.execute(
-        "insert into users select n, 'u' || n, '2024-07-01 12:00', %s "
-        "from generate_series(%s::int, %s::int) n",
-        (updated_at, first, last),
-    )
 
 
 def test_values_of_other_types_arrive_exactly(source, connection) -> None:
@@ -114,9 +56,9 @@ def test_values_of_other_types_arrive_exactly(source, connection) -> None:
         (True,),
     ]
     assert any("users: the source has no first_name" in warning for warning in report.warnings)
-    assert any(note.startswith("The source has no orders, order_items") for note in report.notes)
+    assert any(note.startswith("The source has no order_items") for note in report.notes)
     assert any(note.startswith("categories is read completely") for note in report.notes)
-    assert fetch(connection, "select to_regclass('raw.orders') is not null") == [(True,)]
+    assert fetch(connection, "select to_regclass('raw.payments') is not null") == [(True,)]
 
 
 def test_later_pulls_read_what_changed_and_the_overlap(source, connection) -> None:
@@ -152,11 +94,11 @@ def test_tables_without_updated_at_have_a_time_of_their_own(source, connection) 
     assert (first["events"], first["consents"]) == ((30, 30, 0, 0), (3, 3, 0, 0))
     source.execute("insert into events values (31, 1, %s, '{}'), (32, 1, %s, '{}')", (NOW, day(9)))
     second = pull(source, connection)
-    # The overlap of one day contains event 2; event 32 arrived too late for it.
-    assert second["events"] == (3, 1, 0, 2)
+    # The overlap of one day contains events 1 and 2; event 32 is older, but its transaction is new.
+    assert second["events"] == (4, 2, 0, 2)
     assert second["consents"] == (3, 0, 0, 3)
     assert second["categories"] == (4, 0, 0, 4)
-    assert pull(source, connection, overlap_hours=240, tables=("events",))["events"][1] == 1
+    assert pull(source, connection, overlap_hours=240, tables=("events",))["events"][0] > 4
 
 
 def test_a_time_in_the_future_hides_nothing(source, connection) -> None:
@@ -174,7 +116,7 @@ def test_an_interrupted_load_goes_on_where_it_stopped(source, connection) -> Non
     add_users(source, 1, 5, day(30))
     add_users(source, 6, 6, day(10))
     source.execute("insert into products values (gen_random_uuid(), 'NaN', '2024-01-01')")
-    with pytest.raises(WarehouseError, match="PostgreSQL refused the load"):
+    with pytest.raises(WarehouseError, match=r"PostgreSQL refused the load: raw\.products"):
         pull(source, connection)
     assert fetch(connection, "select table_name from raw._load_state") == [("users",)]
     assert fetch(connection, "select count(*) from raw.users") == [(6,)]
@@ -242,14 +184,14 @@ def test_the_schema_can_be_chosen(source, connection) -> None:
     source.execute("create schema shop; alter table users set schema shop")
     add = "insert into shop.users values (1, 'a', null, now(), null)"
     source.execute(add)
-    assert pull(source, connection, schema="shop") == {"users": (1, 1, 0, 0)}
+    assert pull(source, connection, schema="shop", tables=("users",)) == {"users": (1, 1, 0, 0)}
     with pytest.raises(WarehouseError, match="has none of the tables users, categories"):
         pull(source, connection, schema="nowhere")
     with pytest.raises(WarehouseError, match="has no table orders"):
         pull(source, connection, schema="shop", tables=("orders",))
     source.execute("alter table shop.users rename user_id to id")
     with pytest.raises(WarehouseError, match="users has no column user_id, its key; it has"):
-        pull(source, connection, schema="shop")
+        pull(source, connection, schema="shop", tables=("users",))
 
 
 # --- The password -------------------------------------------------------------------------------

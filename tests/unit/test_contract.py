@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.support.keys import KEYS
-from warehouse import contract
+from warehouse import contract, project
 from warehouse.errors import WarehouseError
 
 COLUMNS = {
@@ -87,3 +87,9 @@ def test_a_wrong_file_is_named(tmp_path: Path) -> None:
     file.write_text("- just a list")
     with pytest.raises(WarehouseError, match="no source named 'app'"):
         contract.read(file)
+
+
+def test_a_load_and_a_build_need_the_same_tables() -> None:
+    macros = (project.root() / "macros" / "project").rglob("*.sql")
+    texts = [path.read_text(encoding="utf-8") for path in macros]
+    assert any(f"for name in {list(contract.REQUIRED)} if" in text for text in texts)

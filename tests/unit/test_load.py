@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.support.files import write
 from warehouse import project
 from warehouse.load import checks
-from warehouse.load.database import _hidden, _parameters
 from warehouse.load.formats import csv as read_csv
+from warehouse.load.source import _hidden, _parameters
 
 FIELD = st.text(alphabet='ab",\n\r\\ é0\0', max_size=6)
 QUOTED = FIELD.map(lambda text: '"' + text.replace('"', '""') + '"')

@@ -64,6 +64,22 @@ ONLY_A_DATABASE = " allowed only with a source database (postgresql://...), not 
         ),
         (
             load,
+            {"source": FOLDER, "accept_deletes": True},
+            "--accept-deletes is allowed only with --complete.",
+        ),
+        (
+            load,
+            {"source": FOLDER, "complete": True, "accept_deletes": True, "max_deletes": 5.0},
+            "--accept-deletes is allowed only without --max-deletes, which it overrules.",
+        ),
+        (load, {"source": FOLDER, "trust_times": True}, f"--trust-times is{ONLY_A_DATABASE}"),
+        (
+            load,
+            {"source": "host=host.invalid dbname=shop", "complete": True, "trust_times": True},
+            "--trust-times is allowed only without --complete, which reads all rows.",
+        ),
+        (
+            load,
             {"source": FOLDER, "tables": " , "},
             "--tables names no table: leave it out to load all tables.",
         ),

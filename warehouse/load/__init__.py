@@ -4,6 +4,9 @@ command.py    `warehouse load`
 options.py    the options of a load
 files.py      load a folder of files
 database.py   load a source database
+source.py     the address, the connection and the tables of a source database
+state.py      how far the tables of a source database were read
+likeness.py   what other applications call the tables and columns of the contract
 formats/      CSV, JSON lines, Parquet
 stage.py      the temporary tables
 checks.py     reject what the raw table cannot hold

@@ -8,6 +8,7 @@ from datetime import datetime
 import psycopg
 from psycopg import sql
 
+from warehouse.contract import LOADED_AT
 from warehouse.errors import WarehouseError
 from warehouse.load import target as warehouse
 from warehouse.load.checks import (
@@ -68,6 +69,22 @@ def quarantine(
     )
 
 
+def _warn_of_future(connection: psycopg.Connection, target: Target, report: Reporter) -> None:
+    """Warn of rows that are stamped in the future; every build reads them again until then."""
+    rows, latest = connection.execute(
+        sql.SQL("select count(*), max({0})::text from {1} where {0} > clock_timestamp()").format(
+            sql.Identifier(LOADED_AT), target.name
+        )
+    ).fetchone()
+    if rows:
+        shown = f"{target.schema}.{target.table.name}"
+        report.warn(
+            f"{shown}: {rows:,} rows have a _loaded_at in the future, up to {latest}. Every build "
+            f"reads them again until then. Correct them: update {shown} set _loaded_at = "
+            "clock_timestamp() where _loaded_at > clock_timestamp();"
+        )
+
+
 def apply(
     connection: psycopg.Connection,
     target: Target,
@@ -78,6 +95,7 @@ def apply(
     report: Reporter,
     *,
     find_texts: Callable[[], None] | None = None,
+    finds_deleted: bool = False,
     before_commit: Callable[[datetime], None] | None = None,
 ) -> None:
     """Apply the rows in `incoming` to the raw table in one transaction, and count them.
@@ -91,6 +109,7 @@ def apply(
         options: the options of the load.
         report: receives the progress.
         find_texts: adds the line and the text to the rejected rows.
+        finds_deleted: whether `incoming` has the whole table, as with `complete`.
         before_commit: runs in the same transaction, with the time of the load.
 
     Raises:
@@ -108,10 +127,11 @@ def apply(
             # Read after the lock, so that the stamps of a table have the order of its commits.
             now = connection.execute("select clock_timestamp()").fetchone()[0]
             stamp = options.loaded_at or now
+            warehouse.check_stamp(connection, options.loaded_at)
             check_stamp(connection, target, stamp)
             report.step("writing")
             upsert(connection, target, columns, stamp, summary, is_checked=is_checked)
-            if options.complete:
+            if options.complete or finds_deleted:
                 delete_missing(connection, target, stamp, options, summary)
             if summary.rejected or summary.superseded:
                 quarantine(connection, target, summary.files, stamp)
@@ -144,6 +164,7 @@ def apply(
             quarantine(connection, target, summary.files, None)
             raise
     summary.loaded_at = stamp
+    _warn_of_future(connection, target, report)
     touched = summary.new + summary.changed + summary.deleted
     if touched > _ANALYZE_SHARE * summary.read:
         connection.execute(sql.SQL("analyze {}").format(target.name))

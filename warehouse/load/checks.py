@@ -199,11 +199,15 @@ def typed(target: Target, column: str, table: str) -> sql.Composable:
 def check_stamp(connection: psycopg.Connection, target: Target, stamp: datetime) -> None:
     """Refuse a stamp before the newest row's, because builds find new rows by `_loaded_at`.
 
+    Rows that are stamped in the future do not count: builds read past them.
+
     Raises:
         WarehouseError: the stamp is too early; names both times.
     """
     newest = connection.execute(
-        sql.SQL("select max({}) from {}").format(sql.Identifier(LOADED_AT), target.name)
+        sql.SQL("select max({0}) from {1} where {0} <= clock_timestamp()").format(
+            sql.Identifier(LOADED_AT), target.name
+        )
     ).fetchone()[0]
     if newest is not None and stamp < newest:
         raise WarehouseError(

@@ -9,13 +9,15 @@ from typing import Annotated
 import typer
 
 from warehouse import console
+from warehouse import contract as contracts
 from warehouse.errors import WarehouseError
+from warehouse.load import target
 from warehouse.load.database import is_database, load_database
 from warehouse.load.files import load_folder
+from warehouse.load.options import DELETES_DAYS, MAX_DELETES
 from warehouse.load.report import Reporter, TableSummary
 from warehouse.options import refuse_unused
 
-MAX_DELETES = 50.0
 MAX_REJECTED = 10.0
 SCHEMA = "public"
 OVERLAP_HOURS = 24.0
@@ -113,6 +115,15 @@ def percent(value: float, option: str) -> float:
     return value
 
 
+def _warn_of_empty(report: Reporter) -> None:
+    """Warn of tables without rows that every build needs."""
+    contract = contracts.read()
+    with target.session(None) as connection:
+        for name in contracts.REQUIRED:
+            if not target.has_rows(connection, contract, name):
+                report.warn(f"{contract.schema}.{name} has no rows, and every build needs it.")
+
+
 def load(
     source: Annotated[
         str,
@@ -140,10 +151,14 @@ def load(
         float | None,
         typer.Option(
             metavar="PERCENT",
-            help="With --complete: the share of a table's current rows that it may delete; default "
-            f"{MAX_DELETES:g}.",
+            help="With --complete: the share of a table's rows that the loads of "
+            f"{DELETES_DAYS} days may delete; default {MAX_DELETES:g}.",
         ),
     ] = None,
+    accept_deletes: Annotated[
+        bool,
+        typer.Option("--accept-deletes", help="Let this load delete more rows than that, once."),
+    ] = False,
     max_rejected: Annotated[
         float,
         typer.Option(metavar="PERCENT", help="The share of a file's rows that may be unreadable."),
@@ -170,6 +185,14 @@ def load(
         bool,
         typer.Option("--from-start", help="Source database: read all rows, not only changed ones."),
     ] = False,
+    trust_times: Annotated[
+        bool,
+        typer.Option(
+            "--trust-times",
+            help="Source database: find changes by the time column alone, without a scan of its "
+            "tables for rows that were committed late.",
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only warnings and errors.")] = False,
 ) -> None:
     """Load files or a source database into the raw tables.
@@ -183,6 +206,7 @@ def load(
                 "--schema": schema,
                 "--overlap-hours": overlap_hours,
                 "--from-start": from_start,
+                "--trust-times": trust_times,
             },
             "with a source database (postgresql://...), not with a folder",
         )
@@ -194,10 +218,17 @@ def load(
         refuse_unused(
             {"--max-deletes": max_deletes, "--allow-empty": allow_empty}, "with --complete"
         )
+        if not is_database(source):
+            refuse_unused({"--accept-deletes": accept_deletes}, "with --complete")
+    elif max_deletes is not None:
+        refuse_unused(
+            {"--accept-deletes": accept_deletes}, "without --max-deletes, which it overrules"
+        )
     for option, reads_all in (("--from-start", from_start), ("--complete", complete)):
         if reads_all:
             refuse_unused(
-                {"--overlap-hours": overlap_hours}, f"without {option}, which reads all rows"
+                {"--overlap-hours": overlap_hours, "--trust-times": trust_times},
+                f"without {option}, which reads all rows",
             )
     if overlap_hours is not None and overlap_hours < 0:
         raise WarehouseError(f"--overlap-hours must be 0 or more, got {overlap_hours:g}.")
@@ -205,9 +236,8 @@ def load(
         "complete": complete,
         "loaded_at": parse_time(loaded_at),
         "tables": tuple(name.strip() for name in (tables or "").split(",") if name.strip()),
-        "max_deletes": percent(
-            MAX_DELETES if max_deletes is None else max_deletes, "--max-deletes"
-        ),
+        "max_deletes": None if max_deletes is None else percent(max_deletes, "--max-deletes"),
+        "accept_deletes": accept_deletes,
         "max_rejected": percent(max_rejected, "--max-rejected"),
         "allow_empty": allow_empty,
     }
@@ -218,10 +248,13 @@ def load(
                 schema=SCHEMA if schema is None else schema,
                 overlap_hours=OVERLAP_HOURS if overlap_hours is None else overlap_hours,
                 from_start=from_start,
+                trust_times=trust_times,
                 report=report,
                 **options,
             )
         else:
             summaries = load_folder(Path(source), report=report, **options)
+        if not tables:
+            _warn_of_empty(report)
     if not quiet:
         show(summaries)

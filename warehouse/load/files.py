@@ -257,7 +257,8 @@ def load_folder(
     complete: bool = False,
     loaded_at=None,
     tables: tuple[str, ...] = (),
-    max_deletes: float = 50.0,
+    max_deletes: float | None = None,
+    accept_deletes: bool = False,
     max_rejected: float = 10.0,
     allow_empty: bool = False,
     report: Reporter | None = None,
@@ -270,7 +271,8 @@ def load_folder(
         connection: to the warehouse, not in a transaction; default a new one, by the settings.
         report: receives progress and warnings.
         contract: the tables; default those of the project.
-        complete, loaded_at, tables, max_deletes, max_rejected, allow_empty: as in `Options`.
+        complete, loaded_at, tables, max_deletes, accept_deletes, max_rejected, allow_empty: as in
+            `Options`.
 
     Returns:
         The counts of each table.
@@ -285,12 +287,14 @@ def load_folder(
         loaded_at=loaded_at,
         tables=tuple(tables),
         max_deletes=max_deletes,
+        accept_deletes=accept_deletes,
         max_rejected=max_rejected,
         allow_empty=allow_empty,
     )
     files = discover(Path(folder), contract, options, report)
     check_empty(files, options, report)
     with target.session(connection) as connected:
+        target.check_stamp(connected, loaded_at)
         target.create(connected, contract)
         targets = [target.check(connected, contract, each.table) for each in files]
         return [
@@ -321,7 +325,8 @@ def _load_table(
     def find_texts() -> None:
         _find_texts(connection, files)
 
-    apply(connection, raw_table, columns, read, summary, options, report, find_texts=find_texts)
+    with target.writing(raw_table):
+        apply(connection, raw_table, columns, read, summary, options, report, find_texts=find_texts)
     stage.drop(connection)
     summary.seconds = time.monotonic() - began
     report.finish(summary)

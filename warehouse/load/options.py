@@ -8,6 +8,11 @@ from datetime import datetime
 from warehouse.contract import Contract
 from warehouse.errors import WarehouseError
 
+# The loads of this many days may delete this share of a table, in percent, or this many rows.
+MAX_DELETES = 10.0
+DELETES_DAYS = 30
+FEW_DELETES = 3
+
 
 @dataclass(frozen=True)
 class Options:
@@ -16,7 +21,9 @@ class Options:
     Attributes:
         complete: the source has the whole table: delete the rows that are missing from it.
         loaded_at: the time to stamp the rows with; None means now.
-        max_deletes: how many of a table's rows `complete` may delete, in percent.
+        max_deletes: how many of a table's rows the loads of the last days may delete, in percent;
+            None means MAX_DELETES.
+        accept_deletes: let this load delete more than that.
         max_rejected: how many of a file's rows may be unreadable, in percent.
         allow_empty: let `complete` read an empty file as an empty table.
         tables: the tables to load; all if empty.
@@ -24,7 +31,8 @@ class Options:
 
     complete: bool = False
     loaded_at: datetime | None = None
-    max_deletes: float = 50.0
+    max_deletes: float | None = None
+    accept_deletes: bool = False
     max_rejected: float = 10.0
     allow_empty: bool = False
     tables: tuple[str, ...] = ()

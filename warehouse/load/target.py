@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 from psycopg import sql
@@ -17,6 +18,8 @@ from warehouse.load.report import Reporter
 
 QUARANTINE = sql.Identifier("quarantine", "rejected_rows")
 STATE = sql.Identifier("raw", "_load_state")
+# When more deletions than the limit were last accepted, by table.
+ACCEPTED = sql.Identifier("raw", "_accepted_deletes")
 
 # The types that an existing table may have for a type of the contract: for text, any type of a key
 # that staging can cast to text; for the others, types that store the value exactly.
@@ -84,14 +87,56 @@ def session(connection: psycopg.Connection | None) -> Iterator[psycopg.Connectio
         _prepare(connection)
         yield connection
     except psycopg.Error as error:
-        shown = error.diag.message_primary or str(error).strip().splitlines()[0]
-        raise WarehouseError(f"PostgreSQL refused the load: {shown}") from error
+        raise WarehouseError(
+            f"The warehouse's PostgreSQL refused the load: {_shown(error)}"
+        ) from error
     finally:
         if not connection.closed:
             stage.drop(connection)
             connection.autocommit = before
         if own:
             own.close()
+
+
+@contextmanager
+def writing(target: Target) -> Iterator[None]:
+    """Turn errors of PostgreSQL into a WarehouseError that names the raw table."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise WarehouseError(
+            "The warehouse's PostgreSQL refused the load: "
+            f"{target.schema}.{target.table.name}: {_shown(error)}"
+        ) from error
+
+
+def _shown(error: psycopg.Error) -> str:
+    """PostgreSQL's message without its detail, which may show a row."""
+    return error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
+
+
+def check_stamp(connection: psycopg.Connection, stamp: datetime | None) -> None:
+    """Refuse the stamp of a load if it is in the future of the warehouse.
+
+    Raises:
+        WarehouseError: names the stamp and the time.
+    """
+    now = connection.execute("select clock_timestamp()").fetchone()[0]
+    if stamp is not None and stamp > now:
+        raise WarehouseError(
+            f"--loaded-at {stamp.isoformat()} is in the future; it is now "
+            f"{now.isoformat(timespec='seconds')}. Rows cannot be loaded later than now. "
+            "Nothing was loaded."
+        )
+
+
+def has_rows(connection: psycopg.Connection, contract: Contract, table: str) -> bool:
+    """Whether the raw table exists and has a row."""
+    name = sql.Identifier(contract.schema, table)
+    if not exists(connection, name):
+        return False
+    query = sql.SQL("select exists (select from {})").format(name)
+    return connection.execute(query).fetchone()[0]
 
 
 def create(connection: psycopg.Connection, contract: Contract) -> None:

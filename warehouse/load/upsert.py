@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import psycopg
 from psycopg import sql
@@ -10,9 +10,9 @@ from psycopg import sql
 from warehouse.contract import DELETED_AT, LOADED_AT
 from warehouse.errors import WarehouseError
 from warehouse.load.checks import any_of, form_problems, key_problems, row_of, typed
-from warehouse.load.options import Options
+from warehouse.load.options import DELETES_DAYS, FEW_DELETES, MAX_DELETES, Options
 from warehouse.load.report import TableSummary
-from warehouse.load.target import Target
+from warehouse.load.target import ACCEPTED, Target, exists
 
 
 class Doubtful(Exception):
@@ -155,16 +155,34 @@ def delete_missing(
         "select count(*) from pg_temp.rejects where kind = 'unreadable' and key is null"
     ).fetchone()[0]
     if unknown:
+        advice = (
+            "Correct them, or load without --complete." if options.complete else "Correct them."
+        )
         raise WarehouseError(
-            f"{shown}: the key of {unknown:,} row(s) cannot be read, so --complete cannot tell "
-            "which rows are missing. Correct them, or load without --complete. "
-            "Nothing of the table was loaded."
+            f"{shown}: the key of {unknown:,} row(s) cannot be read, so the load cannot tell "
+            f"which rows are missing. {advice} Nothing of the table was loaded."
         )
-    living = connection.execute(
-        sql.SQL("select count(*) from {} where {} is null").format(
-            target.name, sql.Identifier(DELETED_AT)
-        )
-    ).fetchone()[0]
+    living, lately = connection.execute(
+        sql.SQL(
+            """
+            select
+                (select count(*) from {table} where {deleted_at} is null),
+                (
+                    select count(*)
+                    from {table}
+                    where {deleted_at} = {loaded_at}
+                        and {loaded_at} between %(from)s and %(stamp)s
+                        and {loaded_at} > coalesce({accepted}, '-infinity')
+                )
+            """
+        ).format(
+            table=target.name,
+            deleted_at=sql.Identifier(DELETED_AT),
+            loaded_at=sql.Identifier(LOADED_AT),
+            accepted=_accepted_at(connection, target),
+        ),
+        {"from": stamp - timedelta(days=DELETES_DAYS), "stamp": stamp},
+    ).fetchone()
     key = sql.Identifier(target.table.key)
     summary.deleted = connection.execute(
         sql.SQL(
@@ -188,12 +206,67 @@ def delete_missing(
             key=key,
         )
     ).rowcount
-    before = living - summary.new
-    if summary.deleted and not summary.read and options.allow_empty:
+    if not summary.deleted:
         return
-    if summary.deleted * 100 > options.max_deletes * before:
+    before = living - summary.new
+    limit = MAX_DELETES if options.max_deletes is None else options.max_deletes
+    if not _is_allowed(summary.deleted, lately, before, limit) and not (
+        options.accept_deletes or (options.allow_empty and not summary.read)
+    ):
+        examples = connection.execute(
+            sql.SQL(
+                "select {0}::text from {1} where {2} = %(stamp)s and {3} = %(stamp)s limit 3"
+            ).format(key, target.name, sql.Identifier(LOADED_AT), sql.Identifier(DELETED_AT)),
+            {"stamp": stamp},
+        ).fetchall()
+        also = f", after {lately:,} in the {DELETES_DAYS} days before" if lately else ""
         raise WarehouseError(
-            f"{shown}: --complete would delete {summary.deleted:,} of the {before:,} current rows "
-            f"of {target.table.name}, more than the {options.max_deletes:g} % allowed. If that is "
-            "right, allow it with --max-deletes PERCENT. Nothing of the table was loaded."
+            f"{shown}: the load would delete {summary.deleted:,} of the {before:,} current rows "
+            f"of {target.table.name} (for example {target.table.key} "
+            f"{', '.join(value for (value,) in examples)}){also}: more than {limit:g} % in "
+            f"{DELETES_DAYS} days. Is the source complete? If it is, let this load delete them "
+            "with --accept-deletes. Nothing of the table was loaded."
         )
+    if not _is_allowed(summary.deleted, lately, before, MAX_DELETES):
+        _accept(connection, target, stamp)
+
+
+def _is_allowed(deleted: int, lately: int, before: int, limit: float) -> bool:
+    """Whether a load may delete rows without asking: a small share of the table, or a few rows.
+
+    Args:
+        deleted: the rows that the load deletes.
+        lately: the rows that other loads have deleted.
+        before: the rows of the table before the load.
+        limit: the share, in percent.
+    """
+    deletes = deleted + lately
+    return deletes * 100 <= limit * (before + lately) or (
+        deletes <= FEW_DELETES and deleted < before
+    )
+
+
+def _accepted_at(connection: psycopg.Connection, target: Target) -> sql.Composable:
+    """When deletions of a table were last accepted, as an expression; those before do not count."""
+    if not exists(connection, ACCEPTED):
+        return sql.SQL("null::timestamptz")
+    return sql.SQL("(select accepted_at from {} where table_name = {})").format(
+        ACCEPTED, sql.Literal(target.table.name)
+    )
+
+
+def _accept(connection: psycopg.Connection, target: Target, stamp: datetime) -> None:
+    if not exists(connection, ACCEPTED):
+        connection.execute(
+            sql.SQL(
+                "create table if not exists {} "
+                "(table_name text primary key, accepted_at timestamptz not null)"
+            ).format(ACCEPTED)
+        )
+    connection.execute(
+        sql.SQL(
+            "insert into {} values (%s, %s) "
+            "on conflict (table_name) do update set accepted_at = excluded.accepted_at"
+        ).format(ACCEPTED),
+        (target.table.name, stamp),
+    )
