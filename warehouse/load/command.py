@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from warehouse import console
+from warehouse import console, dbt
 from warehouse.errors import WarehouseError
 from warehouse.load.database import is_database, load_database
 from warehouse.load.files import load_folder
 from warehouse.load.report import Reporter, TableSummary
+from warehouse.load.sample_guard import check
 from warehouse.options import refuse_unused
 
 MAX_DELETES = 50.0
@@ -170,6 +171,13 @@ def load(
         bool,
         typer.Option("--from-start", help="Source database: read all rows, not only changed ones."),
     ] = False,
+    allow_sample: Annotated[
+        bool,
+        typer.Option(
+            "--allow-sample",
+            help="Load the generated sample also into your own server, or beside other rows.",
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only warnings and errors.")] = False,
 ) -> None:
     """Load files or a source database into the raw tables.
@@ -211,6 +219,9 @@ def load(
         "max_rejected": percent(max_rejected, "--max-rejected"),
         "allow_empty": allow_empty,
     }
+    loaded = check(
+        None if is_database(source) else Path(source), allow_sample=allow_sample, quiet=quiet
+    )
     with ConsoleReporter(quiet=quiet) as report:
         if is_database(source):
             summaries = load_database(
@@ -223,5 +234,6 @@ def load(
             )
         else:
             summaries = load_folder(Path(source), report=report, **options)
+    dbt.remember_load(loaded)
     if not quiet:
         show(summaries)
