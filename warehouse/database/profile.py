@@ -118,9 +118,10 @@ def settings() -> Settings:
     if search_path:
         parameters["options"] = "-c search_path=" + search_path.replace(" ", "\\ ")
     host, socket = parameters.get("host", ""), socket_folder(project.home())
-    # Another port in the folder is another server's.
+    # Another port in the folder is another server's, and an address overrides the host.
     embedded = (
         host.startswith("/")
+        and not os.environ.get("PGHOSTADDR")
         and Path(host).resolve() == socket.resolve()
         and parameters.get("port", str(PORT)) == str(PORT)
     )
