@@ -105,7 +105,7 @@ def leaks(said: subprocess.CompletedProcess[str]) -> bool:
 def test_no_command_prints_a_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In this process, because there are hundreds of cases."""
+    """In this process, because there are a hundred cases."""
     from warehouse import cli
 
     monkeypatch.chdir(tmp_path)
@@ -120,12 +120,14 @@ def test_no_command_prints_a_password(
     monkeypatch.setattr(redaction, "_hidden", set())
     monkeypatch.setattr(redaction, "_hidden_words", set())
     failed = []
-    for arguments in (each for form in FORMS for each in commands(form)):
+    cases = [each for form in FORMS[::4] for each in commands(form)]
+    cases += [each for form in FORMS for each in (["load", form], ["build", form], [form])]
+    for arguments in cases:
         monkeypatch.setattr("sys.argv", ["warehouse", *arguments])
         with pytest.raises(SystemExit) as stopped:
             cli.main()
         said = subprocess.CompletedProcess(arguments, 0, *capsys.readouterr())
-        if leaks(said) or not (stopped.value.code or arguments == ["down", FORMS[10]]):
+        if leaks(said) or not stopped.value.code:
             failed.append(arguments)
     assert failed == []
     assert [path.name for path in tmp_path.rglob("*")] == ["dbt_project.yml"]

@@ -170,7 +170,7 @@ def _check_tables(
     raw, tables = given.schema, [*given.tables]
     needed = {
         Purpose.BUILD: [
-            (raw, tables, ["select"]),
+            (raw, project.variable("sources_present"), ["select"]),
             (
                 f"{_schema_prefix(where)}observability",
                 ["watermarks", "key_changes"],

@@ -245,6 +245,7 @@ class Server:
                 f"Cannot create the folder {self.home}: {error.strerror}. "
                 f"Set {project.HOME_VARIABLE} to a folder of yours."
             ) from error
+        self._refuse_foreign(self.socket)
         self.socket.chmod(0o700)
         # As root, the bit of the group is the mask of the entry that lets the server's user pass.
         self.home.chmod(0o710 if os.geteuid() == 0 else 0o700)
