@@ -77,8 +77,12 @@ load: up sample  ## Load the sample into schema raw
 build: up  ## Build the warehouse and test its data, then list the marts
 	@$(BIN)/warehouse build
 
+# The demo refuses to run on a server that PGHOST or a profile chooses: its users are invented.
 .PHONY: demo
-demo: load  ## From a clone to marts: install, start, generate, load, build, list
+demo: setup  ## From a clone to marts: install, start, generate, load, build, list; embedded server only
+	@$(BIN)/warehouse up --embedded
+	@$(MAKE) sample
+	@$(BIN)/warehouse load sample
 	@$(BIN)/warehouse build
 
 .PHONY: docs
@@ -222,5 +226,7 @@ bench-readme: setup  ## Write the numbers of the last complete `make bench` into
 
 .PHONY: clean
 clean: down  ## Remove everything that was created: environments, data, sample, dbt's files
-	@rm -rf $(VENV) $(OTHER_VENV) $(METRICS_VENV) $(SPARK_VENV) $(VENV)-bench-* .warehouse sample target logs dbt_packages .pytest_cache .ruff_cache .hypothesis warehouse.egg-info
+	@# A folder sample/ of another origin stays.
+	@if [ -f sample/truth.json ]; then rm -rf sample; fi
+	@rm -rf $(VENV) $(OTHER_VENV) $(METRICS_VENV) $(SPARK_VENV) $(VENV)-bench-* .warehouse target logs dbt_packages .pytest_cache .ruff_cache .hypothesis warehouse.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The console: everything that a command prints goes through here.
+"""The console: everything that a command prints goes through here, without passwords.
 
 Answers go to stdout; progress, notes and errors go to stderr. rich is imported at the first print,
 so that `warehouse --help` answers at once.
@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from warehouse.printable import printable
+from warehouse.redaction import redact
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,8 @@ def say(text: str = "", *, style: str | None = None, stderr: bool = False) -> No
         style: a style of rich, such as "red" or "dim".
         stderr: print to stderr instead of stdout.
     """
-    _console(stderr=stderr).print(printable(text), style=style, markup=False, soft_wrap=True)
+    shown = printable(redact(text))
+    _console(stderr=stderr).print(shown, style=style, markup=False, soft_wrap=True)
 
 
 def show_table(
@@ -74,7 +76,7 @@ def show_table(
             style="bold" if title in emphasized else None,
         )
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(printable(redact(cell))) for cell in row))
     _console(stderr=False).print(table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -15,6 +16,8 @@ from warehouse.errors import WarehouseError
 
 # The dbt of this environment, whatever is on the PATH.
 COMMAND = (sys.executable, "-c", "from dbt.cli.main import cli; cli()")
+
+LAST_LOAD = "last_load.txt"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -108,6 +111,26 @@ def read_manifest(path: Path | None = None) -> dict[str, Any]:
     if not path.is_file():
         raise WarehouseError(f"There is no {path.name} of dbt yet: run `warehouse build` first.")
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def remember_load(database: str) -> None:
+    """Note beside dbt's files which database was loaded last from this folder.
+
+    Args:
+        database: its description, without the target.
+    """
+    file = manifest_path().with_name(LAST_LOAD)
+    with contextlib.suppress(OSError):  # only a warning depends on it
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(database, encoding="utf-8")
+
+
+def last_load() -> str | None:
+    """The database that was loaded last from this folder; None if there was no load."""
+    try:
+        return manifest_path().with_name(LAST_LOAD).read_text(encoding="utf-8")
+    except OSError:
+        return None
 
 
 def _invoke(arguments: Sequence[str]) -> Any:

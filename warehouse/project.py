@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,28 @@ def root() -> Path:
 
 def home() -> Path:
     """The folder of the embedded server: `WAREHOUSE_HOME`, relative to the project's folder as in
-    profiles.yml; default `.warehouse`."""
-    named = os.environ.get(HOME_VARIABLE) or ".warehouse"
-    return (root() / Path(named).expanduser()).resolve()
+    profiles.yml; default `.warehouse`.
+
+    Raises:
+        WarehouseError: another user made it a link.
+    """
+    named = root() / Path(os.environ.get(HOME_VARIABLE) or ".warehouse").expanduser()
+    if named.is_symlink() and named.lstat().st_uid not in (os.geteuid(), 0):
+        raise WarehouseError(
+            f"{named} is a link of another user (id {named.lstat().st_uid}): remove it, or set "
+            f"{HOME_VARIABLE} to a folder of yours."
+        )
+    return named.resolve()
 
 
 def is_set(name: str) -> bool:
     """Whether an environment variable switches something on: not if it is empty, 0, false or no."""
     return os.environ.get(name, "").lower() not in ("", "0", "false", "no")
+
+
+def whole_number(text: str, least: int, greatest: int) -> bool:
+    """Whether a text is a whole number in these bounds, in ASCII digits."""
+    return bool(re.fullmatch("[0-9]{1,9}", text)) and least <= int(text) <= greatest
 
 
 def variable(name: str) -> Any:

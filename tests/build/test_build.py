@@ -14,6 +14,7 @@ import pytest
 from tests.support import dbt_project
 from tests.support.command import warehouse
 from tests.support.database import new_database
+from warehouse import dbt
 from warehouse.build import marts as listing
 from warehouse.database import build_lock as lock
 from warehouse.database import profile
@@ -99,6 +100,20 @@ def test_targets_of_one_database_lock_what_they_share(built: Any) -> None:
             pass
 
 
+def test_a_build_of_another_database_than_the_load_warns(
+    built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last load of this folder went to another database: rows are missing in this one."""
+    with dbt_project.environment(built.environment):
+        here = profile.settings().description
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    for loaded, warns in ((here, False), ("the embedded server", True)):
+        dbt.remember_load(loaded)
+        answer = call(built, tmp_path, "build", "--bogus")
+        said = f"the last `warehouse load` in this folder went to {loaded}" in answer.stderr
+        assert (answer.returncode, said) == (2, warns), answer.stderr
+
+
 def test_a_second_build_can_wait(built: Any, dbt_files: Path) -> None:
     command = [sys.executable, "-m", "warehouse.cli", "build", "--wait", "--select", "dim_time"]
     variables = {**os.environ, **built.environment, "DBT_TARGET_PATH": str(dbt_files / "target")}
@@ -114,6 +129,7 @@ def test_a_second_build_can_wait(built: Any, dbt_files: Path) -> None:
             text=True,
         )
         assert waiting.stderr is not None
+        assert waiting.stderr.readline().startswith("Database: PostgreSQL on ")
         assert "Waiting for another build" in waiting.stderr.readline()
         assert waiting.poll() is None
     out, _ = waiting.communicate(timeout=120)

@@ -151,6 +151,7 @@ def test_what_has_expired_goes_and_does_not_come_back(
         ((name, rows[name]), True) for name in expired
     ]
     for _, count, _, _, exported_to in log:
+        assert Path(exported_to).stat().st_mode & 0o077 == 0  # personal data
         with gzip.open(exported_to, "rt", newline="") as file:
             assert sum(1 for _ in csv.DictReader(file)) == count
     assert list((tmp_path / "archive").rglob("*.part")) == []

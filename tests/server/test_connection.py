@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import socket
@@ -11,7 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
+import psycopg
 import pytest
 
 from tests.support.command import warehouse
@@ -175,7 +178,7 @@ def test_profile_of_their_own(tcp: dict[str, str], short_path: Path) -> None:
         ),
         ({"PGDATABASE": "latin"}, ["encoded in LATIN1", "encoding 'UTF8'"]),
         ({"PGSSLMODE": "require"}, ["encryption", "PGSSLMODE"]),
-        ({"PGPORT": "many"}, ["The port many for the host 127.0.0.1", "correct PGPORT"]),
+        ({"PGPORT": "many"}, ["PGPORT is 'many': it must be a whole number from 1 to 65535."]),
         ({"WAREHOUSE_SESSION_OPTIONS": "-c no_such=1 -c lock_timeout=soon"}, ["session options"]),
     ],
 )
@@ -236,6 +239,283 @@ def test_role_of_the_profile(tcp: dict[str, str]) -> None:
     )
     with pytest.raises(WarehouseError, match="may not switch to the role reader"):
         connection.connect(where)
+
+
+# --- Which database a command acts on -----------------------------------------------------------
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> Path:
+    """A folder to load, with one user."""
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    (folder / "users.csv").write_text("user_id\n1\n")
+    return folder
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Path:
+    """A generated sample in two loads."""
+    from warehouse.sample.command import make_plan
+    from warehouse.sample.generate import generate
+
+    folder = tmp_path / "sample"
+    generate(make_plan(users=20, days=5, seed=1, out=folder, loads=2, dirty=0))
+    return folder
+
+
+def execute(own: dict[str, str], *statements: str) -> Any:
+    """Run statements on the server of the fixture; returns the first value of the last."""
+    names = {"PGDATABASE": "dbname", "PGUSER": "user"}
+    given = {names.get(name, name[2:].lower()): value for name, value in own.items()}
+    with psycopg.connect(**given) as session:
+        for statement in statements:
+            cursor = session.execute(statement)
+        return cursor.fetchone()[0] if cursor.description else None
+
+
+def count_users(own: dict[str, str]) -> int:
+    there = execute(own, "select to_regclass('raw.users') is not null")
+    return execute(own, "select count(*) from raw.users") if there else 0
+
+
+def clear(own: dict[str, str]) -> None:
+    execute(own, "drop schema if exists raw, quarantine cascade")
+
+
+def test_the_sample_does_not_enter_a_server_of_the_user(
+    own: dict[str, str], sample: Path, users: Path
+) -> None:
+    clear(own)
+    refused = run("up", "--embedded")
+    assert refused.returncode == 1
+    assert "embedded server only, but PGHOST chose PostgreSQL on 127.0.0.1" in refused.stderr
+    assert "env -u PGHOST make demo" in refused.stderr
+    for folder in (sample, sample / "load_01"):
+        refused = run("load", "--quiet", str(folder))
+        assert refused.returncode == 1
+        assert "holds the generated sample" in refused.stderr
+        assert "--allow-sample" in refused.stderr
+        # A quiet command names the database when it fails.
+        assert refused.stderr.splitlines()[-1].startswith("Database: PostgreSQL on 127.0.0.1")
+        assert count_users(own) == 0
+    misused = run("load", str(users), "--allow-sample")
+    assert "--allow-sample is allowed only with a folder of `warehouse sample`" in misused.stderr
+    wanted = run("load", "--allow-sample", str(sample / "load_01"))
+    assert wanted.returncode == 0, wanted.stderr
+    assert count_users(own) > 1
+    mixed = run("load", str(users))
+    assert mixed.returncode == 0
+    assert "Warning: this database holds the generated sample" in mixed.stderr
+    # The statement of the guide removes it.
+    guide = (CHECKOUT / "docs" / "adapting.md").read_text()
+    statement = guide[guide.index("drop schema if exists raw") :].split(";")[0]
+    execute(own, statement)
+    assert "generated sample" not in run("load", str(users)).stderr
+    assert count_users(own) == 1
+
+
+def test_the_sample_does_not_join_rows_in_the_embedded_server(
+    tcp: dict[str, str], sample: Path, users: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server of this module stands for the embedded one."""
+    from warehouse.load import sample_guard
+
+    for name, value in tcp.items():
+        monkeypatch.setenv(name, value)
+    clear(tcp)
+    embedded = dataclasses.replace(profile.settings(), embedded=True)
+    monkeypatch.setattr(sample_guard, "settings", lambda: embedded)
+    monkeypatch.setattr(connection, "ensure_running", lambda: None)
+    sample_guard.check(sample, allow_sample=False, quiet=True)  # an empty database
+    assert run("load", "--quiet", str(users)).returncode == 0
+    with pytest.raises(WarehouseError, match="already holds other rows"):
+        sample_guard.check(sample, allow_sample=False, quiet=True)
+    sample_guard.check(sample, allow_sample=True, quiet=True)
+
+
+def test_the_demo_names_the_embedded_server_first() -> None:
+    steps = subprocess.run(
+        ["make", "-n", "demo"], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    ).stdout
+    commands = [line for line in steps.splitlines() if "warehouse " in line and "load" not in line]
+    assert "warehouse up --embedded" in commands[0]
+    assert steps.index("up --embedded") < steps.index("warehouse load sample")
+
+
+def test_the_line_of_the_guide_for_cron(
+    tcp: dict[str, str], users: Path, short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """cron knows no variable of a shell: the file of the guide names the database for all."""
+    clear(tcp)
+    guide = (CHECKOUT / "docs" / "adapting.md").read_text()
+    (line,) = [each for each in guide.splitlines() if each.startswith("15 3 * * *")]
+    assert line.count(".venv/bin/warehouse ") == 2
+    assert "warehouse.env" in line
+    environment = guide[guide.index("DBT_TARGET=prod") :].split("```")[0]
+    assert {each.split("=")[0] for each in environment.split()} >= {
+        "PGHOST",
+        "PGUSER",
+        "PGDATABASE",
+    }
+    file = short_path / "warehouse.env"
+    prod = {**tcp, "DBT_TARGET": "prod"}
+    file.write_text("".join(f"{name}={value}\n" for name, value in prod.items()))
+    job = (
+        line.removeprefix("15 3 * * * ")
+        .replace("/srv/warehouse", str(CHECKOUT))
+        .replace("./warehouse.env", str(file))
+        .replace(".venv/bin/warehouse", f"{sys.executable} -m warehouse.cli")
+        .replace("exports/", str(users))
+        .replace("cli build", "cli status")  # the same database, in a second
+    )
+    assert "cli status" in job
+    bare = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(short_path),
+        "DBT_TARGET_PATH": str(short_path),
+        "WAREHOUSE_HOME": str(short_path / "home"),
+    }
+    done = subprocess.run(
+        ["/bin/sh", "-c", job], env=bare, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "target prod in" in done.stdout
+    assert f"port={tcp['PGPORT']}" in done.stdout
+    assert count_users(tcp) == 1
+    # Without the variables, prod is no embedded server.
+    refused = run("load", "--target", "prod", str(users), WAREHOUSE_HOME=bare["WAREHOUSE_HOME"])
+    assert refused.returncode == 1
+    assert "The target prod of" in refused.stderr
+    assert "needs a variable that is not set: PGHOST" in refused.stderr
+    assert not (short_path / "home").exists()
+
+
+def test_the_embedded_server_by_its_socket(short_path: Path) -> None:
+    """PGHOST can name the folder of its socket: `status` shows the database that is meant."""
+    home = short_path / ".warehouse"
+    with temporary_server_at(home) as running:
+        with running.connect() as session:
+            session.execute('create database "the shop"')
+        by_socket = {"WAREHOUSE_HOME": str(home), "PGHOST": str(running.socket)}
+        by_socket |= {"PGUSER": "warehouse"}
+        said = run("status", PGDATABASE="the shop", **by_socket)
+        assert said.returncode == 0, said.stderr
+        fields = dict(line.split(maxsplit=1) for line in said.stdout.splitlines())
+        assert fields["server"].startswith("embedded")
+        uri = fields["connection"]
+        asked = run("psql", "-q", "-AtXc", "select current_database()", uri, **by_socket)
+        assert asked.stdout == "the shop\n", asked.stderr
+        other = run("status", PGPORT="6000", **by_socket)
+        assert "port 6000" in other.stderr
+
+
+# --- One preflight, before anything is written --------------------------------------------------
+
+
+@contextlib.contextmanager
+def temporary_server_at(home: Path) -> Iterator[Server]:
+    running = Server(home, settings=FAST)
+    running.up()
+    try:
+        yield running
+    finally:
+        running.down()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["status"], ["psql"], ["marts"], ["load", "."], ["build"], ["retain"], ["clv", "fit"], ["up"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_every_command_refuses_an_old_server(
+    own: dict[str, str],
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys,
+) -> None:
+    from warehouse import cli, dbt
+
+    monkeypatch.setattr(connection, "OLDEST_VERSION", 99)
+    monkeypatch.setattr(dbt, "read_manifest", lambda _path: {"nodes": {}})
+    monkeypatch.setattr("sys.argv", ["warehouse", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 1
+    assert "the warehouse needs 99 or newer" in capsys.readouterr().err
+
+
+def test_what_a_role_may_not_do_is_found_before_the_load(
+    own: dict[str, str], users: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clear(own)
+    assert run("load", str(users)).returncode == 0
+    execute(
+        own,
+        "grant create, temporary on database shop to reader",
+        "grant usage on schema raw to reader",
+        "grant select on all tables in schema raw to reader",
+    )
+    more = users.parent / "more"
+    more.mkdir()
+    (more / "users.csv").write_text("user_id\n2\n")
+
+    refused = run("load", str(more), PGUSER="reader")
+    assert refused.returncode == 1
+    assert "The user reader lacks rights that a load needs on raw." in refused.stderr
+    assert "grant select, insert, update on " in refused.stderr
+    assert "connect as their owner, owner" in refused.stderr
+    execute(own, "revoke select on raw.orders from reader")
+    refused = run("status", PGUSER="reader")
+    assert "lacks rights that a build needs on raw.orders: their owner must run" in refused.stderr
+
+    monkeypatch.setenv("PGOPTIONS", "-c default_transaction_read_only=on")
+    with pytest.raises(WarehouseError, match=r"read-only \(default_.*: correct PGOPTIONS"):
+        preflight.preflight()
+    monkeypatch.delenv("PGOPTIONS")
+    read_only = "alter role owner in database shop {} default_transaction_read_only"
+    execute(own, f"{read_only.format('set')} = on")
+    refused = run("load", str(more))
+    assert refused.returncode == 1
+    assert f"`{read_only.format('reset')}`" in refused.stderr
+    execute(own, "set transaction read write", read_only.format("reset"))
+    assert count_users(own) == 1
+
+
+def test_a_superuser_in_prod_is_warned(own: dict[str, str], server: Server, capsys) -> None:
+    parameters = server.parameters()
+    for target, warns in (("prod", True), ("dev", False)):
+        where = profile.Settings(parameters, False, "test", target=target)
+        preflight.preflight(where)
+        said = capsys.readouterr().err
+        assert said.startswith(f"Database: PostgreSQL on {parameters['host']}")
+        assert f"(target {target})." in said
+        assert ("the user warehouse is a superuser. In prod" in said) == warns
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WAREHOUSE_START_SECONDS", "abc"),
+        ("WAREHOUSE_START_SECONDS", "²"),
+        ("WAREHOUSE_START_SECONDS", "0"),
+        ("WAREHOUSE_POSTGRES", "banana"),
+        ("WAREHOUSE_POSTGRES", "²"),
+        ("DBT_THREADS", "0"),
+        ("DBT_THREADS", "x"),
+        ("PGPORT", "abc"),
+        ("PGPORT", "70000"),
+        ("PGCONNECT_TIMEOUT", "-1"),
+        ("PGSSLMODE", "on"),
+    ],
+)
+def test_a_variable_is_checked_like_an_option(
+    own: dict[str, str], name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(WarehouseError, match=f"{name} is {value!r}: it must be "):
+        profile.settings()
 
 
 # --- dbt uses the same settings -----------------------------------------------------------------

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "warehouse"
 # The layers, from the lowest to the highest. A module or folder of `warehouse` may import those of
 # lower layers, but not those of its own layer.
 FLOORS = (
-    {"errors", "printable"},
+    {"errors", "printable", "private", "redaction"},
     {"console", "project"},
     {"contract", "options", "server"},
     {"database", "dbt"},

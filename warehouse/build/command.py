@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from warehouse import dbt
+from warehouse import console, dbt
 from warehouse.build.marts import show_marts
 from warehouse.database.build_lock import build_lock
 from warehouse.database.preflight import preflight
@@ -42,6 +42,14 @@ def build(
     follow_dbt(arguments or [])
     where = settings()
     preflight(where)
+    loaded = dbt.last_load()
+    if loaded not in (None, where.description):
+        console.say(
+            f"Warning: this builds in {where.description}, but the last `warehouse load` in this "
+            f"folder went to {loaded}: set the same variables and the same --target for both.",
+            style="yellow",
+            stderr=True,
+        )
     with build_lock(where, wait=wait):
         status = dbt.run(["build", *without_unit_tests(arguments or [], unit_tests=unit_tests)])
     if status:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from warehouse import console
+from warehouse import console, private
 from warehouse.database.build_lock import build_lock
 from warehouse.database.connection import connect
 from warehouse.database.preflight import preflight
@@ -118,7 +118,7 @@ def backtest(
     if markdown is not None:
         backtesting.write_between_marks(markdown, backtesting.as_markdown(result))
     if plot is not None:
-        plot.write_text(chart.as_svg(result), encoding="utf-8")
+        private.write_text(plot, chart.as_svg(result))
 
 
 def show_fit(found: Fit, version: int) -> None:

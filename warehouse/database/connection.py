@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from warehouse import console
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import psycopg
 
 APPLICATION_NAME = "warehouse"
+OLDEST_VERSION = 16
 
 # libpq parameter -> variable of the programs that we start.
 _VARIABLES = {
@@ -64,7 +66,8 @@ def connect(where: Settings | None = None, *, autocommit: bool = False) -> psyco
         autocommit: open it in autocommit mode.
 
     Raises:
-        WarehouseError: the connection failed; one sentence says why and what to do.
+        WarehouseError: the connection failed, or the server is too old; one sentence says why and
+            what to do.
     """
     import psycopg
 
@@ -76,7 +79,14 @@ def connect(where: Settings | None = None, *, autocommit: bool = False) -> psyco
             **where.parameters, application_name=APPLICATION_NAME, autocommit=autocommit
         )
     except psycopg.Error as error:
+        if "unrecognized configuration parameter" in str(error):
+            _check_version_alone(where)
         raise WarehouseError(explain(str(error), where)) from error
+    try:
+        _check_version_of(connection, where)
+    except WarehouseError:
+        connection.close()
+        raise
     if where.role:
         from psycopg import sql
 
@@ -91,6 +101,35 @@ def connect(where: Settings | None = None, *, autocommit: bool = False) -> psyco
                 f"of the {where.source}: grant it, or change `role` there."
             ) from error
     return connection
+
+
+def check_version(number: int, version: str, where: Settings) -> None:
+    """Raise WarehouseError if the server is too old.
+
+    Args:
+        number: its server_version_num, such as 160004 for 16.4.
+        version: its version, for the message.
+        where: the database, for the message.
+    """
+    if number < OLDEST_VERSION * 10000:
+        raise WarehouseError(
+            f"{where.sentence} is version {version}: the warehouse needs {OLDEST_VERSION} or "
+            "newer. Upgrade it, or unset PGHOST and use the embedded server."
+        )
+
+
+def _check_version_of(connection: psycopg.Connection[Any], where: Settings) -> None:
+    info = connection.info
+    check_version(info.server_version, info.parameter_status("server_version") or "?", where)
+
+
+def _check_version_alone(where: Settings) -> None:
+    """Check the version of a server that refused the session options, as an old one does."""
+    import psycopg
+
+    plain = {key: value for key, value in where.parameters.items() if key != "options"}
+    with suppress(psycopg.Error), psycopg.connect(**plain) as connection:
+        _check_version_of(connection, where)
 
 
 def ensure_running() -> None:
@@ -162,11 +201,6 @@ def explain(message: str, where: Settings) -> str:
             "SSL|certificate",
             f"The server at {place} and the settings of the user {user} disagree on encryption: "
             f"correct PGSSLMODE and PGSSLROOTCERT ({first_line(message)}).",
-        ),
-        (
-            "invalid (port number|integer value)",
-            f"The port {port} for the host {host} (user {user}) is not a port number: "
-            "correct PGPORT.",
         ),
         (
             "too many (clients|connections)|remaining connection slots",

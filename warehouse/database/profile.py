@@ -5,7 +5,7 @@ profile is chosen by dbt's own rules:
 
     DBT_PROFILES_DIR   the folder of profiles.yml (default: the project's folder)
     DBT_PROFILE        the profile's name (default: `profile` in dbt_project.yml)
-    DBT_TARGET         the target (default: `target` in the profile)
+    DBT_TARGET         the target (default: `target` in the profile); the commands' --target sets it
 
 The project's own profile connects to the embedded server, unless PGHOST (or PGHOSTADDR, or
 PGSERVICE) names a server; then it also reads PGPORT, PGUSER, PGDATABASE, and
@@ -23,7 +23,7 @@ from typing import Any
 
 from warehouse import project
 from warehouse.errors import WarehouseError
-from warehouse.server import socket_folder
+from warehouse.server import PORT, check_server_variables, socket_folder
 
 # Profile key -> libpq parameter. The keys with two names are dbt's aliases.
 _PARAMETERS = {
@@ -40,6 +40,14 @@ _PARAMETERS = {
     "sslcert": "sslcert",
     "sslkey": "sslkey",
     "sslrootcert": "sslrootcert",
+}
+
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+# Variable -> least and greatest value.
+_NUMBERS = {
+    "PGPORT": (1, 65_535),
+    "PGCONNECT_TIMEOUT": (0, 86_400),
+    "DBT_THREADS": (1, 1_000),
 }
 
 
@@ -64,28 +72,35 @@ class Settings:
     @property
     def description(self) -> str:
         """The server, database and user, in words; never the password."""
-        if self.embedded:
-            return "the embedded server"
         get = self.parameters.get
+        if self.embedded:
+            return f"the embedded server in {project.home()}, database {get('dbname')}"
         return (
             f"PostgreSQL on {get('host') or 'the local socket'}, port {get('port', '5432')}, "
             f"database {get('dbname')}, user {get('user')}"
         )
+
+    @property
+    def sentence(self) -> str:
+        """The description, as the beginning of a sentence."""
+        return self.description[0].upper() + self.description[1:]
 
 
 def settings() -> Settings:
     """Where the database is, by dbt's profile and the variables (see the top of this file).
 
     Raises:
-        WarehouseError: the profile cannot be read, or its target is not of type postgres.
+        WarehouseError: a variable has a value that is not allowed, the profile cannot be read, or
+            its target is not of type postgres.
     """
+    check_variables()
     # PGTZ would override the session's time zone, which is UTC in the warehouse.
     os.environ.pop("PGTZ", None)
     if os.environ.get("PGSERVICE"):
         _export_service()
     folder, file = _profiles_file()
     profile, target = _profile_and_target(folder, file)
-    output = _render(target.output, folder, file)
+    output = _render(target.output, folder, file, target.name)
     source = f"profile {profile}, target {target.name} in {file}"
     if output.get("type") != "postgres":
         raise WarehouseError(
@@ -103,8 +118,35 @@ def settings() -> Settings:
     if search_path:
         parameters["options"] = "-c search_path=" + search_path.replace(" ", "\\ ")
     host, socket = parameters.get("host", ""), socket_folder(project.home())
-    embedded = host.startswith("/") and Path(host).resolve() == socket.resolve()
+    # Another port in the folder is another server's, and an address overrides the host.
+    embedded = (
+        host.startswith("/")
+        and not os.environ.get("PGHOSTADDR")
+        and Path(host).resolve() == socket.resolve()
+        and parameters.get("port", str(PORT)) == str(PORT)
+    )
     return Settings(parameters, embedded, source, output.get("role") or None, target.name)
+
+
+def check_variables() -> None:
+    """Check the values of the variables that profiles.yml and the embedded server read.
+
+    Raises:
+        WarehouseError: one of them is not allowed; names it, its value, and what is allowed.
+    """
+    get = os.environ.get
+    for name, (least, greatest) in _NUMBERS.items():
+        value = get(name, "")
+        # Without a host, the profile ignores the port.
+        is_read = name != "PGPORT" or get("PGHOST") or get("PGHOSTADDR")
+        if value and is_read and not project.whole_number(value, least, greatest):
+            raise WarehouseError(
+                f"{name} is {value!r}: it must be a whole number from {least} to {greatest}."
+            )
+    mode = get("PGSSLMODE", "")
+    if mode and mode not in _SSL_MODES:
+        raise WarehouseError(f"PGSSLMODE is {mode!r}: it must be one of {', '.join(_SSL_MODES)}.")
+    check_server_variables()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +184,7 @@ def _profile_and_target(folder: Path, file: Path) -> tuple[str, _Target]:
     if not isinstance(outputs.get(target), dict):
         raise WarehouseError(
             f"The profile {name} in {file} has no target {target}, but {', '.join(outputs)}: set "
-            f"DBT_TARGET."
+            "DBT_TARGET or --target."
         )
     return name, _Target(target, outputs[target])
 
@@ -154,7 +196,7 @@ def _project_profile() -> str:
     return str(content.get("profile") or "analytics_warehouse")
 
 
-def _render(values: dict[str, Any], folder: Path, file: Path) -> dict[str, Any]:
+def _render(values: dict[str, Any], folder: Path, file: Path, target: str = "") -> dict[str, Any]:
     """The values with their Jinja rendered, as dbt does for a profile; a test compares the two.
 
     Importing dbt takes seconds, too long for `warehouse psql`.
@@ -164,7 +206,8 @@ def _render(values: dict[str, Any], folder: Path, file: Path) -> dict[str, Any]:
     def env_var(name: str, default: str | None = None) -> str:
         value = os.environ.get(name, default)
         if value is None:
-            raise WarehouseError(f"{file} needs a variable that is not set: {name}.")
+            needs = f"The target {target} of {file}" if target else str(file)
+            raise WarehouseError(f"{needs} needs a variable that is not set: {name}.")
         return value
 
     def local_md5(text: str) -> str:

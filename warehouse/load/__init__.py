@@ -13,6 +13,7 @@ checks.py     reject what the raw table cannot hold
 upsert.py     write new and changed rows, mark deleted ones
 apply.py      checks, upsert and quarantine in one transaction
 target.py     the raw tables and the quarantine
+sample_guard.py   keeps the sample out of databases that hold other rows
 report.py     progress, warnings, counts
 """
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from warehouse import console
+from warehouse import console, dbt
 from warehouse import contract as contracts
 from warehouse.errors import WarehouseError
 from warehouse.load import target
@@ -16,6 +16,7 @@ from warehouse.load.database import is_database, load_database
 from warehouse.load.files import load_folder
 from warehouse.load.options import DELETES_DAYS, MAX_DELETES
 from warehouse.load.report import Reporter, TableSummary
+from warehouse.load.sample_guard import check
 from warehouse.options import refuse_unused
 
 MAX_REJECTED = 10.0
@@ -193,6 +194,13 @@ def load(
             "tables for rows that were committed late.",
         ),
     ] = False,
+    allow_sample: Annotated[
+        bool,
+        typer.Option(
+            "--allow-sample",
+            help="Load the generated sample also into your own server, or beside other rows.",
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only warnings and errors.")] = False,
 ) -> None:
     """Load files or a source database into the raw tables.
@@ -241,6 +249,9 @@ def load(
         "max_rejected": percent(max_rejected, "--max-rejected"),
         "allow_empty": allow_empty,
     }
+    loaded = check(
+        None if is_database(source) else Path(source), allow_sample=allow_sample, quiet=quiet
+    )
     with ConsoleReporter(quiet=quiet) as report:
         if is_database(source):
             summaries = load_database(
@@ -256,5 +267,6 @@ def load(
             summaries = load_folder(Path(source), report=report, **options)
         if not tables:
             _warn_of_empty(report)
+    dbt.remember_load(loaded)
     if not quiet:
         show(summaries)

@@ -19,6 +19,8 @@ from warehouse.load.formats import csv, jsonl, parquet
 from warehouse.load.formats.opening import BROKEN, broken, open_bytes
 from warehouse.load.options import Options
 from warehouse.load.report import Reporter, TableSummary
+from warehouse.load.sample_guard import is_sample
+from warehouse.load.sample_guard import mark as mark_sample
 from warehouse.load.target import Target
 
 FORMATS = {
@@ -296,6 +298,8 @@ def load_folder(
     with target.session(connection) as connected:
         target.check_stamp(connected, loaded_at)
         target.create(connected, contract)
+        if is_sample(Path(folder)):
+            mark_sample(connected)
         targets = [target.check(connected, contract, each.table) for each in files]
         return [
             _load_table(connected, each, raw_table, options, report)

@@ -6,7 +6,7 @@ import gzip
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warehouse import console
+from warehouse import console, private
 from warehouse.retention.policy import Policy, identifier, log_of, parts_of
 
 if TYPE_CHECKING:
@@ -61,11 +61,12 @@ def write_file(session: psycopg.Connection[Any], child: Any, file: Path) -> Path
     """Write a table as gzipped CSV with a header; the file appears only when it is complete."""
     from psycopg import sql
 
-    file.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(file.parent)
     unfinished = file.with_suffix(".part")
     query = sql.SQL("copy {} to stdout (format csv, header)").format(child)
     with (
-        gzip.open(unfinished, "wb") as target,
+        open(unfinished, "wb", opener=private.opener) as plain,
+        gzip.open(plain, "wb") as target,
         session.cursor() as cursor,
         cursor.copy(query) as rows,
     ):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from warehouse import console
+from warehouse import console, private
 from warehouse.errors import WarehouseError
 from warehouse.options import day, refuse_unused
 from warehouse.sample.files import FORMATS
@@ -106,7 +106,8 @@ def prepare(out: Path, *, overwrite: bool) -> None:
             "the sample in it.",
         )
         for path in _written_before(out):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            is_folder = path.is_dir() and not path.is_symlink()
+            shutil.rmtree(path) if is_folder else path.unlink()
         left = sorted(path.name for path in out.iterdir())
         _check(
             not left,
@@ -114,7 +115,7 @@ def prepare(out: Path, *, overwrite: bool) -> None:
             "--overwrite keeps them: choose another --out.",
         )
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        private.make_folder(out)
     except OSError as error:
         raise WarehouseError(f"Cannot create the folder {out}: {error.strerror}.") from None
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from warehouse import private
 from warehouse.sample import columns
 
 FORMATS = ("parquet", "csv", "csv.gz", "jsonl")
@@ -31,7 +32,7 @@ class _Parquet:
         distinct = {"event_id", "event_timestamp"}
         self._schema = schema
         self._writer = pq.ParquetWriter(
-            path,
+            private.create(path),
             schema,
             compression="zstd",
             compression_level=1,
@@ -52,7 +53,7 @@ class _Text:
     """One CSV or JSON lines file, gzipped or not."""
 
     def __init__(self, path: Path, kind: str) -> None:
-        self._file = path.open("wb")
+        self._file = private.create(path).open("wb")
         # The file contains neither its name nor the time.
         self._stream: IO[bytes] = (
             gzip.GzipFile("", "wb", 5, self._file, mtime=0) if path.suffix == ".gz" else self._file
@@ -119,7 +120,7 @@ class Output:
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._waiting: deque[Future[None]] = deque()
         for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
+            private.make_folder(folder)
 
     @property
     def is_text(self) -> bool:

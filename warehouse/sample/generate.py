@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from warehouse import private
 from warehouse.sample import columns, dirty, people, shop, traffic
 from warehouse.sample.files import Output
 from warehouse.sample.plan import DAY, GENERATOR_VERSION, SECOND, Plan
@@ -349,7 +350,7 @@ def _write_truth(
 ) -> dict:
     """Write `truth.json` and the truth about each user and each order."""
     folder = plan.out / "truth"
-    folder.mkdir(exist_ok=True)
+    private.make_folder(folder)
     bought = buyers.purchases > 0
     day = (orders.ordered_at - plan.start) // DAY
     days = np.unique(orders.user[orders.is_purchase] * plan.days + day[orders.is_purchase])
@@ -368,7 +369,7 @@ def _write_truth(
                 "purchase_days": pa.array(purchase_days),
             }
         ),
-        folder / "users.parquet",
+        private.create(folder / "users.parquet"),
         store_schema=False,
     )
     pq.write_table(
@@ -380,7 +381,7 @@ def _write_truth(
                 "is_purchase": pa.array(orders.is_purchase),
             }
         ),
-        folder / "orders.parquet",
+        private.create(folder / "orders.parquet"),
         store_schema=False,
     )
 
@@ -439,5 +440,5 @@ def _write_truth(
         },
     }
     text = json.dumps(truth, indent=2, ensure_ascii=False)
-    (plan.out / "truth.json").write_text(text + "\n", encoding="utf-8")
+    private.write_text(plan.out / "truth.json", text + "\n")
     return truth

@@ -6,7 +6,15 @@ programs.py   where PostgreSQL's programs come from
 account.py    the system user that runs the server when root starts it
 """
 
-from warehouse.server.cluster import Server, socket_folder
+from warehouse.server.cluster import PORT, Server, check_server_variables, socket_folder
 from warehouse.server.machine import core_count, machine_settings, memory_bytes
 
-__all__ = ["Server", "core_count", "machine_settings", "memory_bytes", "socket_folder"]
+__all__ = [
+    "PORT",
+    "Server",
+    "check_server_variables",
+    "core_count",
+    "machine_settings",
+    "memory_bytes",
+    "socket_folder",
+]

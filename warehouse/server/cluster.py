@@ -28,6 +28,7 @@ import fcntl
 import functools
 import hashlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -39,7 +40,7 @@ from typing import Any
 
 import psutil
 
-from warehouse import project
+from warehouse import private, project
 from warehouse.errors import WarehouseError
 from warehouse.server import account, programs
 from warehouse.server.machine import core_count, machine_settings, memory_bytes
@@ -55,6 +56,7 @@ SETTINGS_FILE = "warehouse.conf"
 LONGEST_HOME = 85
 SOCKET_PATH_BYTES = 103
 
+LONGEST_START_SECONDS = 86_400
 STOP_SECONDS = 60
 ORPHAN_SECONDS = 10
 LOG_BYTES = 10 * 1024**2
@@ -204,12 +206,13 @@ class Server:
         version, started, uptime, size = row
         return Status(version, size, started, uptime, pid, self.home, self.uri())
 
-    def uri(self, database: str = DATABASE) -> str:
+    def uri(self, database: str = DATABASE, user: str = USER) -> str:
         """The connection URI of a database, for any tool that uses libpq."""
         from urllib.parse import quote
 
         folder = quote(str(self.socket), safe="")
-        return f"postgresql://{USER}@/{database}?host={folder}&port={self.port}"
+        names = f"{quote(user, safe='')}@/{quote(database, safe='')}"
+        return f"postgresql://{names}?host={folder}&port={self.port}"
 
     def connect(self, database: str = DATABASE, **more: Any) -> Any:
         """A psycopg connection to a database of this server, in autocommit mode."""
@@ -222,6 +225,11 @@ class Server:
     # --- Folders, locks, leftovers
 
     def _create_folders(self) -> None:
+        for path, origin in (
+            (self.home, f"set {project.HOME_VARIABLE} to another folder"),
+            (self.bin, "move the project to another folder"),
+        ):
+            _refuse_characters(path, origin)
         if len(os.fsencode(self.socket)) + len(f"/.s.PGSQL.{self.port}") > SOCKET_PATH_BYTES:
             raise WarehouseError(
                 f"The path {self.socket} is too long for a Unix socket: "
@@ -229,31 +237,65 @@ class Server:
             )
         try:
             self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (self.home, self.data, self.socket):
+                self._refuse_foreign(folder)
             self.socket.mkdir(exist_ok=True, mode=0o700)
-        except (OSError, NotADirectoryError) as error:
+        except OSError as error:
             raise WarehouseError(
                 f"Cannot create the folder {self.home}: {error.strerror}. "
                 f"Set {project.HOME_VARIABLE} to a folder of yours."
             ) from error
-        allowed = {os.geteuid()}
-        user = account.existing()
-        if user is not None:
-            allowed.add(user.pw_uid)
-        for folder in (self.home, self.data, self.socket):
-            if not folder.exists():
-                continue
-            found = folder.lstat()
-            if found.st_uid not in allowed or (folder is self.socket and folder.is_symlink()):
-                raise WarehouseError(
-                    f"The folder {folder} belongs to another user (id {found.st_uid}): "
-                    f"work as that user, or set {project.HOME_VARIABLE} to a folder of yours."
-                )
+        self._refuse_foreign(self.socket)
         self.socket.chmod(0o700)
+        # As root, the bit of the group is the mask of the entry that lets the server's user pass.
+        self.home.chmod(0o710 if os.geteuid() == 0 else 0o700)
+
+    def _refuse_foreign(self, path: Path) -> None:
+        """Raise WarehouseError if another user owns a folder or file of the server, can write to
+        it, or has put a link in its place; nothing that is missing is refused."""
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            return
+        remedy = f"work as that user, or set {project.HOME_VARIABLE} to a folder of yours."
+        user = account.existing()
+        allowed = {os.geteuid()} if user is None else {os.geteuid(), user.pw_uid}
+        kind = "link" if path.is_symlink() else "folder" if path.is_dir() else "file"
+        if found.st_uid not in allowed:
+            raise WarehouseError(
+                f"The {kind} {path} belongs to another user (id {found.st_uid}): {remedy}"
+            )
+        if kind == "link" and path != self.data:
+            raise WarehouseError(
+                f"{path} is a link, and may lead to what belongs to another user: remove it."
+            )
+        if kind != "link" and found.st_mode & 0o002:
+            raise WarehouseError(
+                f"All users can write to the {kind} {path}: remove what is not yours, run "
+                f"`chmod o-w {path}`, and retry; or set {project.HOME_VARIABLE} to another folder."
+            )
+        if kind == "file" and found.st_nlink > 1:
+            raise WarehouseError(f"{path} has a second name (a hard link): remove it, then retry.")
+
+    def _open_private(self, path: Path) -> int:
+        """Open or create a file that only the server's user can read; never follows a link.
+
+        Returns:
+            The descriptor.
+        """
+        self._refuse_foreign(path)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise WarehouseError(f"Cannot open {path}: {error.strerror}.") from error
+        os.fchmod(descriptor, 0o600)
+        return descriptor
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock under which the server starts or stops."""
-        with (self.home / "lock").open("w") as file:
+        self._refuse_foreign(self.home)
+        with os.fdopen(self._open_private(self.home / "lock"), "r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -346,9 +388,11 @@ class Server:
         if os.geteuid() != 0:
             return
         user = account.create()
-        os.chown(self.socket, user.pw_uid, user.pw_gid)
-        self.log.touch(mode=0o600)
-        os.chown(self.log, user.pw_uid, user.pw_gid)
+        os.chown(self.home, -1, user.pw_gid)  # its bit lets the user pass, see _create_folders
+        os.chown(self.socket, user.pw_uid, user.pw_gid, follow_symlinks=False)
+        log = self._open_private(self.log)
+        os.fchown(log, user.pw_uid, user.pw_gid)
+        os.close(log)
         for path in (self.log, self.socket, self.bin):
             account.let_pass(path, user.pw_uid, quiet=self.home)
         if self._run("postgres", "--version").returncode != 0:
@@ -410,12 +454,13 @@ class Server:
         else:
             locales = [["--locale=C.UTF-8"], ["--no-locale"]]  # not every system has the first
         new = self.home / "data.new"
+        self._refuse_foreign(new)
         user = account.existing()
         for locale in locales:
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(mode=0o700)
             if user is not None:
-                os.chown(new, user.pw_uid, user.pw_gid)
+                os.chown(new, user.pw_uid, user.pw_gid, follow_symlinks=False)
             answer = self._run(
                 "initdb",
                 *("--pgdata", str(new), "--username", USER, "--auth", "trust"),
@@ -467,11 +512,16 @@ class Server:
             _write_keeping_owner(main, f"{text.rstrip()}\n\n{include}\n", self.data)
 
     def _start(self) -> None:
-        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
-            older = self.log.with_name("server.log.1")
-            shutil.copyfile(self.log, older)
-            os.truncate(self.log, 0)
-        before = self.log.stat().st_size if self.log.exists() else 0
+        log = self._open_private(self.log)  # pg_ctl follows links
+        older = self.log.with_name("server.log.1")
+        self._refuse_foreign(older)
+        with os.fdopen(log, "r+b") as file:
+            if os.fstat(log).st_size > LOG_BYTES:
+                older.unlink(missing_ok=True)
+                with open(older, "xb", opener=private.opener) as kept:
+                    shutil.copyfileobj(file, kept)
+                file.truncate(0)
+            before = os.fstat(log).st_size
         seconds = _start_seconds()
         self._run(
             "pg_ctl",
@@ -529,12 +579,29 @@ class Server:
                 connection.execute("create extension if not exists pg_stat_statements")
 
 
-def _start_seconds() -> int:
-    asked = os.environ.get(START_SECONDS_VARIABLE, "300")
-    if not asked.isdigit() or int(asked) < 1:
+def _refuse_characters(path: Path, remedy: str) -> None:
+    """Raise WarehouseError if a path has characters that a shell, a list of PostgreSQL or a
+    connection string reads as something else: initdb and pg_ctl pass paths to a shell."""
+    odd = sorted(set(re.findall(r"[^\w /.+@=:~-]", str(path))))
+    if odd or not str(path).isprintable():
         raise WarehouseError(
-            f"{START_SECONDS_VARIABLE} is '{asked}': it must be a whole number of seconds, 1 or "
-            "more."
+            f"The path {str(path)!r} has the characters {' '.join(map(repr, odd))}: allowed are "
+            f"letters, digits, spaces and / . _ - + @ = : ~. To continue, {remedy}."
+        )
+
+
+def check_server_variables() -> None:
+    """Raise WarehouseError if a variable of the embedded server has a value that is not allowed."""
+    programs.wanted_version()
+    _start_seconds()
+
+
+def _start_seconds() -> int:
+    asked = os.environ.get(START_SECONDS_VARIABLE) or "300"
+    if not project.whole_number(asked, 1, LONGEST_START_SECONDS):
+        raise WarehouseError(
+            f"{START_SECONDS_VARIABLE} is {asked!r}: it must be a whole number of seconds from 1 "
+            f"to {LONGEST_START_SECONDS}."
         )
     return int(asked)
 
@@ -544,8 +611,9 @@ def _write_keeping_owner(file: Path, text: str, owner: Path) -> None:
     if file.exists() and file.read_text() == text:
         return
     new = file.with_name(file.name + ".new")
-    new.write_text(text)
-    new.chmod(0o600)
-    if os.geteuid() == 0:
-        os.chown(new, owner.stat().st_uid, owner.stat().st_gid)
+    new.unlink(missing_ok=True)
+    with open(new, "x", encoding="utf-8", opener=private.opener) as written:
+        written.write(text)
+        if os.geteuid() == 0:
+            os.fchown(written.fileno(), owner.stat().st_uid, owner.stat().st_gid)
     new.replace(file)

@@ -44,7 +44,7 @@ def wanted_version() -> int | None:
     asked = os.environ.get(VERSION_VARIABLE, "").strip()
     if not asked:
         return None
-    if not asked.isdigit() or int(asked) not in DISTRIBUTIONS:
-        allowed = " or ".join(str(version) for version in sorted(DISTRIBUTIONS))
-        raise WarehouseError(f"{VERSION_VARIABLE} is '{asked}': it must be {allowed}.")
+    allowed = [str(version) for version in sorted(DISTRIBUTIONS)]
+    if asked not in allowed:
+        raise WarehouseError(f"{VERSION_VARIABLE} is {asked!r}: it must be {' or '.join(allowed)}.")
     return int(asked)

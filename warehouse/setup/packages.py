@@ -17,7 +17,7 @@ from pathlib import Path
 import requests
 import yaml
 
-from warehouse import console, dbt, project
+from warehouse import console, dbt, project, redaction
 from warehouse.errors import WarehouseError
 from warehouse.project import is_set
 
@@ -214,6 +214,7 @@ def _write_marker(installed: Path, source: str, fingerprint: str) -> None:
 def main() -> int:
     """Install, print what was done, and return the exit code."""
     try:
+        redaction.watch([])  # the address of the hub may hold one
         console.say(install())
     except WarehouseError as error:
         console.say(str(error), stderr=True)
