@@ -58,10 +58,29 @@ def test_a_failing_build_says_so(server: Any, dbt_files: Path) -> None:
     """The empty database is named like `built`, so that dbt need not parse the project again."""
     with new_database(server, name="built") as unbuilt:
         answer = call(unbuilt, dbt_files, "build", "--select", "stg_app__users")
+        assert answer.returncode == 2
+        assert "raw.users does not exist" in answer.stderr
+        answer = call(unbuilt, dbt_files, "build", "--select", "user_rfm")
 
     assert answer.returncode == 1
     assert "dbt build failed" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_check_lists_what_is_wrong_with_the_raw_tables(built: Any, dbt_files: Path) -> None:
+    answer = call(built, dbt_files, "check")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "The raw tables fulfil the source contract: users, categories" in answer.stdout
+
+    with built.connect() as session:
+        session.execute("drop table raw.orders cascade")
+        session.execute("drop table raw.events cascade")
+    answer = call(built, dbt_files, "check")
+    assert answer.returncode == 1
+    assert "in 2 places" in answer.stderr
+    assert "\n- raw.orders does not exist" in answer.stderr
+    assert "\n- raw.events does not exist" in answer.stderr
+    assert "in macro" not in answer.stderr
 
 
 def test_what_dbt_does_not_know_is_named(built: Any, dbt_files: Path) -> None:
