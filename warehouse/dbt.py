@@ -34,6 +34,25 @@ def run(arguments: Sequence[str]) -> int:
     return 0 if _invoke(arguments).success else 1
 
 
+def run_quietly(
+    arguments: Sequence[str], listener: Callable[[Any], None]
+) -> tuple[int, Sequence[Any]]:
+    """Run dbt in the project's folder as `run`, without its own output; its log has everything.
+
+    Args:
+        arguments: dbt's command and options.
+        listener: gets each event of dbt.
+
+    Returns:
+        0, or 1 if a node failed; and the results of the nodes.
+
+    Raises:
+        WarehouseError: dbt stopped before it ran any node; exit code 2.
+    """
+    answer = _invoke(["--log-level", "none", "--log-level-file", "debug", *arguments], listener)
+    return 0 if answer.success else 1, getattr(answer.result, "results", None) or ()
+
+
 def run_operation(macro: str) -> str:
     """Run a macro of the project that logs its answer.
 
@@ -156,6 +175,6 @@ def _invoke(arguments: Sequence[str], *listeners: Callable[[Any], None]) -> Any:
     os.environ["PWD"] = str(folder)
     answer = dbtRunner(callbacks=[*listeners]).invoke([*arguments])
     if answer.exception is not None:
-        reason = reason_of(str(answer.exception))
+        reason = reason_of(str(answer.exception)) or "interrupted"
         raise WarehouseError(f"dbt stopped: {reason}", exit_code=2) from answer.exception
     return answer

@@ -46,6 +46,15 @@
         'takes': "a date such as 2026-01-31, or a timestamp such as '2026-01-31 12:00:00+00'",
     } -%}
     {%- set day = {'kind': 'text', 'pattern': '[0-9]{4}-[0-9]{2}-[0-9]{2}', 'type': 'date', 'takes': 'a date such as 2026-01-31'} -%}
+    {%- set yes_or_no = {'kind': 'boolean', 'optional': true, 'takes': 'true or false'} -%}
+    {%- set share = {
+        'kind': 'text',
+        'optional': true,
+        'pattern': '[0-9]+([.][0-9]+)?',
+        'min': 0,
+        'max': 1,
+        'takes': 'a share from 0 to 1, such as 0.1 for 10 per cent',
+    } -%}
     {%- set number = '[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?' -%}
     {{ return({
         'as_of': moment,
@@ -55,6 +64,10 @@
         'contract_tables': {'kind': 'list', 'takes': 'the list of all tables of the source contract'},
         'calendar_start': day,
         'calendar_end': day,
+        'max_excluded_share': share,
+        'accept_excluded': yes_or_no,
+        'full_refresh_max_loss': share,
+        'allow_loss': yes_or_no,
         'load_overlap': {'kind': 'text', 'pattern': "[^'\\\\]+", 'type': 'interval', 'takes': 'an interval from 0, such as 1 day or 36 hours'},
         'index_lock_timeout': {
             'kind': 'text', 'pattern': '[1-9][0-9]{0,5} *(ms|s|min|h)', 'takes': 'a time with its unit, such as 300ms or 15min',
