@@ -52,6 +52,9 @@ LAZY = {
     "load": Lazy(
         "warehouse.load.command", "load", "Load files or a source database into the raw tables."
     ),
+    "check": Lazy(
+        "warehouse.build.check", "check", "Compare the raw tables with the source contract."
+    ),
     "build": Lazy(
         "warehouse.build.command",
         "build",

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,63 @@ def run(arguments: Sequence[str]) -> int:
         WarehouseError: dbt stopped before it ran any node; exit code 2.
     """
     return 0 if _invoke(arguments).success else 1
+
+
+def run_quietly(
+    arguments: Sequence[str], listener: Callable[[Any], None]
+) -> tuple[int, Sequence[Any]]:
+    """Run dbt in the project's folder as `run`, without its own output; its log has everything.
+
+    Args:
+        arguments: dbt's command and options.
+        listener: gets each event of dbt.
+
+    Returns:
+        0, or 1 if a node failed; and the results of the nodes.
+
+    Raises:
+        WarehouseError: dbt stopped before it ran any node; exit code 2.
+    """
+    answer = _invoke(["--log-level", "none", "--log-level-file", "debug", *arguments], listener)
+    return 0 if answer.success else 1, getattr(answer.result, "results", None) or ()
+
+
+def run_operation(macro: str) -> str:
+    """Run a macro of the project that logs its answer.
+
+    Args:
+        macro: the name of the macro.
+
+    Returns:
+        The lines that the macro logged.
+
+    Raises:
+        WarehouseError: the macro failed, or dbt stopped before.
+    """
+    said: list[str] = []
+
+    def listen(event: Any) -> None:
+        if event.info.name == "JinjaLogInfo":
+            said.append(event.data.msg)
+
+    quietly = ("--log-level", "none", "--log-level-file", "debug")
+    answer = _invoke([*quietly, "run-operation", macro], listen)
+    if not answer.success:
+        raise WarehouseError("\n".join(reason_of(each.message) for each in answer.result.results))
+    return "\n".join(said)
+
+
+def reason_of(message: str | None) -> str:
+    """dbt's message of an error, without the macros through which it came.
+
+    Args:
+        message: what dbt says, such as the message of a result.
+    """
+    lines = [line.strip() for line in (message or "").strip().splitlines()]
+    told = [line for line in lines if line and not line.startswith(("> in ", "> called by "))]
+    if len(told) > 1 and told[0].startswith(("Compilation Error", "Database Error", "Runtime Err")):
+        del told[0]
+    return "\n".join(told)
 
 
 def run_apart(
@@ -133,14 +190,14 @@ def last_load() -> str | None:
         return None
 
 
-def _invoke(arguments: Sequence[str]) -> Any:
+def _invoke(arguments: Sequence[str], *listeners: Callable[[Any], None]) -> Any:
     from dbt.cli.main import dbtRunner
 
     folder = project.root()
     os.chdir(folder)
     os.environ["PWD"] = str(folder)
-    answer = dbtRunner().invoke([*arguments])
+    answer = dbtRunner(callbacks=[*listeners]).invoke([*arguments])
     if answer.exception is not None:
-        reason = " ".join(str(answer.exception).split())
+        reason = reason_of(str(answer.exception)) or "interrupted"
         raise WarehouseError(f"dbt stopped: {reason}", exit_code=2) from answer.exception
     return answer

@@ -1,6 +1,8 @@
 {% macro before_commit() -%}
     {%- do exclude_overlaps(this) -%}
     {%- do warn_of_default_partition() -%}
+    {%- do check_exclusions() -%}
+    {%- do check_loss() -%}
     {%- set statements = [] -%}
     {#- A model of another strategy may call changed_keys as well, and a materialized view watches its upstreams in any folder. -#}
     {%- if uses_changed_keys()

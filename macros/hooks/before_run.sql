@@ -1,5 +1,9 @@
 {% macro before_run() -%}
     {#- Each call is a transaction of its own. The log of retention needs the schema of the incremental state. -#}
+    {%- if execute and flags.WHICH in ['build', 'run', 'seed', 'snapshot'] -%}
+        {%- do check_variables() -%}
+        {%- do check_sources() -%}
+    {%- endif -%}
     {%- do run_or_stop(check_schemas_of_run()) -%}
     {%- do run_or_stop(create_incremental_state()) -%}
     {%- do run_or_stop(create_partition_schema()) -%}

@@ -3,21 +3,10 @@
         Not every company has every table: one that var sources_present omits is read as an empty one with the contract's
         columns.
     -#}
-    {%- set contract_tables = var('contract_tables') -%}
-    {%- set present = var('sources_present') -%}
-    {%- for name in present if name not in contract_tables -%}
-        {{ exceptions.raise_compiler_error(
-            "The variable sources_present names '" ~ name ~ "'; the source contract knows " ~ contract_tables | join(', ') ~ "."
-        ) }}
-    {%- endfor -%}
-    {%- for name in ['users', 'orders'] if name not in present -%}
-        {{ exceptions.raise_compiler_error(
-            "The variable sources_present lacks '" ~ name ~ "', which every build needs; it has "
-            ~ present | join(', ') ~ "."
-        ) }}
-    {%- endfor -%}
-
-    {%- if table_name in present -%}
+    {%- if not execute -%}
+        {%- do check_variables() -%}
+    {%- endif -%}
+    {%- if table_name in var('sources_present') -%}
     (
         select
             *,

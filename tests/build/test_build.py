@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -37,14 +39,43 @@ def test_build_passes_its_arguments_on_and_lists_the_marts(built: Any, dbt_files
     answer = call(built, dbt_files, "build", "--select", "dim_time")
 
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "dim_time" in answer.stdout
-    assert "dim_time_has_every_minute" in answer.stdout
-    assert "unit_test" not in answer.stdout
+    assert re.search(r"\d s  marts.dim_time +(unchanged|\d+ rows)\n", answer.stdout)
+    assert "Built 1 model, 0 snapshots, 0 seeds; " in answer.stdout
+    assert " tests passed, 0 with warnings; " in answer.stdout
+    # dbt's own lines are in its log.
+    assert "dim_time_has_every_minute" not in answer.stdout
+    assert "PASS" not in answer.stdout
+    assert "dim_time_has_every_minute" in (dbt_files / "logs" / "dbt.log").read_text()
     assert "dim_users" not in answer.stdout.split("The marts")[0]
+    assert len(answer.stdout.split("The marts")[0].splitlines()) < 6
     listed = answer.stdout.split("The marts")[1]
     assert "1,440" in listed
     assert "reporting.user_analytics" in listed
     assert "warehouse psql" in listed
+
+
+def test_build_explains_warnings_and_failures(built: Any, dbt_files: Path) -> None:
+    with built.connect() as session:
+        session.execute(
+            "insert into raw.users (user_id, email, created_at, updated_at, _loaded_at) values"
+            " ('odd', 'at nobody', now(), now(), now())"
+        )
+        session.execute("alter table raw.users drop constraint users_pkey")
+        session.execute("insert into raw.users select * from raw.users where user_id = 'odd'")
+    answer = call(built, dbt_files, "build", "--select", "stg_app__users", "dim_users")
+
+    assert answer.returncode == 1
+    said = answer.stdout
+    failed, warned = said.split("failed:\n")[1].split(" warning")[:2]
+    assert "- 1 row: unique_stg_app__users_user_id\n" in failed
+    assert "rows: The e-mail address is malformed. (stg_app__users_email_is_wellformed)" in warned
+    (query,) = re.findall(r"warehouse psql -c (.*stg_app__users where email.*)", warned)
+    assert "skipped after a failure" in said
+    rows = call(built, dbt_files, "psql", "-c", *shlex.split(query))
+    assert rows.returncode == 0, rows.stderr
+    assert "at nobody" in rows.stdout
+    verbose = call(built, dbt_files, "build", "--verbose", "--select", "dim_time")
+    assert "PASS dim_time_has_every_minute" in verbose.stdout
 
 
 def test_marts_before_a_build(database: Any, tmp_path: Path) -> None:
@@ -59,10 +90,29 @@ def test_a_failing_build_says_so(server: Any, dbt_files: Path) -> None:
     """The empty database is named like `built`, so that dbt need not parse the project again."""
     with new_database(server, name="built") as unbuilt:
         answer = call(unbuilt, dbt_files, "build", "--select", "stg_app__users")
+        assert answer.returncode == 2
+        assert "raw.users does not exist" in answer.stderr
+        answer = call(unbuilt, dbt_files, "build", "--select", "user_rfm")
 
     assert answer.returncode == 1
     assert "dbt build failed" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_check_lists_what_is_wrong_with_the_raw_tables(built: Any, dbt_files: Path) -> None:
+    answer = call(built, dbt_files, "check")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "The raw tables fulfil the source contract: users, categories" in answer.stdout
+
+    with built.connect() as session:
+        session.execute("drop table raw.orders cascade")
+        session.execute("drop table raw.events cascade")
+    answer = call(built, dbt_files, "check")
+    assert answer.returncode == 1
+    assert "in 2 places" in answer.stderr
+    assert "\n- raw.orders does not exist" in answer.stderr
+    assert "\n- raw.events does not exist" in answer.stderr
+    assert "in macro" not in answer.stderr
 
 
 def test_what_dbt_does_not_know_is_named(built: Any, dbt_files: Path) -> None:

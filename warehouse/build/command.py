@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from warehouse import console, dbt
 from warehouse.build.marts import show_marts
+from warehouse.build.report import Report, wants_dbt_output
 from warehouse.database.build_lock import build_lock
 from warehouse.database.preflight import preflight
 from warehouse.database.profile import settings
@@ -26,6 +28,22 @@ def build(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for a running build; without it, exit with 75.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print everything that dbt prints.")
+    ] = False,
+    accept_excluded: Annotated[
+        bool,
+        typer.Option(
+            "--accept-excluded",
+            help="Build even if many rows are excluded from the marts, or users has no rows.",
+        ),
+    ] = False,
+    allow_loss: Annotated[
+        bool,
+        typer.Option(
+            "--allow-loss", help="Let a full refresh drop rows that the raw tables no longer have."
+        ),
+    ] = False,
     unit_tests: Annotated[
         bool,
         typer.Option(
@@ -35,6 +53,7 @@ def build(
 ) -> None:
     """Run `dbt build` on the warehouse's database, then list the marts with their rows.
 
+    Prints the models as they finish, then failures, and warnings with their meaning.
     Tests of the data run, but not dbt's unit tests, which check the code. Only one build of a
     target runs at a time. Starts the embedded server if needed, and checks the database first.
     The exit code is dbt's: 1 if a model or a test failed, 2 if dbt stopped before.
@@ -50,8 +69,19 @@ def build(
             style="yellow",
             stderr=True,
         )
+    # Not as --vars: dbt parses the whole project again if they change.
+    os.environ["WAREHOUSE_REQUIRES_ROWS"] = "1"
+    for name, given in (("ACCEPT_EXCLUDED", accept_excluded), ("ALLOW_LOSS", allow_loss)):
+        if given:
+            os.environ[f"WAREHOUSE_{name}"] = "1"
+    whole = ["build", *without_unit_tests(arguments or [], unit_tests=unit_tests)]
     with build_lock(where, wait=wait):
-        status = dbt.run(["build", *without_unit_tests(arguments or [], unit_tests=unit_tests)])
+        if verbose or wants_dbt_output(whole):
+            status = dbt.run(whole)
+        else:
+            report = Report()
+            status, results = dbt.run_quietly(whole, report.listen)
+            report.show(results)
     if status:
         raise WarehouseError(
             "dbt build failed: the lines above name the model or test; details: logs/dbt.log.",

@@ -1,0 +1,99 @@
+{% macro check_exclusions() -%}
+    {#-
+        In the transaction of a staging view, before a mart reads it: the rows that the marts have not read yet, and all rows if
+        the view is new or changed, or the marts are rebuilt.
+    -#}
+    {%- if execute and not flags.EMPTY and not is_sample() and model.config.materialized == 'view' -%}
+        {%- set table = table_of_staging() -%}
+        {%- if table and table.name in var('sources_present') and table.config.meta.get('in_marts', true) -%}
+            {%- set read_through = none if flags.FULL_REFRESH or not is_left_alone() else moment_read_through() -%}
+            {%- set counts = run_query(query_of_exclusions(table, read_through)) -%}
+            {%- do judge_exclusions(table, counts, read_through) -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro table_of_staging() -%}
+    {%- for source_id in model.depends_on.nodes if source_id.startswith('source.') and model.name == 'stg_app__' ~ source_id.split('.')[-1] -%}
+        {{ return(graph.sources[source_id]) }}
+    {%- endfor -%}
+    {{ return(none) }}
+{%- endmacro %}
+
+
+{% macro moment_read_through() -%}
+    {{ return(run_query(
+        "select max(loaded_through)::text from " ~ state_relation('watermarks') ~ " where upstream_name = '" ~ state_name(model) ~ "'"
+    )[0][0]) }}
+{%- endmacro %}
+
+
+{% macro query_of_exclusions(table, read_through) -%}
+    {#- A line without an order is excluded too: see excluded_rows. Rows of an order that is itself excluded count there. -#}
+    {%- set key = table.config.meta.primary_key -%}
+    {%- set parent = table.config.meta.get('parent') %}
+    select
+        reason,
+        count(*) as row_count,
+        min(row_key) filter (where reason is not null) as an_example
+    from (
+        select
+            staged.{{ key }} as row_key,
+            {%- if parent %}
+            case
+                when staged.exclusion_reason is not null then staged.exclusion_reason
+                when not exists (
+                    select from {{ builtins.source('app', parent.table).render() }} as parents
+                    where parents.{{ parent.column }}::text = staged.{{ parent.column }}
+                ) then 'its {{ parent.column }} is not in {{ parent.table }}'
+            end as reason
+            {%- else %}
+            staged.exclusion_reason as reason
+            {%- endif %}
+        from {{ this }} as staged
+        where not staged.is_deleted {{ "and staged._loaded_at > '" ~ read_through ~ "'" if read_through }}
+    ) as live
+    group by reason
+    order by row_count desc
+{%- endmacro %}
+
+
+{% macro judge_exclusions(table, counts, read_through) -%}
+    {%- set total = counts.columns['row_count'].values() | sum | int -%}
+    {%- set excluded = counts.rows | selectattr('reason') | list -%}
+    {%- set excluded_count = excluded | sum(attribute='row_count') | int -%}
+    {%- set is_accepted = var('accept_excluded', false) or env_var('WAREHOUSE_ACCEPT_EXCLUDED', '') == '1' -%}
+    {%- set allowed = var('max_excluded_share', 0.1) | float -%}
+    {#- A few rows are no sign of a wrong mapping, unless they are the whole table. -#}
+    {%- if excluded_count > total * allowed and (read_through is none or excluded_count >= 20) -%}
+        {%- set reasons = [] -%}
+        {%- for row in excluded -%}
+            {%- do reasons.append(
+                '- ' ~ row['row_count'] | int ~ (' row: ' if row['row_count'] == 1 else ' rows: ') ~ row['reason']
+                ~ (', for example ' ~ table.config.meta.primary_key ~ ' ' ~ row['an_example'] if row['an_example'] is not none else '')
+            ) -%}
+        {%- endfor -%}
+        {%- set message = (
+            table.schema ~ '.' ~ table.identifier ~ ': ' ~ excluded_count ~ ' of ' ~ total
+            ~ (' rows loaded since ' ~ read_through if read_through else ' rows') ~ ' are excluded from the marts; allowed are '
+            ~ (allowed * 100) | round(1) ~ ' % (variable max_excluded_share).\n' ~ reasons | join('\n')
+        ) -%}
+        {%- if is_accepted -%}
+            {%- do exceptions.warn(message) -%}
+        {%- else -%}
+            {{ exceptions.raise_compiler_error(
+                message ~ '\nCorrect the table or its mapping (docs/adapting.md, section 8). To build without these rows: warehouse build'
+                ~ " --accept-excluded, or dbt build --vars '{accept_excluded: true}'."
+            ) }}
+        {%- endif -%}
+    {%- elif total == 0 and table.name in ['users', 'orders'] and not is_accepted -%}
+        {%- if not run_query('select exists (select from ' ~ this ~ ' where not is_deleted)')[0][0] -%}
+            {%- set message = table.schema ~ '.' ~ table.identifier ~ ' has no rows, so that most marts are empty' -%}
+            {%- if env_var('WAREHOUSE_REQUIRES_ROWS', '') == '1' -%}
+                {{ exceptions.raise_compiler_error(message ~ '. Load it; to build nevertheless: warehouse build --accept-excluded.') }}
+            {%- endif -%}
+            {%- do exceptions.warn(message ~ '.') -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}

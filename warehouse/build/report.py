@@ -1,0 +1,195 @@
+"""What `warehouse build` prints: models as they finish, and at the end failures and warnings."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from warehouse import console, project
+from warehouse.dbt import reason_of
+
+BUILT = ("model", "snapshot", "seed")
+FAILED = ("error", "fail", "runtime error", "partial success")
+# Options by which a user asks for dbt's own output.
+OF_DBT = ("--debug", "-d", "--quiet", "-q", "--log-level", "--log-format", "--print", "--no-print")
+# Warnings about single tests are shown with the results.
+_SHOWN_LATER = ("LogTestResult", "RunResultWarning", "RunResultWarningMessage", "EndOfRunSummary")
+
+
+def wants_dbt_output(arguments: Sequence[str]) -> bool:
+    """Whether the arguments of dbt choose what dbt prints."""
+    return any(each.split("=")[0] in OF_DBT for each in arguments)
+
+
+class Report:
+    """Prints a build while it runs, from dbt's events, and its result."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def listen(self, event: Any) -> None:
+        """Print a line for a finished model, and each warning; a callback of dbt."""
+        if event.info.name == "NodeFinished":
+            self._finished(event.data)
+        elif event.info.level == "warn" and event.info.name not in _SHOWN_LATER:
+            text = getattr(event.data, "msg", "") or event.info.msg
+            console.say(f"Warning: {reason_of(text)}", style="yellow", stderr=True)
+
+    def _finished(self, data: Any) -> None:
+        node, result = data.node_info, data.run_result
+        if node.resource_type not in BUILT:
+            return
+        status = str(node.node_status)
+        if status == "skipped" or node.materialized == "ephemeral":
+            return
+        name = f"{node.node_relation.schema}.{node.node_relation.alias}"
+        said = "failed" if status in FAILED else rows_of(str(result.message or status))
+        style = "red" if status in FAILED else None
+        console.say(f"{result.execution_time:7.1f} s  {name:<44} {said}", style=style)
+
+    def show(self, results: Sequence[Any]) -> None:
+        """Print failures, warnings with their meaning, and totals.
+
+        Args:
+            results: the results of the nodes, as dbt returns them.
+        """
+        failed = [each for each in results if str(each.status) in FAILED]
+        warned = [each for each in results if str(each.status) == "warn"]
+        if failed:
+            console.say(f"\n{len(failed)} failed:", style="red")
+        for result in failed:
+            for line in _described(result):
+                console.say(line)
+        if warned:
+            console.say(f"\n{_count(len(warned), 'warning')}, of rows that occur in real data:")
+        for result in warned:
+            for line in _described(result):
+                console.say(line)
+        if warned and (note := planted()):
+            console.say(f"\n{note}")
+        console.say(f"\n{self._totals(results)}")
+
+    def _totals(self, results: Sequence[Any]) -> str:
+        counts: Counter[str] = Counter()
+        for each in results:
+            kind = each.node.resource_type
+            status = str(each.status)
+            if status == "skipped":
+                counts["skipped"] += 1
+            elif str(kind) in BUILT and status not in FAILED:
+                counts[str(kind)] += 1
+            elif str(kind) in ("test", "unit_test"):
+                counts["failed" if status in FAILED else status] += 1
+        built = ", ".join(_count(counts[kind], kind) for kind in BUILT)
+        tests = [f"{_count(counts['pass'], 'test')} passed", f"{counts['warn']} with warnings"]
+        tests += [f"{counts['failed']} failed"] if counts["failed"] else []
+        skipped = f"; {counts['skipped']} skipped after a failure" if counts["skipped"] else ""
+        seconds = time.monotonic() - self._started
+        whole = f"Built {built}; {', '.join(tests)}{skipped}; {seconds:.0f} s."
+        return f"{whole} dbt's log: {log_file()}"
+
+
+def _described(result: Any) -> list[str]:
+    """What a failure or a warning means, and how to look at its rows."""
+    node = result.node
+    if str(node.resource_type) not in ("test", "unit_test"):
+        return [f"- {node.resource_type} {node.name}: {reason_of(result.message)}"]
+    rows = f"{_count(result.failures, 'row')}: " if result.failures else ""
+    # Without a description, the name states what should be true.
+    description = (getattr(node, "description", None) or "").strip()
+    lines = [f"- {rows}{f'{description} ({node.name})' if description else node.name}"]
+    if not result.failures:
+        lines.append(f"  {reason_of(result.message)}")
+    elif path := getattr(node, "compiled_path", None):
+        prefix = "" if os.environ.get("VIRTUAL_ENV") else ".venv/bin/"
+        query = query_of_rows(node)
+        lines.append(
+            f"  {prefix}warehouse psql {f'-c {_quoted(query)}' if query else f'-f {path}'}"
+        )
+    return lines
+
+
+def query_of_rows(node: Any) -> str | None:
+    """A query of the whole rows that a test finds, for tests whose own SQL shows only a value.
+
+    Args:
+        node: the test, as dbt returns it with a result.
+
+    Returns:
+        The query; None if the test's own SQL shows the rows.
+    """
+    metadata = getattr(node, "test_metadata", None)
+    given = getattr(metadata, "kwargs", None) or {}
+    relations = re.findall(r'"[^"]+"[.]"([^"]+)"[.]"([^"]+)"', node.compiled_code or "")
+    if not relations or node.config.where or "{{" in str(given.values()):
+        return None
+    model = ".".join(relations[0])
+    column = given.get("column_name") or ""
+    if metadata.name == "relationships" and len(relations) > 1:
+        same = f"parent.{given['field']} = child.{column}"
+        parents = f"select from {'.'.join(relations[1])} as parent where {same}"
+        return (
+            f"select * from {model} as child where {column} is not null and not exists ({parents})"
+        )
+    if metadata.name == "expression_is_true":
+        condition = f"{column} {given['expression']}".strip()
+        return f"select * from {model} where not ({condition})"
+    if metadata.name == "expect_column_values_to_match_regex":
+        return f"select * from {model} where {column} !~ '{given['regex']}'"
+    return None
+
+
+def _quoted(query: str) -> str:
+    """A query as one word of a shell: in double quotes if nothing in it has a meaning there."""
+    return shlex.quote(query) if re.search(r'[$`"\\!]', query) else f'"{query}"'
+
+
+def rows_of(message: str) -> str:
+    """What a model wrote, from the database's answer: a number of rows, a view, or nothing."""
+    if counted := re.fullmatch(r"(?:INSERT 0|SELECT|CREATE|MERGE) (\d+)", message):
+        return _count(int(counted[1]), "row")
+    return message.removeprefix("CREATE ").lower() if message.isupper() else message
+
+
+def log_file() -> str:
+    """The path of dbt's log."""
+    return f"{os.environ.get('DBT_LOG_PATH') or 'logs'}/dbt.log"
+
+
+def planted() -> str | None:
+    """A note if the raw tables hold the sample, which contains dirty rows on purpose.
+
+    The truth of the sample names its dirty rows: they are looked up by their keys.
+    """
+    import psycopg
+
+    from warehouse.database.connection import connect
+
+    truth = project.root() / "sample" / "truth.json"
+    try:
+        dirty = json.loads(truth.read_text(encoding="utf-8"))["dirty"]
+        keys = dirty["orders_with_unknown_status"]["keys"]
+    except (OSError, ValueError, KeyError):
+        return None
+    query = "select count(*) from raw.orders where order_id = any(%s)"
+    try:
+        with connect() as session:
+            found = session.execute(query, [keys]).fetchone()
+    except psycopg.Error:  # raw.orders is another table, with keys of another type
+        return None
+    if not found or not found[0]:
+        return None
+    return (
+        f"This is the sample, which contains {len(dirty)} kinds of dirty rows on purpose: most of"
+        " these warnings find them (docs/sample.md)."
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
