@@ -1,5 +1,6 @@
 {% macro before_run() -%}
     {#- Each call is a transaction of its own. The log of retention needs the schema of the incremental state. -#}
+    {%- do check_time_zone() -%}
     {%- do run_or_stop(check_schemas_of_run()) -%}
     {%- do run_or_stop(create_incremental_state()) -%}
     {%- do run_or_stop(create_partition_schema()) -%}
