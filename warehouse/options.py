@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 from pathlib import Path
 from typing import Any
@@ -37,21 +37,32 @@ def day(text: str, option: str) -> date:
 
 
 def moment_of(as_of: str | None) -> datetime:
-    """The moment of `--as-of`: the end of that day in UTC, at most now.
+    """The moment of `--as-of`: the end of that day in the project's `time_zone`, at most now.
 
     Args:
         as_of: an ISO date; None means now.
 
+    Returns:
+        The moment in `time_zone`, so that its date is the day that the models count.
+
     Raises:
         WarehouseError: it is not a date, or in the future (a wrong clock must not delete data).
     """
-    now = datetime.now(UTC)
+    zone = project.time_zone()
+    now = datetime.now(zone)
     if as_of is None:
         return now
-    end = datetime.combine(day(as_of, "--as-of"), clock.max, UTC)
-    if end.date() > now.date():
-        raise WarehouseError(f"--as-of {as_of} is in the future; today is {now.date()} in UTC.")
-    return min(end, now)
+    given = day(as_of, "--as-of")
+    if given > now.date():
+        where = project.variable("time_zone", "UTC")
+        raise WarehouseError(f"--as-of {as_of} is in the future; today is {now.date()} in {where}.")
+    # Not 23:59 of the day, which a clock change may leave out. As in start_of_day of the models, a
+    # midnight that comes twice is the first one, and one that does not exist is the clock change.
+    tomorrow = given + timedelta(days=1)
+    midnight = datetime.combine(tomorrow, clock(), zone)
+    readings = [midnight.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
+    end = min(each for each in readings if each.astimezone(zone).date() >= tomorrow)
+    return min(end - timedelta(microseconds=1), now.astimezone(UTC)).astimezone(zone)
 
 
 def refuse_unused(given: Mapping[str, Any], needed: str) -> None:

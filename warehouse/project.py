@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import zoneinfo
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +58,39 @@ def whole_number(text: str, least: int, greatest: int) -> bool:
     return bool(re.fullmatch("[0-9]{1,9}", text)) and least <= int(text) <= greatest
 
 
-def variable(name: str) -> Any:
+def variable(name: str, default: Any = None) -> Any:
     """A variable of the project, from dbt_project.yml; ignores `--vars` of dbt.
 
+    Args:
+        name: the name of the variable.
+        default: the value of a variable that dbt_project.yml does not have; None refuses it.
+
     Raises:
-        WarehouseError: dbt_project.yml does not have it.
+        WarehouseError: dbt_project.yml does not have it, and there is no default.
     """
     import yaml
 
     given = yaml.safe_load((root() / "dbt_project.yml").read_text()).get("vars") or {}
+    if name not in given and default is not None:
+        return default
     if name not in given:
         raise WarehouseError(f"The variable {name} is missing in dbt_project.yml, under vars.")
     return given[name]
+
+
+def time_zone() -> tzinfo:
+    """The zone of the variable `time_zone`, whose days the models count.
+
+    Raises:
+        WarehouseError: Python's database of time zones does not have it.
+    """
+    name = variable("time_zone", "UTC")
+    if name == "UTC":
+        return UTC
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (OSError, TypeError, ValueError, zoneinfo.ZoneInfoNotFoundError):
+        raise WarehouseError(
+            f"The variable time_zone in dbt_project.yml is {name!r}; it takes UTC, or the name of a"
+            " region and city that the system's tzdata has, such as America/New_York."
+        ) from None

@@ -21,3 +21,6 @@
 {% macro rfm_window_months() %}12{% endmacro %}
 {% macro float_type() %}double precision{% endmacro %}
 {% macro materialized_cte() %}materialized{% endmacro %}
+{% macro offset_of_literals() %}+00{% endmacro %}
+{% macro local_timestamp(timestamp, zone=none) %}({{ timestamp }} at time zone 'UTC'){% endmacro %}
+{% macro start_of_day(date, zone=none) %}({{ date }}::timestamp at time zone 'UTC'){% endmacro %}

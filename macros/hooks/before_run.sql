@@ -4,6 +4,7 @@
         {%- do check_variables() -%}
         {%- do check_sources() -%}
     {%- endif -%}
+    {%- do check_time_zone() -%}
     {%- do run_or_stop(check_schemas_of_run()) -%}
     {%- do run_or_stop(create_incremental_state()) -%}
     {%- do run_or_stop(create_partition_schema()) -%}

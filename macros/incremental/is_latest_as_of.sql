@@ -3,7 +3,7 @@
         A snapshot cannot be rebuilt. A build as of an earlier day must not write before what later builds have seen, and one as
         of a future day would keep all later builds from writing.
     -#}
-    {{ utc_date(as_of()) }} <= '{{ run_started_at.strftime("%Y-%m-%d") }}'::date
+    {{ local_date(as_of()) }} <= {{ local_date(start_of_run()) }}
     {%- if execute -%}
         {%- set relation = relation_of_snapshot(snapshot) -%}
         {%- if relation %}

@@ -1,10 +1,22 @@
+{% macro local_date(timestamp, zone=none) -%}
+    {{ local_timestamp(timestamp, zone) }}::date
+{%- endmacro %}
+
+
+{% macro local_today() -%}
+    {{ local_date('current_timestamp') }}
+{%- endmacro %}
+
+
 {% macro utc_date(timestamp) -%}
-    ({{ timestamp }} at time zone 'UTC')::date
+    {%- do warn_of_former_name('utc_date', 'local_date') -%}
+    {{ local_date(timestamp) }}
 {%- endmacro %}
 
 
 {% macro utc_today() -%}
-    {{ utc_date('current_timestamp') }}
+    {%- do warn_of_former_name('utc_today', 'local_today') -%}
+    {{ local_today() }}
 {%- endmacro %}
 
 
@@ -36,11 +48,6 @@
 {%- endmacro %}
 
 
-{% macro start_of_day(date) -%}
-    ({{ date }}::timestamp at time zone 'UTC')
-{%- endmacro %}
-
-
 {% macro seconds_between(first_timestamp, last_timestamp) -%}
     extract(epoch from ({{ last_timestamp }} - {{ first_timestamp }}))
 {%- endmacro %}
@@ -64,10 +71,10 @@
 {%- endmacro %}
 
 
-{% macro time_key(timestamp) -%}
+{% macro time_key(timestamp, zone=none) -%}
     (
-        extract(hour from {{ timestamp }} at time zone 'UTC') * 100
-        + extract(minute from {{ timestamp }} at time zone 'UTC')
+        extract(hour from {{ local_timestamp(timestamp, zone) }}) * 100
+        + extract(minute from {{ local_timestamp(timestamp, zone) }})
     )::int
 {%- endmacro %}
 
@@ -84,8 +91,8 @@
 
 {% macro is_within_calendar(timestamp) -%}
     (
-        {{ timestamp }} >= '{{ var("calendar_start") }} 00:00:00+00'::{{ timestamp_type() }}
-        and {{ timestamp }} < '{{ var("calendar_end") }} 00:00:00+00'::{{ timestamp_type() }}
+        {{ timestamp }} >= '{{ var("calendar_start") }} 00:00:00{{ offset_of_literals() }}'::{{ timestamp_type() }}
+        and {{ timestamp }} < '{{ var("calendar_end") }} 00:00:00{{ offset_of_literals() }}'::{{ timestamp_type() }}
     )
 {%- endmacro %}
 

@@ -1,3 +1,3 @@
 {% macro is_in_rfm_window(date) -%}
-    {{ date }} > {{ add_months(utc_date(as_of()), '-' ~ rfm_window_months()) }}
+    {{ date }} > {{ add_months(local_date(as_of()), '-' ~ rfm_window_months()) }}
 {%- endmacro %}

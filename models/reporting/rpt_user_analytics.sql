@@ -28,9 +28,9 @@ final as (
         user_analytics.total_events,
         user_analytics.signed_up_at,
         user_analytics.last_activity_at,
-        {{ days_between(utc_date('user_analytics.signed_up_at'), utc_today()) }}
+        {{ days_between(local_date('user_analytics.signed_up_at'), local_today()) }}
             as days_since_signup,
-        {{ days_between(utc_date('user_analytics.last_activity_at'), utc_today()) }}
+        {{ days_between(local_date('user_analytics.last_activity_at'), local_today()) }}
             as days_since_last_activity,
         user_analytics.user_segment,
         user_analytics.customer_lifetime_value

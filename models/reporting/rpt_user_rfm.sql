@@ -10,7 +10,7 @@ final as (
     select
         user_id,
         last_order_date,
-        {{ days_between('last_order_date', utc_today()) }} as recency_days,
+        {{ days_between('last_order_date', local_today()) }} as recency_days,
         frequency,
         monetary,
         recency_score,

@@ -1,4 +1,4 @@
-"""The marts do not depend on the server's time zone, date format or number format."""
+"""Days are those of the variable time_zone, whatever the zone and formats of the server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import datetime as dt
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,17 +69,41 @@ MOMENTS = [
     "-infinity",
 ]
 
+# Clock changes in zones on both sides of UTC, with the instants around them and around midnight:
+# half an hour in Lord Howe; at midnight in Sao Paulo, which leaves out 00:00 or repeats 23:00;
+# Apia left out 2011-12-30; in Newfoundland clocks went back one minute after midnight.
+LOCAL_MOMENTS = [
+    *("2024-03-10 04:30:00+00", "2024-03-10 04:59:59.999999+00", "2024-03-10 05:00:00+00"),
+    *("2024-03-11 03:59:59.999999+00", "2024-03-11 04:00:00+00"),
+    *("2024-11-03 04:00:00+00", "2024-11-04 04:59:59.999999+00", "2024-11-04 05:00:00+00"),
+    *("2024-03-31 18:29:59.999999+00", "2024-03-31 18:30:00+00"),
+    *("2024-12-31 09:59:59.999999+00", "2024-12-31 10:00:00+00", "2025-01-01 00:30:00+00"),
+    *("2024-04-06 12:59:59.999999+00", "2024-04-06 13:00:00+00", "2024-04-06 15:00:00+00"),
+    *("2024-04-07 13:29:59.999999+00", "2024-10-05 15:30:00+00", "2024-10-06 13:00:00+00"),
+    *("2018-02-18 01:30:00+00", "2018-02-18 02:59:59.999999+00", "2018-02-18 03:00:00+00"),
+    *("2018-11-04 02:59:59.999999+00", "2018-11-04 03:00:00+00", "2018-11-05 01:59:59+00"),
+    *("2011-12-30 09:59:59.999999+00", "2011-12-30 10:00:00+00", "2011-12-31 10:00:00+00"),
+    *("2010-11-07 02:30:30+00", "2010-11-07 02:31:00+00", "2010-11-07 03:30:00+00"),
+    *("2022-11-06 03:59:59.999999+00", "2022-11-06 04:00:00+00", "2022-11-06 05:00:00+00"),
+    *("1900-01-01 00:00:00+00", "1900-01-01 12:00:00+00", "2100-12-31 23:59:59.999999+00"),
+]
+ZONES = (
+    *("America/New_York", "Asia/Kolkata", "Pacific/Kiritimati", "Pacific/Apia"),
+    *("Australia/Lord_Howe", "America/Sao_Paulo", "America/St_Johns", "America/Havana"),
+)
 
-def write_load(folder: Path, number: int, day: dt.date) -> None:
+
+def write_load(folder: Path, number: int, day: dt.date, moments: Sequence[str] = MOMENTS) -> None:
     """Write rows at all moments; each load changes some rows of the previous one.
 
     Args:
         folder: the folder to create.
         number: the number of the load, from 0.
         day: the users' `updated_at` is the end of this day.
+        moments: the times of the rows.
     """
-    keys = range(number * 10, number * 10 + len(MOMENTS))
-    turned = [MOMENTS[(key * 7 + number) % len(MOMENTS)] for key in keys]
+    keys = range(number * 10, number * 10 + len(moments))
+    turned = [moments[(key * 7 + number) % len(moments)] for key in keys]
     tables: dict[str, list[dict[str, Any]]] = {
         "users": [
             {
@@ -89,7 +113,7 @@ def write_load(folder: Path, number: int, day: dt.date) -> None:
                 **dict.fromkeys(("first_name", "last_name", "phone", "country")),
                 "subscription_tier": f"tier {number}" if key % 3 else "free",
                 "created_at": moment,
-                "updated_at": f"{day} 23:30:00-11:00" if key % 5 else MOMENTS[key % 20],
+                "updated_at": f"{day} 23:30:00-11:00" if key % 5 else moments[key % 20],
                 "_deleted_at": f"{day} 12:00:00+00" if key % 11 == 10 else None,
             }
             for key, moment in zip(keys, turned, strict=True)
@@ -123,8 +147,8 @@ def write_load(folder: Path, number: int, day: dt.date) -> None:
             {
                 "session_id": f"s{key}",
                 "user_id": f"u{key % 25}",
-                "session_start": MOMENTS[key % len(MOMENTS)],
-                "session_end": MOMENTS[(key + 1) % len(MOMENTS)],
+                "session_start": moments[key % len(moments)],
+                "session_end": moments[(key + 1) % len(moments)],
             }
             for key in keys
         ],
@@ -249,3 +273,67 @@ def compare_databases(odd: Database, usual: Database, what: str) -> None:
     for relation, found in rows(odd):
         assert found == expected.pop(relation), f"{what}: {relation}"
     assert not expected
+
+
+@pytest.mark.parametrize(
+    ("zones", "options"),
+    [
+        (("America/New_York", "Pacific/Kiritimati"), None),
+        pytest.param(ZONES, WITH_TESTS, marks=pytest.mark.long),
+    ],
+    ids=["two zones", "all zones"],
+)
+def test_days_are_those_of_the_business(
+    database: Database, tmp_path: Path, zones: Sequence[str], options: Sequence[str] | None
+) -> None:
+    """Build twice in the first zone, and switch to each other one without a load.
+
+    Each time the marts are those of the oracle, and at last those of a full refresh.
+    """
+    tables, users = [], []
+    builds = [(zones[0], 0), (zones[0], 1), *((zone, None) for zone in zones[1:])]
+    for zone, number in builds:
+        day = DAYS[2] if number == 0 else DAYS[3]
+        if number is not None:
+            folder = tmp_path / f"{number}"
+            write_load(folder, number, day, LOCAL_MOMENTS)
+            stamp = dt.datetime.combine(day, dt.time(23, 45), dt.UTC)
+            with database.connect() as connection:
+                load_folder(folder, connection=connection, loaded_at=stamp)
+            tables.append(oracle.read_folder(folder))
+            users.append((stamp, tables[-1]["users"]))
+        given = {"time_zone": zone}
+        dbt_project.build(database, as_of=day, variables=given, options=NO_TESTS)
+        with oracle.in_zone(zone):
+            check_marts(database, oracle.latest(tables), day, zone)
+        if options:
+            dbt_project.run(database, "test", as_of=day, variables=given, options=options)
+    before = dict(rows(database))
+    dbt_project.build(database, as_of=day, variables=given, options=NO_TESTS, full_refresh=True)
+    for relation, found in rows(database):
+        assert found == before.pop(relation), relation
+    assert not before
+
+
+@pytest.mark.parametrize(
+    ("zone", "hint"),
+    [
+        ("Mars/Olympus", ""),
+        ("america/new_york", "Did you mean America/New_York?"),
+        ("UTC+3", "Offsets such as +03 or UTC+3"),
+        ("+03", ""),
+        ("EST5EDT", ""),
+        ("EST", ""),
+        ("Etc/GMT+3", ""),
+        ("UTC' or true --", ""),
+    ],
+)
+def test_an_unknown_zone_stops_the_build(database: Database, zone: str, hint: str) -> None:
+    """Before anything is built."""
+    with pytest.raises(dbt_project.DbtFailed) as refused:
+        dbt_project.build(database, "dim_time", variables={"time_zone": zone}, options=NO_TESTS)
+    assert f"The variable time_zone is '{zone}'; it takes UTC, or the name" in str(refused.value)
+    assert hint in str(refused.value)
+    with database.connect() as session:
+        made = "select to_regclass('marts.dim_time'), to_regnamespace('observability')"
+        assert session.execute(made).fetchone() == (None, None)

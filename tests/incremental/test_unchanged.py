@@ -33,7 +33,7 @@ MODELS = {
         {{{{ config({CHANGED_KEYS}, unique_key='one') }}}}
         {{%- do skip_unless_changed(also_each='month') %}}
         select 1 as one, sum(value) as total,
-            {{{{ first_day_of('month', utc_date(as_of())) }}}} as month
+            {{{{ first_day_of('month', local_date(as_of())) }}}} as month
         from {{{{ ref('numbers') }}}}, {{{{ ref('untracked') }}}}
     """,
     "total": VIEW

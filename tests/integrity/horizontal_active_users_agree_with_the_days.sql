@@ -22,7 +22,7 @@ daily as (
 last_day as (
     select max(metric_date) as metric_date
     from active_users
-    where metric_date <= {{ utc_date(as_of()) }}
+    where metric_date <= {{ local_date(as_of()) }}
 ),
 
 recent_days as (

@@ -2,7 +2,7 @@
 with
 
 build as (
-    select {{ utc_date('max(as_of)') }} as as_of
+    select {{ local_date('max(as_of)') }} as as_of
     from {{ state_relation('watermarks') }}
     where model_name = 'int_user_months'
 ),
@@ -22,9 +22,9 @@ dates as (
 users as (
     select
         activity.user_id,
-        {{ first_day_of('month', utc_date('activity.signed_up_at')) }} as cohort_month
+        {{ first_day_of('month', local_date('activity.signed_up_at')) }} as cohort_month
     from activity
-    inner join build on {{ utc_date('activity.signed_up_at') }} <= build.as_of
+    inner join build on {{ local_date('activity.signed_up_at') }} <= build.as_of
 ),
 
 sales as (

@@ -16,7 +16,7 @@ first_step as (
 
 entered as (
     select
-        {{ first_day_of('month', utc_date('events.event_timestamp')) }} as funnel_month,
+        {{ first_day_of('month', local_date('events.event_timestamp')) }} as funnel_month,
         count(distinct events.user_id) as users
     from events
     inner join types on events.event_type = types.event_type

@@ -12,7 +12,7 @@ orders as (
 build as (
     select
         max(as_of) as as_of,
-        {{ add_months(utc_date('max(as_of)'), '-' ~ rfm_window_months()) }} as day_before_window
+        {{ add_months(local_date('max(as_of)'), '-' ~ rfm_window_months()) }} as day_before_window
     from {{ state_relation('watermarks') }}
     where model_name = 'int_user_recent_orders'
 ),
@@ -20,7 +20,7 @@ build as (
 added_up as (
     select
         orders.user_id,
-        max({{ utc_date('orders.ordered_at') }}) filter (where orders.is_revenue)
+        max({{ local_date('orders.ordered_at') }}) filter (where orders.is_revenue)
             as last_order_date,
         count(*) filter (where orders.is_revenue) as frequency,
         sum(orders.net_amount) as monetary
@@ -28,7 +28,7 @@ added_up as (
     inner join user_rfm on orders.user_id = user_rfm.user_id
     inner join build
         on orders.ordered_at <= build.as_of
-            and {{ utc_date('orders.ordered_at') }} > build.day_before_window
+            and {{ local_date('orders.ordered_at') }} > build.day_before_window
     where orders.is_revenue or orders.net_amount != 0
     group by 1
 ),

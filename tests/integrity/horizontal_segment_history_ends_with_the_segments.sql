@@ -4,7 +4,7 @@ with
 build as (
     select
         max(as_of) as as_of,
-        max({{ utc_date('advanced_at') }}) as built_on
+        max({{ local_date('advanced_at') }}) as built_on
     from {{ state_relation('watermarks') }}
     where model_name = 'user_segments'
 ),
@@ -34,7 +34,7 @@ final as (
     cross join history
     -- Null if the history is empty or the model has no watermark.
     where (build.as_of >= history.as_of) is not false
-        and ({{ utc_date('build.as_of') }} <= build.built_on) is not false
+        and ({{ local_date('build.as_of') }} <= build.built_on) is not false
         and (
             user_segments.user_segment is distinct from last_states.user_segment
             or user_segments.rfm_segment is distinct from last_states.rfm_segment

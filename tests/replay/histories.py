@@ -103,6 +103,7 @@ class Load:
         seeds: seeds that change from this load on, with their new text.
         grow: raw tables that gain a column that is not in the contract.
         clv_factor: the variable simple_clv_factor.
+        time_zone: the variable of this name.
         has_beat: whether every table gets a row stamped with the clock.
         empty_first: whether a build with --empty runs first.
         emptied: a model to rebuild from scratch on empty inputs, alone, before the build.
@@ -123,6 +124,7 @@ class Load:
     seeds: Values = field(default_factory=dict)
     grow: tuple[str, ...] = ()
     clv_factor: str = "1.2"
+    time_zone: str = "UTC"
     has_beat: bool = True
     empty_first: bool = False
     emptied: str | None = None
@@ -139,6 +141,8 @@ class Load:
         words += [f"raw.{table} gains a column" for table in self.grow]
         if self.clv_factor != "1.2":
             words.append(f"simple_clv_factor {self.clv_factor}")
+        if self.time_zone != "UTC":
+            words.append(f"time_zone {self.time_zone}")
         if self.clv_version:
             given = self.clv_version
             said = given.get("refused_because") or f"r={given['r']}"
@@ -199,6 +203,11 @@ DUE_MOMENTS = tuple(
     " 00:00:00+00"
     for moment in MOMENTS
     for days in (30, 61)
+)
+# On both sides of UTC, with whole and half hours; half of all batches stay in UTC.
+ZONES = (
+    *("America/New_York", "Asia/Kolkata", "Pacific/Kiritimati", "Australia/Lord_Howe"),
+    *("UTC",) * 4,
 )
 ODD_MOMENTS = ("infinity", "-infinity", "1850-01-01 00:00:00+00", "2150-01-01 00:00:00+00", None)
 REVENUE_STATUSES = (" Completed ", "paid", "Shipped")
@@ -352,6 +361,8 @@ class Generator:
         rare = random.Random(f"rare {self.seed}")  # noqa: S311 - test data
         valuing = random.Random(f"clv {self.seed}")  # noqa: S311 - test data
         paying = random.Random(f"paying {self.seed}")  # noqa: S311 - test data
+        moving = random.Random(f"zone {self.seed}")  # noqa: S311 - test data
+        zone = moving.choice(ZONES)
         # Features that make a model process all keys are rare, because they repair earlier errors.
         loads = []
         clock = FIRST_LOAD
@@ -360,6 +371,8 @@ class Generator:
             clock += dt.timedelta(
                 minutes=chance.choice((7, 60, 60 * 9, 60 * 24, 60 * 24 * 3, 60 * 24 * 11))
             )
+            if moving.random() < 0.04:
+                zone = moving.choice(ZONES)
             is_quiet = is_last or chance.random() < 0.5
             is_odd = not is_first and not is_last
             select = chance.choice(PARTIAL_BUILDS) if is_odd and chance.random() < 0.2 else ()
@@ -386,6 +399,7 @@ class Generator:
                 seeds=seeds,
                 grow=(chance.choice(tables),) if chance.random() < 0.3 else (),
                 clv_factor="1.5" if chance.random() < 0.04 else "1.2",
+                time_zone=zone,
                 has_beat=is_first or chance.random() < 0.85,
                 empty_first=not is_first and chance.random() < 0.1,
                 emptied=(
@@ -654,6 +668,7 @@ PLAIN: Mapping[str, Any] = {
     "backfill": None,
     "grow": (),
     "clv_factor": "1.2",
+    "time_zone": "UTC",
     "clv_version": None,
     "select": (),
     "seeds": {},

@@ -190,8 +190,8 @@ MUTANTS = (
     Mutant(
         "predictions stay as of their first day",
         USERS + "user_clv.sql",
-        "recompute_when='predicted_on < ' ~ utc_date(as_of())",
-        "recompute_when='predicted_on < ' ~ utc_date(beginning_of_time())",
+        "recompute_when='predicted_on < ' ~ local_date(as_of())",
+        "recompute_when='predicted_on < ' ~ local_date(beginning_of_time())",
     ),
     Mutant(
         "analytics do not follow users",

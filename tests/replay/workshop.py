@@ -522,7 +522,7 @@ class Workshop:
                 """
             ).fetchall()
         seen = {row[0]: oracle.NO_SEGMENT for row in deleted} | {row[0]: row[1:] for row in rows}
-        self.segments_seen.append((_moment_of(load.as_of), seen))
+        self.segments_seen.append((_moment_of(load), seen))
 
     def write_seeds(self, seeds: Mapping[str, str | None]) -> None:
         """Overwrite seeds of the project."""
@@ -624,7 +624,7 @@ class Workshop:
         """Corrupt rows of the days of the backfill in a way that no other build notices."""
         first, last = map(sql.Literal, load.backfill)
         with self.database.connect() as session:
-            session.execute("set timezone = 'UTC'")
+            session.execute(sql.SQL("set timezone = {}").format(sql.Literal(load.time_zone)))
             for column, fault in FAULTS:
                 window = sql.SQL("{0} >= {1} and {0} < {2}::timestamptz + interval '1 day'").format(
                     sql.Identifier(column), first, last
@@ -750,6 +750,10 @@ class Workshop:
         """Compare the marts with the oracle, as far as it computes them for this load."""
         if self.edits:
             return {}
+        with oracle.in_zone(load.time_zone):
+            return self._witness(load)
+
+    def _witness(self, load: Load) -> Complaints:
         expected = [
             (
                 "marts.dim_users",
@@ -758,7 +762,7 @@ class Workshop:
                 "user_id is not null",
             )
         ]
-        moves = oracle.segment_transitions(self.segments_seen, _moment_of(load.as_of))
+        moves = oracle.segment_transitions(self.segments_seen, _moment_of(load))
         key = ["transition_month", "segmentation", "from_segment", "to_segment"]
         expected.append(("marts.segment_transitions", moves, key, "true"))
         of_snapshots = {"marts.dim_users", "marts.segment_transitions"}
@@ -816,13 +820,19 @@ class Workshop:
 
 def _variables(load: Load) -> dict[str, Any]:
     """The variables of every build and test of a load."""
-    return {"simple_clv_factor": float(load.clv_factor), "rfm_window_months": RFM_MONTHS}
+    return {
+        "simple_clv_factor": float(load.clv_factor),
+        "rfm_window_months": RFM_MONTHS,
+        "time_zone": load.time_zone,
+    }
 
 
-def _moment_of(as_of: str) -> dt.datetime:
-    """The moment that a value of as_of stands for."""
-    is_day = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", as_of)
-    return oracle.end_of_day(dt.date.fromisoformat(as_of)) if is_day else oracle.parse_moment(as_of)
+def _moment_of(load: Load) -> dt.datetime:
+    """The moment that the as_of of a load stands for."""
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", load.as_of):
+        return oracle.parse_moment(load.as_of)
+    with oracle.in_zone(load.time_zone):
+        return oracle.end_of_day(dt.date.fromisoformat(load.as_of))
 
 
 # Faults of a snapshot: keys of states that are not unique, and validities that overlap or end

@@ -35,10 +35,11 @@ NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 NO_TESTS = (*NO_UNIT_TESTS, "--exclude-resource-type", "test")
 FAILED = (NodeStatus.Error, NodeStatus.Fail, NodeStatus.RuntimeErr, NodeStatus.PartialSuccess)
 
-# dbt reads these when a node runs, never when it parses, so a new value needs no new parse.
+# dbt reads these when a node runs, never when it parses, so a new value needs no new parse. Only a
+# semantic model, which no build reads, has time_zone.
 RUNTIME_VARIABLES = frozenset(
     (
-        *("as_of", "from", "to"),
+        *("as_of", "from", "to", "time_zone"),
         *("simple_clv_factor", "clv_monthly_discount", "rfm_window_months"),
         *("max_excluded_share", "accept_excluded", "full_refresh_max_loss", "allow_loss"),
         *("index_lock_timeout", "replace_lock_timeout", "replace_lock_attempts"),
@@ -238,7 +239,7 @@ def run(
         database: has `environment`, the PG* variables of the database.
         command: the dbt command.
         select: the nodes to select; everything if empty.
-        as_of: the variable of this name; a date means its end, in UTC.
+        as_of: the variable of this name; a date means its end, in `time_zone`.
         full_refresh: rebuild incremental models from scratch.
         variables: additional variables of the project. Those in `RUNTIME_VARIABLES` and those
             that begin with `RUNTIME_PREFIX` need no new parse.

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import zoneinfo
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from functools import lru_cache
@@ -69,7 +71,40 @@ CENT = Decimal("0.01")
 TEN_THOUSANDTH = Decimal("0.0001")
 ABSURD = Decimal(10) ** 12
 # The marts exclude rows dated outside the calendar.
-CALENDAR = (dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2101, 1, 1, tzinfo=dt.UTC))
+CALENDAR = (dt.date(1900, 1, 1), dt.date(2100, 12, 31))
+
+
+# --- Days -------------------------------------------------------------------------------------
+
+_zone = zoneinfo.ZoneInfo("UTC")
+
+
+@contextmanager
+def in_zone(name: str) -> Iterator[None]:
+    """Let all functions count days as in the variable `time_zone`."""
+    global _zone
+    before, _zone = _zone, zoneinfo.ZoneInfo(name)
+    try:
+        yield
+    finally:
+        _zone = before
+
+
+def day_of(moment: dt.datetime) -> dt.date:
+    """The date that clocks in the zone show."""
+    return moment.astimezone(_zone).date()
+
+
+def end_of_day(day: dt.date) -> dt.datetime:
+    """The last microsecond of a day, as in `as_of: <date>`.
+
+    A midnight that does not exist is the moment of the clock change; of two, the next day begins at
+    the first one.
+    """
+    tomorrow = day + dt.timedelta(days=1)
+    midnight = dt.datetime.combine(tomorrow, dt.time(), tzinfo=_zone)
+    readings = [midnight.replace(fold=fold).astimezone(dt.UTC) for fold in (0, 1)]
+    return min(each for each in readings if day_of(each) >= tomorrow) - dt.timedelta(microseconds=1)
 
 
 # --- Reading ----------------------------------------------------------------------------------
@@ -156,7 +191,9 @@ def key(text: str | None) -> str | None:
 
 def within_calendar(moment: dt.datetime | None) -> dt.datetime | None:
     """The moment if dim_date contains its day, else None."""
-    return moment if moment is not None and CALENDAR[0] <= moment < CALENDAR[1] else None
+    if moment is None or not CALENDAR[0].year - 1 <= moment.year <= CALENDAR[1].year + 1:
+        return None
+    return moment if CALENDAR[0] <= day_of(moment) <= CALENDAR[1] else None
 
 
 def parse_moment(text: str | None) -> dt.datetime | None:
@@ -203,11 +240,6 @@ PARSERS: dict[str, Callable[[str | None], object]] = {
     ),
     "birth_date": parse_date,
 }
-
-
-def end_of_day(day: dt.date) -> dt.datetime:
-    """The last microsecond of a UTC day, as in `as_of: <date>`."""
-    return dt.datetime.combine(day, dt.time.max, tzinfo=dt.UTC)
 
 
 def _all(tables: Mapping[str, pl.DataFrame], table: str) -> Iterable[Raw]:
@@ -311,11 +343,11 @@ def average(total: Decimal, count: int) -> Decimal:
 
 
 def daily_revenue(tables: Mapping[str, pl.DataFrame]) -> list[Row]:
-    """One row per UTC day with a revenue order or a refund; independent of `as_of`."""
+    """One row per day with a revenue order or a refund; independent of `as_of`."""
     days: dict[dt.date, list[Order]] = {}
     for order in orders(tables):
         if order.is_revenue or order.is_refund:
-            days.setdefault(order.ordered_at.date(), []).append(order)
+            days.setdefault(day_of(order.ordered_at), []).append(order)
     rows: list[Row] = []
     for day, of_day in sorted(days.items()):
         count = sum(order.is_revenue for order in of_day)
@@ -336,7 +368,7 @@ def daily_revenue(tables: Mapping[str, pl.DataFrame]) -> list[Row]:
 
 
 def monthly_category_revenue(tables: Mapping[str, pl.DataFrame], products: Loads) -> list[Row]:
-    """One row per UTC month and category in orders that are revenue or reduce it.
+    """One row per month and category in orders that are revenue or reduce it.
 
     Args:
         tables: the tables as they are at the source.
@@ -366,7 +398,7 @@ def monthly_category_revenue(tables: Mapping[str, pl.DataFrame], products: Loads
         amount = usable_amount(line["quantity"], line["price_at_purchase"])
         if order is None or amount is None:
             continue
-        month = order.ordered_at.date().replace(day=1)
+        month = day_of(order.ordered_at).replace(day=1)
         category = category_key(key(line.get("product_id")), order.ordered_at)
         quantity = rounded(parse_number(line["quantity"]))
         groups.setdefault((month, category), []).append((order, quantity, rounded(amount)))
@@ -391,12 +423,12 @@ def segment(
     last_activity_at: dt.datetime | None,
     as_of: dt.datetime,
 ) -> str:
-    """The business segment: the first rule that matches; days are differences of UTC dates."""
+    """The business segment: the first rule that matches; days are differences of dates."""
     if total_spent > 1000:
         return "High Value"
-    if signed_up_at is not None and (as_of.date() - signed_up_at.date()).days < 30:
+    if signed_up_at is not None and (day_of(as_of) - day_of(signed_up_at)).days < 30:
         return "New"
-    if last_activity_at is not None and (as_of.date() - last_activity_at.date()).days > 60:
+    if last_activity_at is not None and (day_of(as_of) - day_of(last_activity_at)).days > 60:
         return "At Risk"
     return "Regular"
 
@@ -516,7 +548,7 @@ def int_user_purchase_history(tables: Mapping[str, pl.DataFrame], as_of: dt.date
             next_at[order.user_id] = min(known, order.ordered_at)
         elif order.is_revenue:
             of_user = days.setdefault(order.user_id, {})
-            day = order.ordered_at.date()
+            day = day_of(order.ordered_at)
             of_user[day] = of_user.get(day, Decimal(0)) + order.amount
         elif order.is_refund and order.amount < 0:
             credits[order.user_id] = credits.get(order.user_id, Decimal(0)) + order.amount
@@ -769,12 +801,12 @@ def user_rfm(tables: Mapping[str, pl.DataFrame], as_of: dt.date, months: int = 1
         if (
             (order.is_revenue or order.net)
             and order.user_id in bought
-            and months_before(as_of, months) < order.ordered_at.date() <= as_of
+            and months_before(as_of, months) < day_of(order.ordered_at) <= as_of
         ):
             bought[order.user_id].append(order)
     spent = {who: sum((each.net for each in of), Decimal(0)) for who, of in bought.items()}
     bought = {who: [each for each in of if each.is_revenue] for who, of in bought.items()}
-    last = {who: max(each.ordered_at.date() for each in of) for who, of in bought.items() if of}
+    last = {who: max(day_of(each.ordered_at) for each in of) for who, of in bought.items() if of}
     recency = scores(last)
     frequency = scores({user_id: len(bought[user_id]) for user_id in last})
     monetary = scores({user_id: spent[user_id] for user_id in last})
@@ -837,7 +869,7 @@ def segment_transitions(
             before = states.get(who, NO_SEGMENT)[2]
             states[who] = (user_segment, rfm, before if is_gone else spent)
         if moment <= as_of:
-            month = moment.astimezone(dt.UTC).date().replace(day=1)
+            month = day_of(moment).replace(day=1)
             months[None if moment == first else month] = dict(states)
     moved: dict[tuple, list[Decimal]] = {}
     at_start: dict[str, Segments] = {}
@@ -862,7 +894,7 @@ def active_days(tables: Mapping[str, pl.DataFrame]) -> set[tuple[str, dt.date]]:
     """The days on which a user, deleted or not, was active."""
     known = {key(row["user_id"]) for row in _all(tables, "users")}
     found: set[tuple[str, dt.date]] = {
-        (order.user_id, order.ordered_at.date())
+        (order.user_id, day_of(order.ordered_at))
         for order in orders(tables)
         if order.is_revenue and order.user_id in known
     }
@@ -870,7 +902,7 @@ def active_days(tables: Mapping[str, pl.DataFrame]) -> set[tuple[str, dt.date]]:
         for row in _live(tables, table):
             moment = within_calendar(parse_moment(row[column]))
             if moment is not None and key(row["user_id"]) in known:
-                found.add((key(row["user_id"]), moment.date()))
+                found.add((key(row["user_id"]), day_of(moment)))
     return found
 
 
@@ -879,16 +911,16 @@ def cohort_retention(tables: Mapping[str, pl.DataFrame], as_of: dt.date) -> list
     cohorts: dict[dt.date, set[str]] = {}
     for row in _live(tables, "users"):
         moment = within_calendar(parse_moment(row["created_at"]))
-        if moment is not None and moment.date() <= as_of:
-            cohorts.setdefault(moment.date().replace(day=1), set()).add(key(row["user_id"]))
+        if moment is not None and day_of(moment) <= as_of:
+            cohorts.setdefault(day_of(moment).replace(day=1), set()).add(key(row["user_id"]))
     came: dict[dt.date, set[str]] = {}
     for user_id, day in active_days(tables):
         if day <= as_of:
             came.setdefault(day.replace(day=1), set()).add(user_id)
     bought: dict[dt.date, list[Order]] = {}
     for order in orders(tables):
-        if order.ordered_at.date() <= as_of:
-            bought.setdefault(order.ordered_at.date().replace(day=1), []).append(order)
+        if day_of(order.ordered_at) <= as_of:
+            bought.setdefault(day_of(order.ordered_at).replace(day=1), []).append(order)
     rows: list[Row] = []
     for cohort_month, users in cohorts.items():
         for months_since in range(12 * 400):
@@ -923,7 +955,7 @@ def active_users(tables: Mapping[str, pl.DataFrame]) -> list[Row]:
     for row in _live(tables, "user_sessions"):
         moment = within_calendar(parse_moment(row["session_start"]))
         if moment is not None and key(row["user_id"]) in known:
-            sessions[moment.date()] = sessions.get(moment.date(), 0) + 1
+            sessions[day_of(moment)] = sessions.get(day_of(moment), 0) + 1
 
     def within(day: dt.date, days: int) -> int:
         window = (day - dt.timedelta(days=number) for number in range(days))
@@ -956,7 +988,7 @@ def event_funnel(tables: Mapping[str, pl.DataFrame], steps: Mapping[str, int]) -
         moment = within_calendar(parse_moment(row["event_timestamp"]))
         step = steps.get((clean(row.get("event_type")) or "").lower())
         if moment is not None and step is not None and key(row["user_id"]) in known:
-            of_user = (moment.date().replace(day=1), key(row["user_id"]))
+            of_user = (day_of(moment).replace(day=1), key(row["user_id"]))
             happened.setdefault(of_user, []).append((moment, step))
     numbers = sorted(set(steps.values()))
     reached: dict[dt.date, list[int]] = {}

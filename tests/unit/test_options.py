@@ -170,3 +170,28 @@ def test_a_moment_is_the_end_of_a_day_that_has_begun() -> None:
         options.moment_of("soon")
     with pytest.raises(WarehouseError, match="is in the future"):
         options.moment_of((now.date() + timedelta(days=2)).isoformat())
+
+
+def test_a_day_ends_where_the_business_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, str] = {}
+    monkeypatch.setattr(project, "variable", lambda name, default=None: given.get(name, default))
+    for zone, day, end in (
+        ("America/New_York", "2024-03-09", "2024-03-10T04:59:59.999999"),
+        ("America/New_York", "2024-03-10", "2024-03-11T03:59:59.999999"),
+        # Clocks change at midnight: backward, and forward so that 00:00 does not exist.
+        ("America/Sao_Paulo", "2018-02-17", "2018-02-18T02:59:59.999999"),
+        ("America/Sao_Paulo", "2018-11-03", "2018-11-04T02:59:59.999999"),
+        ("Pacific/Kiritimati", "2024-12-31", "2024-12-31T09:59:59.999999"),
+        # The hour after midnight comes twice.
+        ("America/Havana", "2022-11-05", "2022-11-06T03:59:59.999999"),
+        # On this day the clocks went from 23:00 to midnight.
+        ("America/Nuuk", "2024-03-30", "2024-03-31T00:59:59.999999"),
+    ):
+        given["time_zone"] = zone
+        moment = options.moment_of(day)
+        assert moment.date().isoformat() == day
+        assert moment.astimezone(UTC).replace(tzinfo=None).isoformat() == end, zone
+    for wrong in ("Mars/Olympus", "../etc/passwd", 3):
+        given["time_zone"] = wrong
+        with pytest.raises(WarehouseError, match=r"time_zone .* takes UTC, or the name"):
+            options.moment_of(None)

@@ -108,11 +108,12 @@ def run(
         queries: the project's SQL.
         scores: the query of compile_scores.
         model: bg-nbd or mbg-nbd.
-        as_of: the end of the quarter.
+        as_of: the end of the quarter, in the project's `time_zone`.
 
     Raises:
         WarehouseError: the fit to the time before the quarter is refused.
     """
+    # Local time: a day of a clock change has 23 or 25 hours.
     begin = as_of - timedelta(days=DAYS)
     found = fit_all(*read_purchases(session, queries, begin), model, begin)
     if found.refused_because:
@@ -127,10 +128,10 @@ def run(
             user_id,
             repeat_purchases,
             recency_weeks,
-            (%(as_of)s::timestamptz::date - first_purchase_date) / 7.0::float8 as age_weeks
+            (%(day)s::date - first_purchase_date) / 7.0::float8 as age_weeks
         from ({queries.history}) as histories
         """,
-        {"as_of": begin},
+        {"as_of": begin, "day": begin.date()},
     )
     for name, moment in (("clv_before", begin - timedelta(days=DAYS)), ("clv_after", as_of)):
         session.execute(

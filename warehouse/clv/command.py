@@ -42,8 +42,8 @@ AsOf = Annotated[
     str | None,
     typer.Option(
         "--as-of",
-        help="Leave out orders after the end of this day (UTC); default now. Statuses, amounts and"
-        " the set of users who are not deleted are current.",
+        help="Leave out orders after the end of this day (in time_zone); default now. Statuses,"
+        " amounts and the set of users who are not deleted are current.",
     ),
 ]
 Which = Annotated[
@@ -126,7 +126,7 @@ def show_fit(found: Fit, version: int) -> None:
     assert found.purchases is not None and found.spending is not None
     console.say(
         f"Version {version}: {found.model} with gamma-gamma, fitted to {found.users:,} users, of"
-        f" whom {found.repeaters:,} bought again, as of {found.as_of:%Y-%m-%d %H:%M} UTC."
+        f" whom {found.repeaters:,} bought again, as of {found.as_of:%Y-%m-%d %H:%M %Z}."
     )
     console.show_table(
         ("parameter", "estimate", "standard error"),

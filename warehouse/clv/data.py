@@ -131,20 +131,20 @@ def read_purchases(
     Args:
         session: a connection; its time zone becomes UTC.
         queries: the project's SQL.
-        as_of: the end of the observation; later orders are left out. Statuses, amounts and the
-            set of users who are not deleted are current.
+        as_of: the end of the observation, in the project's `time_zone`; later orders are left out.
+            Statuses, amounts and the set of users who are not deleted are current.
 
     Returns:
         How often users bought, and what repeat buyers spent.
     """
     session.execute("set timezone = 'UTC'")
-    given = {"as_of": as_of}
+    given = {"as_of": as_of, "day": as_of.date()}
     histories = session.execute(
         f"""
         select
             repeat_purchases::float8,
             recency_weeks,
-            (%(as_of)s::timestamptz::date - first_purchase_date) / 7.0::float8 as age_weeks,
+            (%(day)s::date - first_purchase_date) / 7.0::float8 as age_weeks,
             count(*)::float8
         from ({queries.history}) as histories
         group by 1, 2, 3

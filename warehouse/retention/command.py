@@ -46,7 +46,9 @@ def retain(
     ] = None,
     as_of: Annotated[
         str | None,
-        typer.Option("--as-of", help="Expire as of the end of this day (UTC); default now."),
+        typer.Option(
+            "--as-of", help="Expire as of the end of this day (in time_zone); default now."
+        ),
     ] = None,
 ) -> None:
     """Drop partitions that are older than their model keeps them (`retain`)."""

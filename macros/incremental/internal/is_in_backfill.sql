@@ -21,25 +21,27 @@
 {% macro is_in_backfill(column, is_date=false) -%}
     {%- set is_by_flags = event_time_flag('start') is not none -%}
     {%- if is_by_flags -%}
-        {%- set first_moment = event_time_flag('start') ~ '+00' -%}
+        {%- set first_moment = "'" ~ event_time_flag('start') ~ "+00'::timestamptz" -%}
         {#- This end is excluded, as in dbt. -#}
-        {%- set last_moment = event_time_flag('end') ~ '+00' -%}
+        {%- set last_moment = "('" ~ event_time_flag('end') ~ "+00'::timestamptz - interval '1 microsecond')" -%}
     {%- else -%}
         {%- set first_moment = moment_of_variable('from', at_end_of_day=false) | trim -%}
-        {%- set last_moment = (moment_of_variable('to', at_end_of_day=true) if var('to', none) is not none else as_of_timestamp()) | trim -%}
-    {%- endif -%}
-    {%- set end_of_window = last_moment -%}
-    {%- set first_moment = "'" ~ first_moment ~ "'::timestamptz" -%}
-    {%- set last_moment = "'" ~ last_moment ~ "'::timestamptz" ~ (" - interval '1 microsecond'" if is_by_flags) -%}
-    {%- if execute and not is_by_flags and run_query('select ' ~ first_moment ~ ' > ' ~ last_moment)[0][0] -%}
-        {{ exceptions.raise_compiler_error(
-            "The variable from is '" ~ var('from') ~ "', which lies after the end of the backfill, " ~ end_of_window ~ '. The end is the variable to, or else as_of.'
-        ) }}
+        {%- set last_moment = (moment_of_variable('to', at_end_of_day=true) if var('to', none) is not none else as_of()) | trim -%}
+        {%- if execute -%}
+            {%- set window = run_query(
+                'select ' ~ first_moment ~ ' > ' ~ last_moment ~ ' as is_empty, ' ~ local_timestamp(last_moment) ~ '::text as ends_at'
+            )[0] -%}
+            {%- if window['is_empty'] -%}
+                {{ exceptions.raise_compiler_error(
+                    "The variable from is '" ~ var('from') ~ "', which lies after the end of the backfill, " ~ window['ends_at'] ~ ' ' ~ time_zone() ~ '. The end is the variable to, or else as_of.'
+                ) }}
+            {%- endif -%}
+        {%- endif -%}
     {%- endif -%}
     {%- if column == 'date_key' -%}
-        date_key between {{ date_key(utc_date(first_moment)) }} and {{ date_key(utc_date(last_moment)) }}
+        date_key between {{ date_key(local_date(first_moment)) }} and {{ date_key(local_date(last_moment)) }}
     {%- elif is_date -%}
-        {{ column }} between {{ utc_date(first_moment) }} and {{ utc_date(last_moment) }}
+        {{ column }} between {{ local_date(first_moment) }} and {{ local_date(last_moment) }}
     {%- else -%}
         {{ column }} between {{ first_moment }} and {{ last_moment }}
     {%- endif -%}

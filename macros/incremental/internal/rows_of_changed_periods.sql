@@ -9,6 +9,8 @@
         {#- With --empty a relation has an alias already. -#}
         (select * from {{ relation }})
     {%- else -%}
+        {#- The keys say which rows; the moments find the partition. Where clocks change at midnight, a day may begin a little earlier. -#}
+        {%- set margin = "interval '1 day'" if time_zone() != 'UTC' -%}
         {#-
             The planner does not consider that each key needs one partition only, and reads or asks them all. With offset 0 it looks
             up each key by itself, and skips the other partitions. In order, because pages are then still cached.
@@ -23,8 +25,8 @@
             cross join lateral (
                 select *
                 from {{ relation }} as dated
-                where dated.{{ dated_by }} >= {{ first_moment }}
-                    and dated.{{ dated_by }} < {{ end_moment }}
+                where dated.{{ dated_by }} >= {{ first_moment }}{{ ' - ' ~ margin if margin }}
+                    and dated.{{ dated_by }} < {{ end_moment }}{{ ' + ' ~ margin if margin }}
                     {%- for column in columns %}
                     and dated.{{ column }} = keys.{{ column }}
                     {%- endfor %}

@@ -168,8 +168,8 @@
                 and this_run.fingerprint is not distinct from watermarks.fingerprint
                 and this_run.storage is not distinct from watermarks.storage
                 {%- if also_each %}
-                and date_trunc('{{ also_each }}', watermarks.as_of at time zone 'UTC')
-                = date_trunc('{{ also_each }}', {{ as_of() }} at time zone 'UTC')
+                and date_trunc('{{ also_each }}', {{ local_timestamp('watermarks.as_of') }})
+                = date_trunc('{{ also_each }}', {{ local_timestamp(as_of()) }})
                 {%- endif %}
                 and not exists (
                     select

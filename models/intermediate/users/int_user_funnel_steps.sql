@@ -33,7 +33,7 @@ events as (
         user_id,
         event_type,
         event_timestamp,
-        {{ first_day_of('month', utc_date('event_timestamp')) }} as funnel_month
+        {{ first_day_of('month', local_date('event_timestamp')) }} as funnel_month
     from {{ rows_of_changed_months(
         changed_months, ref('fct_user_events'), month='funnel_month', dated_by='event_timestamp'
     ) }}

@@ -14,7 +14,7 @@ with
 users as (
     select
         user_id,
-        {{ utc_date('signed_up_at') }} as signup_date
+        {{ local_date('signed_up_at') }} as signup_date
     from {{ ref('stg_app__users') }}
     where {{ is_changed(changed_users) }} and is_included
 ),
@@ -52,10 +52,10 @@ dated as (
         happenings.*,
         -- A user whose sign-up is after as_of belongs to no cohort, active or not.
         case
-            when users.signup_date <= {{ utc_date(as_of()) }}
+            when users.signup_date <= {{ local_date(as_of()) }}
                 then {{ first_day_of('month', 'users.signup_date') }}
         end as cohort_month,
-        happenings.happened_on <= {{ utc_date(as_of()) }} as has_come
+        happenings.happened_on <= {{ local_date(as_of()) }} as has_come
     from happenings
     inner join users on happenings.user_id = users.user_id
 ),

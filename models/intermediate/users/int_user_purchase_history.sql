@@ -20,7 +20,7 @@ users as (
 all_orders as (
     select
         *,
-        {{ utc_date('ordered_at') }} as purchase_date
+        {{ local_date('ordered_at') }} as purchase_date
     from {{ ref('fct_orders') }}
     where {{ is_changed(changed_users) }}
 ),

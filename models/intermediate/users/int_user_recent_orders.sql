@@ -20,7 +20,7 @@ users as (
 orders as (
     select
         *,
-        {{ utc_date('ordered_at') }} as order_date
+        {{ local_date('ordered_at') }} as order_date
     from {{ ref('fct_orders') }}
     where {{ is_changed(changed_users) }} and (is_revenue or net_amount != 0)
 ),

@@ -47,7 +47,7 @@ final as (
         coalesce(users.user_key, {{ unknown_key() }}) as user_key,
         coalesce(products.product_key, {{ unknown_key() }}) as product_key,
         coalesce(products.category_key, {{ unknown_key() }}) as category_key,
-        {{ date_key(utc_date('orders.ordered_at')) }} as date_key,
+        {{ date_key(local_date('orders.ordered_at')) }} as date_key,
         {{ time_key('orders.ordered_at') }} as time_key,
         orders.user_id,
         items.product_id,

@@ -51,7 +51,7 @@ joined as (
     select
         orders.order_id,
         coalesce(users.user_key, {{ unknown_key() }}) as user_key,
-        {{ date_key(utc_date('orders.ordered_at')) }} as date_key,
+        {{ date_key(local_date('orders.ordered_at')) }} as date_key,
         {{ time_key('orders.ordered_at') }} as time_key,
         orders.user_id,
         orders.order_status,

@@ -25,7 +25,7 @@ final as (
     select
         payments.payment_id,
         payments.order_id,
-        {{ date_key(utc_date('payments.paid_at')) }} as date_key,
+        {{ date_key(local_date('payments.paid_at')) }} as date_key,
         payments.payment_method,
         payments.payment_status,
         payments.amount::{{ amount_type() }} as amount,

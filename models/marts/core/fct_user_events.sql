@@ -52,7 +52,7 @@ final as (
     select
         events.event_id,
         coalesce(users.user_key, {{ unknown_key() }}) as user_key,
-        {{ date_key(utc_date('events.event_timestamp')) }} as date_key,
+        {{ date_key(local_date('events.event_timestamp')) }} as date_key,
         {{ time_key('events.event_timestamp') }} as time_key,
         coalesce(event_types.event_type_key, {{ unknown_key() }}) as event_type_key,
         events.user_id,

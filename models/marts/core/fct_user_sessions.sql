@@ -25,7 +25,7 @@ final as (
     select
         sessions.session_id,
         coalesce(users.user_key, {{ unknown_key() }}) as user_key,
-        {{ date_key(utc_date('sessions.started_at')) }} as date_key,
+        {{ date_key(local_date('sessions.started_at')) }} as date_key,
         {{ time_key('sessions.started_at') }} as time_key,
         sessions.user_id,
         sessions.device,

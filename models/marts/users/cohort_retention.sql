@@ -38,7 +38,7 @@ activity as (
 months as (
     select date_day as activity_month
     from dates
-    where date_day = month_start_date and date_day <= {{ utc_date(as_of()) }}
+    where date_day = month_start_date and date_day <= {{ local_date(as_of()) }}
 ),
 
 final as (

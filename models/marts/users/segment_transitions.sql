@@ -21,7 +21,7 @@ dated as (
         states.*,
         case
             when states.as_of > first_build.as_of
-                then {{ first_day_of('month', utc_date('states.as_of')) }}
+                then {{ first_day_of('month', local_date('states.as_of')) }}
         end as transition_month,
         coalesce(
             states.total_spent,

@@ -5,7 +5,7 @@
 ) }}
 
 {%- set changed_users = changed_keys(
-    'user_id', recompute_when='predicted_on < ' ~ utc_date(as_of())
+    'user_id', recompute_when='predicted_on < ' ~ local_date(as_of())
 ) %}
 
 with
@@ -30,7 +30,7 @@ histories as (
         *,
         -- A build with an earlier clock may find later purchases; the next one repeats the prediction.
         greatest(
-            {{ weeks_between('first_purchase_date', utc_date(as_of())) }}, recency_weeks
+            {{ weeks_between('first_purchase_date', local_date(as_of())) }}, recency_weeks
         ) as age_weeks
     from {{ ref('int_user_purchase_history') }}
     where {{ is_changed(changed_users) }} and first_purchase_date is not null
@@ -150,7 +150,7 @@ final as (
         {{ predicted_amount('spread_out.predicted_value * spread_out.spread') }}
             as predicted_value_p90,
         spread_out.version as parameters_version,
-        case when spread_out.user_id is not null then {{ utc_date(as_of()) }} end as predicted_on,
+        case when spread_out.user_id is not null then {{ local_date(as_of()) }} end as predicted_on,
         case
             when spread_out.user_id is null
                 then coalesce(parameters.no_prediction_because, 'the user has not bought yet')

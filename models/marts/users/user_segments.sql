@@ -14,8 +14,8 @@ with
 activity as (
     select
         *,
-        {{ utc_date('signed_up_at') }} as signup_date,
-        {{ utc_date('last_activity_at') }} as last_activity_date
+        {{ local_date('signed_up_at') }} as signup_date,
+        {{ local_date('last_activity_at') }} as last_activity_date
     from {{ ref('int_user_activity') }}
     where {{ is_changed(changed_users) }}
 ),
@@ -45,11 +45,11 @@ segmented as (
         case
             when activity.total_spent > thresholds.high_value_min_spent then 'High Value'
             when
-                {{ days_between('activity.signup_date', utc_date(as_of())) }}
+                {{ days_between('activity.signup_date', local_date(as_of())) }}
                 < thresholds.new_max_days_since_signup
                 then 'New'
             when
-                {{ days_between('activity.last_activity_date', utc_date(as_of())) }}
+                {{ days_between('activity.last_activity_date', local_date(as_of())) }}
                 > thresholds.at_risk_min_days_inactive
                 then 'At Risk'
             else 'Regular'
