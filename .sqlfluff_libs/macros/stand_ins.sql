@@ -21,3 +21,6 @@
 {% macro rfm_window_months() %}12{% endmacro %}
 {% macro float_type() %}double precision{% endmacro %}
 {% macro materialized_cte() %}materialized{% endmacro %}
+{% macro reporting_currency() %}EUR{% endmacro %}
+{% macro exchange_rate_valid_days() %}31{% endmacro %}
+{% macro tell_of_currencies(days) %}{% endmacro %}
