@@ -24,3 +24,6 @@
 {% macro offset_of_literals() %}+00{% endmacro %}
 {% macro local_timestamp(timestamp, zone=none) %}({{ timestamp }} at time zone 'UTC'){% endmacro %}
 {% macro start_of_day(date, zone=none) %}({{ date }}::timestamp at time zone 'UTC'){% endmacro %}
+{% macro reporting_currency() %}EUR{% endmacro %}
+{% macro exchange_rate_valid_days() %}31{% endmacro %}
+{% macro tell_of_currencies(days) %}{% endmacro %}

@@ -7,6 +7,9 @@
 {% macro amount_type() -%}numeric(20, 4){%- endmacro %}
 
 
+{% macro rate_type() -%}numeric(28, 12){%- endmacro %}
+
+
 {% macro float_type() -%}
     {{ return(adapter.dispatch('float_type')()) }}
 {%- endmacro %}

@@ -8,6 +8,7 @@
     'events': 'event_id',
     'consents': 'consent_id',
     'erasure_requests': 'request_id',
+    'exchange_rates': 'exchange_rate_id',
 } %}
 
 with

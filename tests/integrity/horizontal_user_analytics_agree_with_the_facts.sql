@@ -20,11 +20,8 @@ happenings as (
             else 'other order'
         end as what,
         ordered_at as happened_at,
-        case
-            when is_revenue or order_amount < 0 and is_refund then order_amount
-            when is_refund then 0
-        end as number,
-        case when is_refund then abs(order_amount) end as refunded
+        net_amount as number,
+        refunded_amount as refunded
     from {{ ref('fct_orders') }}
     union all
     select

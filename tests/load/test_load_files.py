@@ -121,8 +121,8 @@ def test_all_tables_of_the_contract_are_made(connection, tmp_path) -> None:
         """,
     )
     assert [name for name, _ in rows] == [
-        "categories", "consents", "erasure_requests", "events", "order_items", "orders",
-        "payments", "products", "user_sessions", "users",
+        "categories", "consents", "erasure_requests", "events", "exchange_rates", "order_items",
+        "orders", "payments", "products", "user_sessions", "users",
     ]  # fmt: skip
     assert "UNIQUE INDEX users_pkey ON raw.users USING btree (user_id)" in rows[-1][1]
     assert all("(_loaded_at)" in indexes for _, indexes in rows)

@@ -65,20 +65,20 @@ MUTANTS = (
     Mutant(
         "orders do not follow their lines",
         CORE + "fct_orders.sql",
-        "changed_keys('order_id', [user_versions()])",
-        "changed_keys('order_id', [user_versions()], ignoring=[ref('fct_order_items')])",
+        "lookup=this),\n]) %}",
+        "lookup=this),\n], ignoring=[ref('fct_order_items')]) %}",
     ),
     Mutant(
         "orders do not follow payments",
         CORE + "fct_orders.sql",
-        "changed_keys('order_id', [user_versions()])",
-        "changed_keys('order_id', [user_versions()], ignoring=[ref('fct_payments')])",
+        "lookup=this),\n]) %}",
+        "lookup=this),\n], ignoring=[ref('fct_payments')]) %}",
     ),
     Mutant(
         "orders do not follow the seed of statuses",
         CORE + "fct_orders.sql",
-        "changed_keys('order_id', [user_versions()])",
-        "changed_keys('order_id', [user_versions()], ignoring=[ref('order_statuses')])",
+        "lookup=this),\n]) %}",
+        "lookup=this),\n], ignoring=[ref('order_statuses')]) %}",
     ),
     Mutant(
         "payments do not follow the seed of statuses",

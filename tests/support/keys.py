@@ -1,4 +1,4 @@
-"""The tables of the source contract, each with its primary key."""
+"""The tables of the source contract that the sample has, each with its primary key."""
 
 KEYS = {
     "users": "user_id",

@@ -32,7 +32,10 @@ def write(path: Path, columns: dict, meta: dict | None = None, source: str = "ap
 
 def test_the_projects_contract_is_that_of_the_design() -> None:
     tables = contract.read().tables
-    assert {name: table.key for name, table in tables.items()} == KEYS
+    assert {name: table.key for name, table in tables.items()} == {
+        **KEYS,
+        "exchange_rates": "exchange_rate_id",
+    }
     assert list(tables["events"].columns.items()) == [
         ("event_id", "text"),
         ("user_id", "text"),

@@ -57,6 +57,7 @@
     } -%}
     {%- set number = '[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?' -%}
     {{ return({
+        'time_zone': {'kind': 'text', 'pattern': '[A-Za-z0-9_+/-]+', 'takes': 'UTC, or the name of a time zone such as America/New_York'},
         'as_of': moment,
         'from': moment,
         'to': moment,
@@ -64,6 +65,10 @@
         'contract_tables': {'kind': 'list', 'takes': 'the list of all tables of the source contract'},
         'calendar_start': day,
         'calendar_end': day,
+        'reporting_currency': {
+            'kind': 'text', 'optional': true, 'pattern': '[A-Z]{3}', 'takes': 'an ISO 4217 code in capitals, such as EUR, or null',
+        },
+        'exchange_rate_valid_days': {'kind': 'text', 'pattern': '[0-9]{1,3}', 'min': 1, 'max': 366, 'takes': 'a whole number of days from 1 to 366'},
         'max_excluded_share': share,
         'accept_excluded': yes_or_no,
         'full_refresh_max_loss': share,

@@ -34,7 +34,8 @@ final as (
         count(distinct items.order_id) filter (where orders.is_revenue) as orders,
         coalesce(sum(items.quantity) filter (where orders.is_revenue), 0)::{{ amount_type() }}
             as quantity,
-        sum(items.line_amount)::{{ amount_type() }} as revenue
+        coalesce(sum(round(items.line_amount * orders.exchange_rate, 4)), 0)::{{ amount_type() }}
+            as revenue
     from items
     inner join orders on items.order_id = orders.order_id
     group by 1, 2

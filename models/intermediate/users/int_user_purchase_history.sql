@@ -44,7 +44,7 @@ purchase_days as (
     select
         user_id,
         purchase_date,
-        sum(order_amount) as amount,
+        sum(net_amount) as amount,
         min(purchase_date) over (partition by user_id) as first_purchase_date
     from orders
     where is_revenue
@@ -68,9 +68,9 @@ purchases as (
 credit_notes as (
     select
         user_id,
-        sum(order_amount) as amount
+        sum(net_amount) as amount
     from orders
-    where is_refund and order_amount < 0
+    where is_refund and net_amount < 0
     group by 1
 ),
 

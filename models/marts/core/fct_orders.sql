@@ -9,24 +9,51 @@
     meta={'change_log_keys': ['order_id', 'user_id', 'date_key']},
 ) }}
 
-{%- set changed_orders = changed_keys('order_id', [user_versions()]) %}
+{%- set changed_orders = changed_keys('order_id', [
+    user_versions(),
+    upstream(ref('fct_exchange_rates'), columns=['currency', 'date_key'], lookup=this),
+]) %}
 
 with
 
-orders as (
-    select *
+dated_orders as (
+    select
+        *,
+        {{ date_key(local_date('ordered_at')) }} as date_key
     from {{ ref('stg_app__orders') }}
     where {{ is_changed(changed_orders) }} and is_included
 ),
 
-items as (
+rates as (
+    select * from {{ ref('fct_exchange_rates') }}
+),
+
+orders as (
     select
-        order_id,
-        count(*) as item_count,
-        sum(quantity) as quantity,
-        sum(line_amount) as order_amount
+        dated_orders.*,
+        {{ exchange_rate_to_report('dated_orders.currency', 'rates.exchange_rate') }}
+            as exchange_rate
+    from dated_orders
+    left join rates
+        on dated_orders.currency = rates.currency and dated_orders.date_key = rates.date_key
+),
+
+changed_items as (
+    select *
     from {{ ref('fct_order_items') }}
     where {{ is_changed(changed_orders) }}
+),
+
+-- Each line is converted and rounded, so that categories add up to orders.
+items as (
+    select
+        changed_items.order_id,
+        count(*) as item_count,
+        sum(changed_items.quantity) as quantity,
+        sum(changed_items.line_amount) as order_amount,
+        sum(round(changed_items.line_amount * orders.exchange_rate, 4)) as reported_amount
+    from changed_items
+    inner join orders on changed_items.order_id = orders.order_id
     group by 1
 ),
 
@@ -51,7 +78,7 @@ joined as (
     select
         orders.order_id,
         coalesce(users.user_key, {{ unknown_key() }}) as user_key,
-        {{ date_key(local_date('orders.ordered_at')) }} as date_key,
+        orders.date_key,
         {{ time_key('orders.ordered_at') }} as time_key,
         orders.user_id,
         orders.order_status,
@@ -59,6 +86,8 @@ joined as (
         coalesce(items.item_count, 0) as item_count,
         coalesce(items.quantity, 0)::{{ amount_type() }} as quantity,
         coalesce(items.order_amount, 0)::{{ amount_type() }} as order_amount,
+        orders.exchange_rate::{{ rate_type() }} as exchange_rate,
+        coalesce(items.reported_amount, 0) as reported_amount,
         coalesce(payments.paid_amount, 0)::{{ amount_type() }} as paid_amount,
         coalesce(statuses.is_revenue, false) as has_revenue_status,
         coalesce(statuses.is_refund, false) as has_refund_status,
@@ -95,16 +124,17 @@ final as (
         quantity,
         order_amount,
         paid_amount,
+        exchange_rate,
         is_revenue,
         is_refund,
         case
-            when is_revenue or is_refund then greatest(order_amount, 0)
+            when is_revenue or is_refund then greatest(reported_amount, 0)
             else 0
         end::{{ amount_type() }} as gross_amount,
-        case when is_refund then abs(order_amount) else 0 end::{{ amount_type() }}
+        case when is_refund then abs(reported_amount) else 0 end::{{ amount_type() }}
             as refunded_amount,
         case
-            when is_revenue or (is_refund and order_amount < 0) then order_amount
+            when is_revenue or (is_refund and order_amount < 0) then reported_amount
             else 0
         end::{{ amount_type() }} as net_amount,
         ordered_at
