@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from warehouse import console
+from warehouse import contract as contracts
+from warehouse import mapping as mappings
 from warehouse.errors import WarehouseError
 from warehouse.load.database import is_database, load_database
 from warehouse.load.files import load_folder
@@ -166,6 +168,14 @@ def load(
             f"{OVERLAP_HOURS:g}.",
         ),
     ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Source database: read through the selects in this folder, which `warehouse init` "
+            "proposes.",
+        ),
+    ] = None,
     from_start: Annotated[
         bool,
         typer.Option("--from-start", help="Source database: read all rows, not only changed ones."),
@@ -182,10 +192,13 @@ def load(
             {
                 "--schema": schema,
                 "--overlap-hours": overlap_hours,
+                "--mapping": mapping,
                 "--from-start": from_start,
             },
             "with a source database (postgresql://...), not with a folder",
         )
+    if mapping is not None:
+        refuse_unused({"--schema": schema}, "without --mapping, whose selects name the tables")
     if tables is not None and not tables.replace(",", "").strip():
         raise WarehouseError("--tables names no table: leave it out to load all tables.")
     if complete:
@@ -219,6 +232,7 @@ def load(
                 overlap_hours=OVERLAP_HOURS if overlap_hours is None else overlap_hours,
                 from_start=from_start,
                 report=report,
+                mapping=None if mapping is None else mappings.read(mapping, contracts.read()),
                 **options,
             )
         else:

@@ -25,6 +25,7 @@ from warehouse.load.apply import apply
 from warehouse.load.options import Options
 from warehouse.load.report import Reporter, TableSummary
 from warehouse.load.target import STATE, Target, exists
+from warehouse.mapping import Mapping
 
 SCHEMES = ("postgresql://", "postgres://")
 _TIMES = ("timestamp with time zone", "timestamp without time zone", "date")
@@ -37,11 +38,15 @@ def is_database(source: str) -> bool:
 
 @dataclass(frozen=True)
 class _Source:
-    """A table of the source: its columns that are in the contract, and its time of change."""
+    """A table of the source: its columns that are in the contract, and its time of change.
+
+    `mapping` selects the rows, if it is not a table or view with the contract's names.
+    """
 
     table: Table
     columns: list[str]
     incremental_column: str | None
+    mapping: Mapping | None = None
 
 
 def load_database(
@@ -59,6 +64,7 @@ def load_database(
     allow_empty: bool = False,
     report: Reporter | None = None,
     contract: Contract | None = None,
+    mapping: dict[str, Mapping] | None = None,
 ) -> list[TableSummary]:
     """Load the contract's tables from a database into the raw tables.
 
@@ -70,6 +76,7 @@ def load_database(
         from_start: read all rows, as `complete` does.
         report: receives progress and warnings.
         contract: the tables; default those of the project.
+        mapping: the selects that give the contract's tables; default its tables and views.
         complete, loaded_at, tables, max_deletes, max_rejected, allow_empty: as in `Options`.
 
     Returns:
@@ -91,7 +98,7 @@ def load_database(
     with _connected(address) as source:
         now = source.execute("select now()").fetchone()[0]
         name = _name(source, schema)
-        found = _find(source, schema, name, contract, options, report)
+        found = _find(source, schema, name, contract, options, report, mapping)
         with target.session(connection) as connected:
             target.create(connected, contract)
             _create_state(connected)
@@ -189,6 +196,7 @@ def _find(
     contract: Contract,
     options: Options,
     report: Reporter,
+    mapping: dict[str, Mapping] | None,
 ) -> list[_Source]:
     """The contract's tables in the source; reports what is missing."""
     options.check_tables(contract)
@@ -207,6 +215,8 @@ def _find(
     present: dict[str, dict[str, str]] = {}
     for table, column, data_type in rows:
         present.setdefault(table, {})[column] = data_type
+    if mapping is not None:
+        present = _describe(source, contract, options, report, mapping)
     missing = [table for table in options.tables or contract.tables if table not in present]
     if options.tables and missing:
         raise WarehouseError(f"{name} has no table {', '.join(missing)}. Nothing was loaded.")
@@ -240,8 +250,53 @@ def _find(
             )
             column = None
         known = [each for each in (*table.columns, DELETED_AT) if each in columns]
-        found.append(_Source(table, known, column))
+        found.append(_Source(table, known, column, (mapping or {}).get(table.name)))
     return found
+
+
+def _describe(
+    source: psycopg.Connection,
+    contract: Contract,
+    options: Options,
+    report: Reporter,
+    mapping: dict[str, Mapping],
+) -> dict[str, dict[str, str]]:
+    """The columns of each select of a mapping, and their types.
+
+    Raises:
+        WarehouseError: a select fails, or has a timestamp whose time zone nobody said.
+    """
+    present = {}
+    for table, each in mapping.items():
+        if options.tables and table not in options.tables:
+            continue
+        try:
+            described = source.execute(
+                sql.SQL("select * from (\n{}\n) as mapped limit 0").format(sql.SQL(each.query))
+            ).description
+        except psycopg.Error as error:
+            raise WarehouseError(
+                f"{each.path}: {error.diag.message_primary or error}. Nothing was loaded."
+            ) from None
+        present[table] = {
+            column.name: source.execute(
+                "select format_type(%s, null)", (column.type_code,)
+            ).fetchone()[0]
+            for column in described or []
+        }
+        for column, data_type in present[table].items():
+            expected = contract.tables[table].columns.get(column)
+            if expected == "timestamptz" and data_type == "timestamp without time zone":
+                raise WarehouseError(
+                    f"{each.path}: {column} has no time zone; write (...) at time zone 'UTC', or "
+                    "another. Nothing was loaded."
+                )
+        if each.open_lines:
+            report.warn(
+                f"{table}: {each.path} has {len(each.open_lines)} lines marked OPEN; their columns "
+                "are null until you decide them."
+            )
+    return present
 
 
 def _create_state(connection: psycopg.Connection) -> None:
@@ -271,9 +326,14 @@ def _watermark(connection: psycopg.Connection, name: str, each: _Source) -> date
             "select watermark from {} "
             "where source = %s and table_name = %s and incremental_column = %s"
         ).format(STATE),
-        (name, each.table.name, each.incremental_column),
+        (_state_name(name, each), each.table.name, each.incremental_column),
     ).fetchone()
     return row[0] if row else None
+
+
+def _state_name(name: str, each: _Source) -> str:
+    """The source in the state: a changed select is another source, read from its start."""
+    return name if each.mapping is None else f"{name}#{each.mapping.fingerprint}"
 
 
 def _pull(
@@ -297,7 +357,9 @@ def _pull(
     names = [sql.Identifier(column) for column in each.columns]
     query = sql.SQL("select {} from {}").format(
         sql.SQL(", ").join(sql.SQL("{}::text").format(column) for column in names),
-        sql.Identifier(schema, table.name),
+        sql.Identifier(schema, table.name)
+        if each.mapping is None
+        else sql.SQL("(\n{}\n) as mapped").format(sql.SQL(each.mapping.query)),
     )
     if since is not None:
         changed = sql.Identifier(each.incremental_column)
@@ -379,7 +441,7 @@ def _remember(
             """
         ).format(state=STATE, changed=sql.Identifier(each.incremental_column)),
         {
-            "source": name,
+            "source": _state_name(name, each),
             "table": each.table.name,
             "column": each.incremental_column,
             "stamp": stamp,
