@@ -17,7 +17,7 @@ from warehouse.errors import WarehouseError
 from warehouse.init import files
 from warehouse.init.apply import apply
 from warehouse.init.check import check, masked
-from warehouse.init.command import propose, seeds
+from warehouse.init.command import propose, seeds, without_password
 from warehouse.init.guess import Choices
 from warehouse.load import Reporter, load_database
 from warehouse.server import Server
@@ -332,3 +332,16 @@ def test_empty_files_are_a_template(
         cursor = session.execute(each.query)
         assert {column.name for column in cursor.description} >= set(CONTRACT.tables[name].columns)
         assert cursor.fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("postgresql://reader@host/shop", "postgresql://reader@host/shop"),
+        ("postgresql://reader:top@host:5432/shop", "postgresql://reader@host:5432/shop"),
+        ("postgresql://reader@host/shop?password=top", "postgresql://..."),
+        ("host=host password=top", "postgresql://..."),
+    ],
+)
+def test_a_printed_address_has_no_password(given: str, shown: str) -> None:
+    assert without_password(given) == shown

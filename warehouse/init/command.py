@@ -144,6 +144,7 @@ def init(
             tables=_tables(table or [], schema or "public", contract),
             time_zone=time_zone,
             currency=_currency(currency),
+            day_zone=_day_zone(),
             cents=_cents(amounts),
             is_stamped=source is None,
         )
@@ -235,6 +236,14 @@ def _currency(text: str | None) -> str | None:
     if len(text) != 3 or not text.isascii() or not text.isalpha():
         raise WarehouseError(f"--currency must be a code of three letters, got {text!r}.")
     return text.upper()
+
+
+def _day_zone() -> str:
+    """The zone whose days the models count: the variable `time_zone`, or UTC."""
+    try:
+        return project.variable("time_zone") or "UTC"
+    except WarehouseError:
+        return "UTC"
 
 
 def _cents(text: str | None) -> bool | None:
@@ -360,21 +369,20 @@ def _command(name: str, source: str | None, folder: Path) -> str:
     """A command on this source, to be run next; without the password."""
     parts = [".venv/bin/warehouse", name]
     if source is not None:
-        parts.append(
-            f"'{_without_password(source)}'" if "?" in source else _without_password(source)
-        )
+        parts.append(f"'{without_password(source)}'" if "?" in source else without_password(source))
     if name == "load" or folder != mapping.folder_of(None):
         parts += ["--mapping", _shown(folder)]
     return " ".join(parts)
 
 
-def _without_password(address: str) -> str:
-    password = conninfo.conninfo_to_dict(address).get("password")
-    if not password:
+def without_password(address: str) -> str:
+    if not conninfo.conninfo_to_dict(address).get("password"):
         return address
-    head, _, rest = address.partition("://")
-    user, at, host = rest.rpartition("@")
-    return f"{head}://{user.partition(':')[0]}{at}{host}" if at else "postgresql://..."
+    scheme, _, rest = address.partition("://")
+    user, at, place = rest.rpartition("@")
+    if not at or "password" in place:
+        return "postgresql://..."
+    return f"{scheme}://{user.partition(':')[0]}@{place}"
 
 
 def _shown(folder: Path) -> str:

@@ -49,13 +49,15 @@ class Choices:
         tables: contract table -> "schema.table" of the source.
         time_zone: the zone of timestamps without time zone; None if nobody said it.
         currency: the currency of all orders, for orders without such a column.
+        day_zone: the zone whose days the warehouse counts.
         cents: whether whole-number amounts are cents; None if nobody said it.
-        is_stamped: add `_loaded_at`, `_deleted_at` and `xmin`, for views in the warehouse.
+        is_stamped: add `_loaded_at` and `_deleted_at`, for views in the warehouse.
     """
 
     tables: dict[str, str] = field(default_factory=dict)
     time_zone: str | None = None
     currency: str | None = None
+    day_zone: str = "UTC"
     cents: bool | None = None
     is_stamped: bool = False
 
@@ -505,14 +507,14 @@ class _Guesser:
         if found.kind == "timestamptz":
             return Guess(column, name, confidence, reason)
         if found.kind == "date":
-            expression = f"{name}::timestamp at time zone 'UTC'"
-            return Guess(column, expression, confidence, f"{reason}; a date keeps its day in UTC")
+            zone = self.choices.day_zone
+            expression = f"{name}::timestamp at time zone {_quoted(zone)}"
+            return Guess(column, expression, confidence, f"{reason}; keeps its day in {zone}")
         if found.kind == "timestamp":
             if _is_utc(found):
                 return Guess(column, f"{name} at time zone 'UTC'", confidence, reason)
             if self.choices.time_zone:
-                zone = self.choices.time_zone.replace("'", "''")
-                expression = f"{name} at time zone '{zone}'"
+                expression = f"{name} at time zone {_quoted(self.choices.time_zone)}"
                 return Guess(column, expression, confidence, f"{reason}; --time-zone")
             return Guess(
                 column,
@@ -596,7 +598,7 @@ class _Guesser:
             return Guess(column, f"{name}::text", HIGH, f"named {found.name}; known: {shown}")
         cases = []
         for value in unknown:
-            literal = "'" + value.replace("'", "''") + "'"
+            literal = _quoted(value)
             note = f"-- {OPEN}: {_shown(value)}, {counts[value]:,} rows, is not in seeds/{seed}.csv"
             cases.append(f"when {literal} then {literal} {note}")
         expression = _case(f"{name}::text", cases, f"{name}::text")
@@ -764,7 +766,7 @@ class _Guesser:
                 guess.expression, guess.confidence = f"null::{data_type}", OPEN
 
     def _stamps(self, proposal: Proposal) -> list[Guess]:
-        """`_deleted_at`, and for views in the warehouse `_loaded_at` and `xmin`."""
+        """`_deleted_at` and `xmin`, and for views in the warehouse `_loaded_at`."""
         relation = proposal.relation
         assert relation is not None
         found: list[Guess] = []
@@ -773,13 +775,12 @@ class _Guesser:
         if self.choices.is_stamped:
             found.append(self._loaded_at(relation, moved))
         found += self._deleted_at(by_name, moved)
-        if self.choices.is_stamped:
-            if found[-1].column != DELETED_AT:
-                reason = "no such column: rows that are deleted stay until a full refresh"
-                found.append(Guess(DELETED_AT, "null::timestamptz", NONE, reason))
-            if relation.kind in ("r", "p"):
-                reason = "the transaction that wrote the row"
-                found.append(Guess("xmin", f"{SOURCE}.xmin", HIGH, reason))
+        if self.choices.is_stamped and found[-1].column != DELETED_AT:
+            reason = "no such column: rows that are deleted stay until a full refresh"
+            found.append(Guess(DELETED_AT, "null::timestamptz", NONE, reason))
+        if relation.kind in ("r", "p"):
+            reason = "the transaction that wrote the row"
+            found.append(Guess("xmin", f"{SOURCE}.xmin", HIGH, reason))
         return found
 
     def _loaded_at(self, relation: Relation, moved: Guess | None) -> Guess:
@@ -835,7 +836,7 @@ class _Guesser:
                     continue
                 shown = ", ".join(f"{_shown(value)} ({count:,})" for value, count in rows)
                 example = rows[0][0] if rows and rows[0][0] is not None else "..."
-                literal = "'" + example.replace("'", "''") + "'"
+                literal = _quoted(example)
                 reason = f"rows of which {column.name} are {table}? {shown or 'no values yet'}"
                 found.append((reason, f"{name} = {literal}"))
             elif forms & {"version", "revision"} and table == "order_items":
@@ -869,6 +870,11 @@ def nothing(table: Table, confidence: str, reason: str, *, is_stamped: bool) -> 
 def _case(subject: str, cases: list[str], otherwise: str) -> str:
     lines = "".join(f"\n        {case}" for case in cases)
     return f"case {subject}{lines}\n        else {otherwise}\n    end"
+
+
+def _quoted(text: str) -> str:
+    """A text as a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _key_text(column: Column) -> str:
