@@ -48,6 +48,9 @@ class Lazy:
 
 
 LAZY = {
+    "init": Lazy(
+        "warehouse.init.command", "init", "Map your application's tables to the warehouse's."
+    ),
     "sample": Lazy("warehouse.sample.command", "sample", "Generate sample data, as files to load."),
     "load": Lazy(
         "warehouse.load.command", "load", "Load files or a source database into the raw tables."

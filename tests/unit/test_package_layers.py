@@ -19,8 +19,9 @@ FLOORS = (
     {"errors", "printable", "private", "redaction"},
     {"console", "project"},
     {"contract", "options", "server"},
-    {"database", "dbt"},
+    {"database", "dbt", "mapping"},
     {"build", "clv", "load", "retention", "sample", "setup"},
+    {"init"},
     {"cli"},
 )
 # The only modules that may import these packages.

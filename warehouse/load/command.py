@@ -10,6 +10,7 @@ import typer
 
 from warehouse import console, dbt
 from warehouse import contract as contracts
+from warehouse import mapping as mappings
 from warehouse.errors import WarehouseError
 from warehouse.load import target
 from warehouse.load.database import is_database, load_database
@@ -182,6 +183,14 @@ def load(
             f"{OVERLAP_HOURS:g}.",
         ),
     ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Source database: read through the selects in this folder, which `warehouse init` "
+            "proposes.",
+        ),
+    ] = None,
     from_start: Annotated[
         bool,
         typer.Option("--from-start", help="Source database: read all rows, not only changed ones."),
@@ -213,11 +222,14 @@ def load(
             {
                 "--schema": schema,
                 "--overlap-hours": overlap_hours,
+                "--mapping": mapping,
                 "--from-start": from_start,
                 "--trust-times": trust_times,
             },
             "with a source database (postgresql://...), not with a folder",
         )
+    if mapping is not None:
+        refuse_unused({"--schema": schema}, "without --mapping, whose selects name the tables")
     if tables is not None and not tables.replace(",", "").strip():
         raise WarehouseError("--tables names no table: leave it out to load all tables.")
     if complete:
@@ -261,6 +273,7 @@ def load(
                 from_start=from_start,
                 trust_times=trust_times,
                 report=report,
+                mapping=None if mapping is None else mappings.read(mapping, contracts.read()),
                 **options,
             )
         else:

@@ -28,6 +28,7 @@ from warehouse.load.options import Options
 from warehouse.load.report import Reporter, TableSummary
 from warehouse.load.source import Identity, SourceTable, is_database
 from warehouse.load.target import Target
+from warehouse.mapping import Mapping
 
 __all__ = ["is_database", "load_database"]
 
@@ -92,6 +93,7 @@ def load_database(
     allow_empty: bool = False,
     report: Reporter | None = None,
     contract: Contract | None = None,
+    mapping: dict[str, Mapping] | None = None,
 ) -> list[TableSummary]:
     """Load the contract's tables from a database into the raw tables.
 
@@ -105,6 +107,7 @@ def load_database(
             for rows of newer transactions.
         report: receives progress and warnings.
         contract: the tables; default those of the project.
+        mapping: the selects that give the contract's tables; default its tables and views.
         complete, loaded_at, tables, max_deletes, accept_deletes, max_rejected, allow_empty: as in
             `Options`.
 
@@ -132,11 +135,14 @@ def load_database(
         ).fetchone()
         name = sources.name_of(source, schema)
         identity = sources.identity(source)
-        relations = _relations(source, schema)
+        relations = _relations(source, schema) if mapping is None else list(mapping)
         with target.session(connection) as connected:
             target.check_stamp(connected, loaded_at)
             _check_required(connected, contract, schema, name, relations, options)
-            found = _find(source, schema, name, contract, options, report)
+            if mapping is None:
+                found = _find(source, schema, name, contract, options, report)
+            else:
+                found = _find_mapped(source, contract, options, report, mapping)
             target.create(connected, contract)
             state.create(connected)
             targets = [target.check(connected, contract, each.table) for each in found]
@@ -416,9 +422,97 @@ def _find(
                 definition=source.execute(_DEFINITION, {"oid": relation.oid}).fetchone()[0]
                 if relation.kind in "vm"
                 else None,
+                relation=sql.Identifier(schema, table.name),
             )
         )
     return found
+
+
+def _find_mapped(
+    source: psycopg.Connection,
+    contract: Contract,
+    options: Options,
+    report: Reporter,
+    mapping: dict[str, Mapping],
+) -> list[SourceTable]:
+    """The contract's tables that the selects of a mapping give.
+
+    Raises:
+        WarehouseError: a select fails, lacks the key, or has a timestamp whose zone nobody said;
+            nothing has been loaded.
+    """
+    missing = [table for table in options.tables if table not in mapping]
+    if missing:
+        raise WarehouseError(
+            f"The mapping has no {', '.join(f'{each}.sql' for each in missing)}. Nothing was loaded."
+        )
+    found = []
+    for table in contract.tables.values():
+        each = mapping.get(table.name)
+        if each is None or (options.tables and table.name not in options.tables):
+            continue
+        types = _types_of(source, each)
+        if table.key not in types:
+            raise WarehouseError(
+                f"{each.path} selects no {table.key}, the key of {table.name}; it selects "
+                f"{', '.join(types)}. Nothing was loaded."
+            )
+        for column, data_type in types.items():
+            if (
+                table.columns.get(column) == "timestamptz"
+                and data_type == "timestamp without time zone"
+            ):
+                raise WarehouseError(
+                    f"{each.path}: {column} has no time zone; write (...) at time zone 'UTC', or "
+                    "another. Nothing was loaded."
+                )
+        if each.open_lines:
+            report.warn(
+                f"{table.name}: {each.path} has {len(each.open_lines)} lines marked OPEN; their "
+                "columns are null until you decide them."
+            )
+        _warn_of_columns(table, types, report)
+        column = table.incremental_column
+        if column is None or types.get(column) not in _TIMES:
+            report.note(
+                f"{table.name} is read completely: it has no timestamp {column or 'column'}."
+            )
+            column = None
+        found.append(
+            SourceTable(
+                table=table,
+                oid=0,
+                is_table=False,
+                columns=[name for name in (*table.columns, DELETED_AT) if name in types],
+                types=types,
+                incremental_column=column,
+                has_xmin=types.get("xmin") == "xid",
+                is_unique=False,
+                parts=[],
+                definition=each.fingerprint,
+                relation=sql.SQL("(\n{}\n) as mapped").format(sql.SQL(each.query)),
+            )
+        )
+    return found
+
+
+def _types_of(source: psycopg.Connection, each: Mapping) -> dict[str, str]:
+    """The columns of a select, and their types."""
+    try:
+        with source.transaction():
+            described = source.execute(
+                sql.SQL("select * from (\n{}\n) as mapped limit 0").format(sql.SQL(each.query))
+            ).description
+    except psycopg.Error as error:
+        raise WarehouseError(
+            f"{each.path}: {error.diag.message_primary or error}. Nothing was loaded."
+        ) from None
+    return {
+        column.name: source.execute("select format_type(%s, null)", (column.type_code,)).fetchone()[
+            0
+        ]
+        for column in described or []
+    }
 
 
 def _warn_of_columns(table: contracts.Table, types: dict[str, str], report: Reporter) -> None:
@@ -525,7 +619,7 @@ def _changed(reading: _Reading, each: SourceTable, known: state.Known) -> sql.Co
         # Of a repeated key the latest row counts, so that row must be read as well.
         other = sql.SQL("{key} in (select {key} from {relation} where {other}) or {other}").format(
             key=sql.Identifier(each.table.key),
-            relation=sql.Identifier(reading.schema, each.table.name),
+            relation=each.relation,
             other=other,
         )
     return sql.SQL("{} or {}").format(by_time, other)
@@ -545,7 +639,7 @@ def _pull(
         sql.SQL(", ").join(
             sql.SQL("{}::text").format(sql.Identifier(column)) for column in each.columns
         ),
-        sql.Identifier(reading.schema, table.name),
+        each.relation,
     )
     if known:
         query += sql.SQL(" where ") + _changed(reading, each, known)
@@ -719,7 +813,7 @@ def _unmatched(reading: _Reading, each: SourceTable, raw_table: Target, until: d
     with sources.reading(f"{reading.schema}.{each.table.name}"):
         in_source = reading.source.execute(
             sql.SQL("select count(distinct {}) from {} where {} < %s").format(
-                key, sql.Identifier(reading.schema, each.table.name), changed
+                key, each.relation, changed
             ),
             (until,),
         ).fetchone()[0]

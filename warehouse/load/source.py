@@ -42,6 +42,7 @@ class SourceTable:
         is_unique: whether the source lets no key occur twice.
         parts: the tables that hold its rows, by oid; empty for a view.
         definition: what a view reads; None for a table.
+        relation: what the load selects from: the table or view, or the select of a mapping.
     """
 
     table: Table
@@ -54,6 +55,7 @@ class SourceTable:
     is_unique: bool
     parts: list[int]
     definition: str | None
+    relation: sql.Composable
 
 
 @contextmanager

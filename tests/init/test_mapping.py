@@ -1,0 +1,347 @@
+"""The files of a mapping: written, kept, checked, applied as views, and read by a load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from tests.support.command import warehouse
+from tests.support.database import Database, new_database
+from warehouse import contract as contracts
+from warehouse import mapping
+from warehouse.errors import WarehouseError
+from warehouse.init import files
+from warehouse.init.apply import apply
+from warehouse.init.check import check, masked
+from warehouse.init.command import propose, seeds, without_password
+from warehouse.init.guess import Choices
+from warehouse.load import Reporter, load_database
+from warehouse.server import Server
+
+SHOP = """
+create table customers (
+    id bigint primary key, mail text, full_name text, registered timestamp, changed_at timestamptz
+);
+create table orders (
+    id bigint primary key, customer_id bigint references customers, status text,
+    placed_at timestamptz, changed_at timestamptz
+);
+insert into customers
+select n, 'ada' || n || '@example.org', 'Ada L', '2026-01-01 12:00', '2026-01-01'
+from generate_series(1, 12) n;
+insert into orders select n, n, 'Paid', '2026-02-01', '2026-02-01' from generate_series(1, 12) n;
+"""
+CONTRACT = contracts.read()
+
+
+@pytest.fixture(scope="module")
+def shop(server: Server) -> Iterator[Database]:
+    """A database with a small shop in `public`, and nothing else in it."""
+    with new_database(server) as made:
+        with made.connect() as session:
+            session.execute(SHOP)
+        yield made
+
+
+@pytest.fixture
+def session(shop: Database) -> Iterator[psycopg.Connection]:
+    """What a test does on it is rolled back."""
+    with shop.connect() as connected:
+        yield connected
+        connected.rollback()
+
+
+def address(shop: Database) -> str:
+    host = quote(shop.environment["PGHOST"], safe="")
+    user, port = shop.environment["PGUSER"], shop.environment["PGPORT"]
+    return f"postgresql://{user}:secret@{host}:{port}/{shop.name}"
+
+
+def written(
+    session: psycopg.Connection,
+    folder: Path,
+    choices: Choices | None = None,
+    **edits: tuple[str, str],
+) -> dict[str, mapping.Mapping]:
+    """Write the proposals, edit some files, and read the folder."""
+    choices = choices or Choices(time_zone="UTC", currency="EUR")
+    for each in propose(session, "public", CONTRACT, choices)[0]:
+        if each.relation is not None:
+            files.write(folder, each, force=False)
+    for table, (before, after) in edits.items():
+        path = folder / f"{table}.sql"
+        text = path.read_text()
+        assert before in text, text
+        path.write_text(text.replace(before, after))
+    return mapping.read(folder, CONTRACT)
+
+
+def checked(
+    session: psycopg.Connection, found: dict[str, mapping.Mapping], capsys: pytest.CaptureFixture
+) -> tuple[bool, str]:
+    is_fine = check(session, CONTRACT, found, seeds(), is_stamped=False)
+    return is_fine, capsys.readouterr().out
+
+
+def test_the_files_are_written_once_and_then_kept(
+    session: psycopg.Connection, tmp_path: Path
+) -> None:
+    def write(choices: Choices, *, force: bool = False) -> str:
+        users = propose(session, "public", CONTRACT, choices)[0][0]
+        assert users.table.name == "users"
+        return files.write(tmp_path, users, force=force)
+
+    path = tmp_path / "users.sql"
+    assert write(Choices()) == "written"
+    assert write(Choices()) == "unchanged"
+    assert "-- OPEN: registered has no time zone" in path.read_text()
+    assert write(Choices(time_zone="UTC")) == "replaced"
+    edited = path.read_text().replace("source.mail::text", "lower(source.mail)")
+    path.write_text(edited)
+    assert write(Choices()) == "kept, edited"
+    assert path.read_text() == edited
+    assert write(Choices(), force=True) == "replaced"
+    assert "lower" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("clients.sql", "select 1", "clients.sql is not named after a table of the contract"),
+        ("users.sql", "select 1; select 2", "more than one statement"),
+        ("users.sql", "delete from users", "must be a select, but begins with delete"),
+        ("users.sql", "-- nothing", "must be a select, but begins with nothing"),
+        ("notes.md", "", "no file such as orders.sql"),
+    ],
+)
+def test_a_folder_with_something_else_is_refused(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(WarehouseError, match=message):
+        mapping.read(tmp_path, CONTRACT)
+
+
+def test_comments_and_a_last_semicolon_do_not_matter(tmp_path: Path) -> None:
+    texts = ["select ';--' as a -- one; two\n", "/* ; */ select ';--'\n  as a; -- end"]
+    found = []
+    for text in texts:
+        (tmp_path / "users.sql").write_text(text)
+        found.append(mapping.read(tmp_path, CONTRACT)["users"])
+    assert found[0].fingerprint == found[1].fingerprint
+    assert found[0].query == "select ';--' as a"
+
+
+def test_a_right_mapping_is_shown_with_masked_rows(
+    session: psycopg.Connection, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    is_fine, shown = checked(session, written(session, tmp_path), capsys)
+    assert is_fine
+    assert "a***@example.org" in shown
+    assert "ada1" not in shown
+    assert "Ada" not in shown
+    assert "user_id exists in users in 12 of 12 rows" in shown
+    assert "order_date from 2026-02-01" in shown
+    assert shown.count("@example.org") == 10
+    assert "Warning" not in shown
+    assert [masked("phone", "123"), masked("properties", "{}")] == ["***", "***"]
+
+
+@pytest.mark.parametrize(
+    ("table", "before", "after", "message"),
+    [
+        ("users", "source.id::text", "(source.id % 2)::text", "the key, is repeated in 10 rows"),
+        ("users", "source.id::text", "nullif(source.id, 1)::text", "is null in 1 of 12 rows"),
+        ("users", "as email", "as mail", "mail is not a column of the contract"),
+        ("users", "at time zone 'UTC'", "", r"created_at is timestamp without time zone: write"),
+        ("users", "null::date", "''::date", "invalid input syntax for type date"),
+        ("users", "source.mail", "source.gone", "the select fails: column source.gone does not"),
+        ("orders", "source.customer_id::text", "'x' || source.id", "is it the key of another"),
+        ("orders", "source.status::text", "'late'::text", "not in seeds/order_statuses.csv: late"),
+        ("orders", "    null::text as x", "", ""),
+    ],
+)
+def test_what_is_wrong_is_found(
+    session: psycopg.Connection,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    table: str,
+    before: str,
+    after: str,
+    message: str,
+) -> None:
+    if not message:  # a file that lacks a column, which a load fills with null
+        found = written(session, tmp_path, orders=("source.changed_at as updated_at -- high: "
+                        "named changed_at", "source.changed_at as updated_at"))  # fmt: skip
+        text = found["orders"].query.replace("'EUR'::text as currency,", "")
+        (tmp_path / "orders.sql").write_text(text)
+        is_fine, shown = checked(session, mapping.read(tmp_path, CONTRACT), capsys)
+        assert is_fine
+        assert "lacks currency, which will be null" in shown
+        return
+    found = written(session, tmp_path, **{table: (before, after)})
+    is_fine, shown = checked(session, found, capsys)
+    assert message in shown
+    assert is_fine == ("seeds" in message)
+
+
+def test_a_mapping_becomes_views(
+    session: psycopg.Connection, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    choices = Choices(time_zone="UTC", currency="EUR", is_stamped=True)
+    found = written(session, tmp_path, choices)
+    with pytest.raises(
+        WarehouseError, match=r"2 lines are still marked OPEN(.|\n)*users.sql, line"
+    ):
+        apply(session, CONTRACT, found, tmp_path)
+    assert session.execute("select to_regnamespace('raw')").fetchone() == (None,)
+    for path in tmp_path.glob("*.sql"):
+        path.write_text(path.read_text().replace("-- OPEN: is it set", "-- it is set"))
+    for _ in range(2):
+        apply(session, CONTRACT, mapping.read(tmp_path, CONTRACT), tmp_path)
+    shown = capsys.readouterr().out
+    assert "create index concurrently on customers ((id::text));" in shown
+    assert "sources_present: [users, orders]" in shown
+    rows = session.execute(
+        "select user_id, created_at, _loaded_at is not null, xmin is not null from raw.users"
+    ).fetchall()
+    assert len(rows) == 12
+    assert {row[2:] for row in rows} == {(True, True)}
+    session.execute(
+        "create index on customers ((id::text)); create index on customers (changed_at)"
+    )
+    apply(session, CONTRACT, mapping.read(tmp_path, CONTRACT), tmp_path)
+    shown = capsys.readouterr().out
+    assert "customers ((" not in shown
+    assert "orders ((id::text))" in shown
+
+    session.execute("drop view raw.users; create table raw.users (user_id text)")
+    with pytest.raises(WarehouseError, match=r"raw\.users is a table"):
+        apply(session, CONTRACT, mapping.read(tmp_path, CONTRACT), tmp_path)
+
+
+def test_a_load_reads_through_a_mapping(
+    shop: Database, database: Database, session: psycopg.Connection, tmp_path: Path
+) -> None:
+    found = written(session, tmp_path)
+    session.rollback()
+    with database.connect() as connection:
+
+        def load(found: dict[str, mapping.Mapping], **options: object) -> list[tuple]:
+            summaries = load_database(
+                address(shop), connection=connection, mapping=found, **options
+            )
+            return [(each.table, each.read, each.new, each.changed) for each in summaries]
+
+        connection.autocommit = True
+        report = Reporter()
+        assert load(found, report=report) == [("users", 12, 12, 0), ("orders", 12, 12, 0)]
+        assert not report.warnings
+        row = connection.execute(
+            "select user_id, email, created_at::text, updated_at::date::text from raw.users"
+            " where user_id = '3'"
+        ).fetchone()
+        assert row[:2] == ("3", "ada3@example.org")
+        connection.execute("set timezone = 'UTC'")
+        # Only the overlap is read again; a comment changes nothing.
+        path = tmp_path / "users.sql"
+        path.write_text("-- note\n" + path.read_text())
+        with shop.connect() as source:
+            source.execute("update customers set changed_at = '2026-05-01' where id = 1")
+        assert load(mapping.read(tmp_path, CONTRACT))[0] == ("users", 12, 0, 1)
+        assert load(mapping.read(tmp_path, CONTRACT))[0] == ("users", 1, 0, 0)
+        # A changed select reads everything again: the rows that it changes did not change.
+        path.write_text(path.read_text().replace("source.mail::text", "upper(source.mail)"))
+        assert load(mapping.read(tmp_path, CONTRACT))[0] == ("users", 12, 0, 12)
+
+        path.write_text(path.read_text().replace(" at time zone 'UTC'", ""))
+        with pytest.raises(WarehouseError, match=r"users.sql: created_at has no time zone"):
+            load(mapping.read(tmp_path, CONTRACT))
+        path.write_text("select nothing from customers -- OPEN: to do")
+        with pytest.raises(WarehouseError, match=r'users.sql: column "nothing" does not exist'):
+            load(mapping.read(tmp_path, CONTRACT))
+        path.write_text(
+            "select id::text as user_id, null::text as email -- OPEN: x\nfrom customers"
+        )
+        report = Reporter()
+        load(mapping.read(tmp_path, CONTRACT), report=report, tables=("users",))
+        assert any("has 1 lines marked OPEN" in text for text in report.warnings)
+
+
+def test_the_commands_follow_each_other(shop: Database, database: Database, tmp_path: Path) -> None:
+    """Each command prints the next one, without the password."""
+    source, folder = address(shop), ("--mapping", str(tmp_path))
+    first = warehouse(database, "init", source, *folder, "--currency", "EUR")
+    assert first.returncode == 0, first.stderr
+    assert "1 column waits for one answer: run this again with --time-zone ZONE" in first.stdout
+    again = warehouse(database, "init", source, *folder, "--time-zone", "UTC", "--currency", "EUR")
+    assert "waits" not in again.stdout
+    assert f"init {source.replace(':secret', '')} --mapping" in again.stdout
+    run = warehouse(database, "init", source, *folder, "--check")
+    assert run.returncode == 0, run.stdout
+    assert f"load {source.replace(':secret', '')} --mapping {tmp_path}" in run.stdout
+    loaded = warehouse(database, "load", source, *folder)
+    assert loaded.returncode == 0, loaded.stderr
+    for each in (first, again, run, loaded):
+        assert "secret" not in each.stdout + each.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Name the source: an address"),
+        (("exports/",), "The source must be an address"),
+        (("--check", "--apply"), "Use one of --check and --apply at a time"),
+        (("--check", "--currency", "EUR"), "--currency EUR is allowed only without --check"),
+        (("postgresql://x@y/z", "--apply"), "is allowed only without --apply"),
+        (("postgresql://x@y/z", "--empty"), "is allowed only without --empty"),
+        (("--schema", "x", "--currency", "euro"), "must be a code of three letters, got 'euro'"),
+        (("--schema", "x", "--amounts", "pence"), "must be units or cents, got 'pence'"),
+        (("--schema", "x", "--table", "people=users"), "--table must be TABLE=NAME"),
+    ],
+)
+def test_wrong_options_are_refused(arguments: tuple[str, ...], message: str) -> None:
+    from typer.testing import CliRunner
+
+    from warehouse.cli import app
+
+    result = CliRunner().invoke(app, ["init", *arguments])
+    assert isinstance(result.exception, WarehouseError)
+    assert message in str(result.exception)
+
+
+def test_empty_files_are_a_template(
+    session: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from warehouse.cli import app
+
+    (tmp_path / "users.sql").write_text("select 1")
+    result = CliRunner().invoke(app, ["init", "--empty", "--mapping", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "users.sql").read_text() == "select 1"
+    (tmp_path / "users.sql").unlink()
+    found = mapping.read(tmp_path, CONTRACT)
+    assert [*found] == [name for name in CONTRACT.tables if name != "users"]
+    for name, each in found.items():
+        cursor = session.execute(each.query)
+        assert {column.name for column in cursor.description} >= set(CONTRACT.tables[name].columns)
+        assert cursor.fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("postgresql://reader@host/shop", "postgresql://reader@host/shop"),
+        ("postgresql://reader:top@host:5432/shop", "postgresql://reader@host:5432/shop"),
+        ("postgresql://reader@host/shop?password=top", "postgresql://..."),
+        ("host=host password=top", "postgresql://..."),
+    ],
+)
+def test_a_printed_address_has_no_password(given: str, shown: str) -> None:
+    assert without_password(given) == shown

@@ -1,0 +1,1 @@
+"""`warehouse init`: propose, check and apply the mapping of an application's tables."""
