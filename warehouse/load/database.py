@@ -443,9 +443,8 @@ def _find_mapped(
     """
     missing = [table for table in options.tables if table not in mapping]
     if missing:
-        raise WarehouseError(
-            f"The mapping has no {', '.join(f'{each}.sql' for each in missing)}. Nothing was loaded."
-        )
+        files = ", ".join(f"{name}.sql" for name in missing)
+        raise WarehouseError(f"The mapping has no {files}. Nothing was loaded.")
     found = []
     for table in contract.tables.values():
         each = mapping.get(table.name)
