@@ -313,6 +313,9 @@ def test_days_are_those_of_the_business(
     for relation, found in rows(database):
         assert found == before.pop(relation), relation
     assert not before
+    if options:
+        units = ("--resource-type", "unit_test")
+        dbt_project.run(database, "test", variables=given, options=units)
 
 
 @pytest.mark.parametrize(

@@ -532,6 +532,60 @@ def test_a_backfill_by_the_options_of_dbt(database: Any, project: Path) -> None:
         run(database, project, variables={"from": "2026-01-05"}, options=window)
 
 
+def test_a_backfill_takes_days_of_the_zone(database: Any, project: Path) -> None:
+    """A window of days is local, one of dbt's options in UTC; a model by day takes whole days."""
+    load(database)
+    do(
+        database,
+        "alter table raw.orders add ordered_at timestamptz",
+        "update raw.orders set ordered_at = (array["
+        "'2024-03-10 04:30+00', '2024-03-10 05:00+00', '2024-03-11 03:59+00',"
+        " '2024-03-11 04:00+00'])[least(order_id, 4)]::timestamptz",
+    )
+    (project / "models" / "staging" / "stg_orders.sql").write_text(
+        "{{ config(event_time='ordered_at') }} select order_id, amount, ordered_at, _loaded_at,"
+        " {{ row_xid() }} as _row_xid from {{ source('app', 'orders') }}"
+    )
+    (project / "models" / "fct_orders.sql").write_text(
+        model(
+            "changed_keys()",
+            select("*, {{ local_date('ordered_at') }} as ordered_on", STAGED),
+            "unique_key='order_id', event_time='ordered_at',"
+            " meta={'change_log_keys': ['order_id', 'ordered_on']}",
+        )
+    )
+    (project / "models" / "order_days.sql").write_text(
+        model(
+            "changed_keys()",
+            select("ordered_on, count(*) as orders") + " group by 1",
+            "unique_key='ordered_on', event_time='ordered_on'",
+        )
+    )
+    (project / "models" / "order_days.yml").write_text(
+        "models: [{name: order_days, columns: [{name: ordered_on, data_type: date}]}]"
+    )
+    dbt_project.forget(project)
+    zone = {"time_zone": "America/New_York"}
+    days = "select array_agg(orders order by ordered_on) from marts.order_days"
+    run(database, project, variables=zone)
+    assert ask(database, days) == [1, 2, 97]
+
+    # Nobody stamps these rows: only a backfill reads them again.
+    spoil = (
+        "update raw.orders set amount = -1 where order_id < 4",
+        "update marts.order_days set orders = -1",
+    )
+    spoilt = "select array_agg(order_id order by order_id) from marts.fct_orders where amount = -1"
+    do(database, *spoil)
+    run(database, project, variables={**zone, "from": "2024-03-10", "to": "2024-03-10"})
+    assert ask(database, spoilt) == [2, 3]
+    assert ask(database, days) == [-1, 2, -1]
+    window = ("--event-time-start", "2024-03-10", "--event-time-end", "2024-03-11")
+    run(database, project, variables=zone, options=window)
+    assert ask(database, spoilt) == [1, 2, 3]
+    assert ask(database, days) == [1, 2, -1]
+
+
 def test_a_null_in_the_key_stops_a_later_run(shop: Any, project: Path) -> None:
     """No later run would find the row: it would stay, and come again."""
     part = project / "models" / "part.sql"
