@@ -26,7 +26,7 @@
         {%- set midnight = '(' ~ date ~ "::timestamp at time zone '" ~ zone ~ "')" -%}
         {%- set first_midnight = '((' ~ date ~ "::timestamp - interval '3 hours') at time zone '" ~ zone ~ "' + interval '3 hours')" -%}
         case
-            when {{ local_date(first_midnight, zone) }} < {{ date }} then {{ midnight }}
+            when {{ local_timestamp(first_midnight, zone) }}::date < {{ date }} then {{ midnight }}
             else least({{ midnight }}, {{ first_midnight }})
         end
     {%- endif -%}
