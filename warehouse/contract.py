@@ -32,6 +32,7 @@ class Table:
         incremental_column: the timestamp that finds changes in a source database; None if there is
             none, and every load reads the whole table.
         indexes: the columns that the models look up rows by.
+        keys: other columns whose text marts index.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Table:
     columns: dict[str, str]
     incremental_column: str | None
     indexes: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,14 +106,16 @@ def _table(entry: dict, path: Path) -> Table:
             f"{path}: {name} needs config.meta.primary_key, the name of one of its columns; "
             f"got {key!r}."
         )
-    indexes = meta.get("indexes") or []
-    for column in indexes:
-        if column not in columns:
-            raise WarehouseError(
-                f"{path}: config.meta.indexes of {name} must be columns of it; got {column!r}."
-            )
+    indexes, keys = meta.get("indexes") or [], meta.get("keys") or []
+    for entry_name, named in (("indexes", indexes), ("keys", keys)):
+        for column in named:
+            if column not in columns:
+                raise WarehouseError(
+                    f"{path}: config.meta.{entry_name} of {name} must be columns of it; "
+                    f"got {column!r}."
+                )
     incremental_column = _incremental_column(name, columns, meta, path)
-    return Table(name, key, columns, incremental_column, tuple(indexes))
+    return Table(name, key, columns, incremental_column, tuple(indexes), tuple(keys))
 
 
 def _incremental_column(name: str, columns: dict, meta: dict, path: Path) -> str | None:

@@ -252,3 +252,12 @@ def test_an_address_that_cannot_be_read_is_not_repeated(connection, link: str) -
         load_database(link, connection=connection)
     assert "secret" not in str(caught.value)
     assert "ss@" not in str(caught.value)
+
+
+def test_values_of_a_source_have_the_forms_of_files(source, connection) -> None:
+    source.execute("alter table users alter created_at type text")
+    source.execute("insert into users select n, 'e', '2024-01-01' from generate_series(1, 20) as n")
+    source.execute("insert into users values (21, 'e', '2024-01-01 06:00:00 UTC+3')")
+    load_database(address(source), connection=connection, tables=("users",))
+    rows = connection.execute("select reason from quarantine.rejected_rows").fetchall()
+    assert rows == [('created_at: no ISO date or time: "2024-01-01 06:00:00 UTC+3"',)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 import psycopg
@@ -17,7 +18,8 @@ from warehouse.load.target import Target
 # As the macro `whitespace`: space, tab, line feed, vertical tab, form feed, carriage return,
 # no-break space.
 _BLANK = sql.SQL(r"E' \t\n\x0B\f\r\u00A0'")
-_LONGEST_KEY = 2_000  # bytes: an index entry of PostgreSQL holds no more than about 2,700
+# In bytes: an index entry of PostgreSQL holds about 2,700. The macro is_too_long has it too.
+_LONGEST_KEY = 2_000
 
 
 def key_problems(target: Target) -> list[tuple[sql.Composable, sql.Composable]]:
@@ -36,25 +38,96 @@ def key_problems(target: Target) -> list[tuple[sql.Composable, sql.Composable]]:
     ]
 
 
+# The values that a load takes, as regular expressions. PostgreSQL takes more: 'now', '01/02/2024',
+# 'UTC+3' (with the sign of POSIX), '07:00:e3' (10:00), 0x1F, 1_000, 'tr'.
+_TIME = r"\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
+_ZONE = r" ?(?:[Zz]|UTC|GMT|[+-]\d{2}(?::?\d{2}(?::?\d{2})?)?)"
+_MIDNIGHT = r"[ Tt]00:00(?::00(?:\.0+)?)?(?: ?(?:Z|UTC|[+-]00(?::?00)?))?"
+_TIMESTAMP = rf"^(?:\d{{4,6}}-\d{{2}}-\d{{2}}(?:[ Tt]{_TIME}(?:{_ZONE})?)?(?: BC)?|-?infinity)$"
+_DATE = rf"^(?:\d{{4,7}}-\d{{2}}-\d{{2}}(?:{_MIDNIGHT})?(?: BC)?|-?infinity)$"
+_NUMBER = r"^(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[nN][aA][nN]|[+-]?[iI]nf(?:inity)?)$"
+_WHOLE = r"^[+-]?\d+$"
+_BOOLEAN = r"^(?:[tTfF01]|[tT][rR][uU][eE]|[fF][aA][lL][sS][eE]|[yY][eE][sS]|[nN][oO])$"
+
+# The expressions for times take 8 microseconds a value. These accept what most files have in 3:
+# LIKE finds the marks between the digits, and no two other characters are neighbors.
+_OFFSETS = ["", " UTC"] + [
+    f"{sign}{hour:02d}{minute}"
+    for sign in "+-"
+    for hour in range(15)
+    for minute in ("", "00", ":00", ":30", ":45")
+]
+_NO_DIGITS = "'^[0-9]{{0,2}}[^0-9]|[^0-9]([^0-9]|$)'"
+_USUAL_DATE = sql.SQL("({0} like '____-__-__' and {0} !~ " + _NO_DIGITS + ")")
+_USUAL_TIMESTAMP = sql.SQL(
+    """
+    (
+        (rtrim({0}, 'Z') like '____-__-__ __:__:__%' or rtrim({0}, 'Z') like '____-__-__T__:__:__%')
+        and left({0}, 19) !~ """
+    + _NO_DIGITS
+    + """
+        and strpos('.+-Z ', substr({0}, 20, 1)) > 0
+        and ltrim(substr(rtrim({0}, 'Z'), 20), '.0123456789') in ("""
+    + ", ".join(f"'{offset}'" for offset in _OFFSETS)
+    + """)
+    )
+    """
+)
+_USUAL_NUMBER = sql.SQL("({0} ~ '^-?[0-9]+[.]?[0-9]*$')")
+_NONE = sql.SQL("false")
+
+# By the beginning of the type's name: the usual values, all values, the error of any other.
+_FORMS = {
+    "timestamp": (_USUAL_TIMESTAMP, _TIMESTAMP, "no ISO date or time"),
+    "date": (_USUAL_DATE, _DATE, "no ISO date"),
+    "numeric": (_USUAL_NUMBER, _NUMBER, "no decimal number"),
+    "smallint": (_NONE, _WHOLE, "no whole number"),
+    "integer": (_NONE, _WHOLE, "no whole number"),
+    "bigint": (_NONE, _WHOLE, "no whole number"),
+    "boolean": (_NONE, _BOOLEAN, "no boolean (true, t, 1, yes, false, f, 0, no)"),
+}
+
+
 def form_problems(
     target: Target, columns: list[str]
 ) -> list[tuple[sql.Composable, sql.Composable]]:
-    """Dates and times that are not ISO: PostgreSQL would accept 'now', and guess at 01/02/2024."""
+    """Values that PostgreSQL takes, but whose meaning it guesses, or that an index cannot hold."""
     problems = []
     for name in columns:
-        if target.types[name] in ("date", "timestamp with time zone"):
-            column = sql.Identifier("incoming", name)
+        column = sql.Identifier("incoming", name)
+        if name in (*target.table.indexes, *target.table.keys) and target.types[name] != "jsonb":
+            problems.append(
+                (
+                    sql.SQL("octet_length({}) > {}").format(column, _LONGEST_KEY),
+                    sql.Literal(f"{name}: longer than {_LONGEST_KEY} bytes, the limit of an index"),
+                )
+            )
+        for data_type, (usual, form, problem) in _FORMS.items():
+            if target.types[name].startswith(data_type):
+                problems.append(
+                    (
+                        sql.SQL("not {} and {} !~ {}").format(
+                            usual.format(column), column, sql.Literal(form)
+                        ),
+                        _with_value(f"{name}: {problem}: ", column),
+                    )
+                )
+        digits = re.fullmatch(r"numeric\(\d+,(-?\d+)\)", target.types[name])
+        if digits:
             problems.append(
                 (
                     sql.SQL(
-                        "{0} not like '____-__-__%' and {0} not in ('infinity', '-infinity')"
-                    ).format(column),
-                    sql.SQL("concat({}::text, '\"', left({}, 100), '\"')").format(
-                        sql.Literal(f"{name}: no ISO date or time: "), column
-                    ),
+                        "case when pg_input_is_valid({0}, 'numeric') "
+                        "then scale(trim_scale({0}::numeric)) > {1} end"
+                    ).format(column, sql.Literal(int(digits[1]))),
+                    _with_value(f"{name}: {target.types[name]} would round: ", column),
                 )
             )
     return problems
+
+
+def _with_value(text: str, column: sql.Identifier) -> sql.Composed:
+    return sql.SQL("concat({}::text, '\"', left({}, 100), '\"')").format(sql.Literal(text), column)
 
 
 def type_problems(

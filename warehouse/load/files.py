@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 import psycopg
 from psycopg import sql
@@ -22,6 +27,7 @@ from warehouse.load.report import Reporter, TableSummary
 from warehouse.load.sample_guard import is_sample
 from warehouse.load.sample_guard import mark as mark_sample
 from warehouse.load.target import Target
+from warehouse.printable import printable
 
 FORMATS = {
     ".csv": "csv",
@@ -36,13 +42,17 @@ TRUTH = {"truth", "truth.json"}
 
 @dataclass
 class Part:
-    """One file of a table: its path, its name in messages, and its columns."""
+    """One file of a table: its path, its name in messages, and its columns.
+
+    `constants` are columns that only the names of its folders have, as in `country=DE/`.
+    """
 
     path: Path
     name: str
     format: str
     columns: set[str] = field(default_factory=set)
     is_empty: bool = False
+    constants: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -51,6 +61,7 @@ class TableFiles:
 
     table: Table
     parts: list[Part]
+    unknown: list[str] = field(default_factory=list)
 
     def columns(self) -> list[str]:
         """The columns of the contract that the files have, in the contract's order."""
@@ -88,53 +99,68 @@ def discover(
             f"{address[1]}:// is not supported: a source database must be PostgreSQL, "
             "postgresql://user@host/database."
         )
-    if not folder.exists():
-        raise WarehouseError(f"{folder} does not exist; pass the folder that contains the files.")
+    with _readable(_shown(folder)):
+        exists = folder.exists()
+    if not exists:
+        raise WarehouseError(
+            f"{_shown(folder)} does not exist; pass the folder that contains the files."
+        )
     if not folder.is_dir():
-        raise WarehouseError(f"{folder} is a file; pass the folder that contains the files.")
+        raise WarehouseError(
+            f"{_shown(folder)} is a file; pass the folder that contains the files."
+        )
     allowed = ", ".join(contract.tables)
     tables = options.tables
     options.check_tables(contract)
     found: dict[str, list[Part]] = {}
     claims: dict[str, str] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
+    hidden: list[str] = []
+    for path, is_folder in _entries(folder):
+        name = _shown(path.name)
+        if _is_hidden(path):
+            hidden.append(name)
             continue
-        if path.is_dir():
+        if is_folder:
             stem = path.name.lower()
             if stem not in contract.tables:
                 if path.name not in TRUTH:
-                    report.note(f"Ignored {path.name}/: no table has this name.")
+                    report.note(f"Ignored {name}/: no table has this name.")
+                continue
+            if tables and stem not in tables:
                 continue
             parts = _parts(path, folder, report)
             if not parts:
-                report.warn(f"{path.name}/ contains no data file: {stem} is not loaded.")
+                report.warn(f"{name}/ contains no data file: {stem} is not loaded.")
                 continue
         else:
             split = split_name(path)
             if split is None:
                 if path.name not in TRUTH:
-                    report.note(f"Ignored {path.name}: not a data file ({', '.join(FORMATS)}).")
+                    report.note(f"Ignored {name}: not a data file ({', '.join(FORMATS)}).")
                 continue
             stem, kind = split
             if tables and stem not in tables and stem in contract.tables:
                 continue
             if stem not in contract.tables:
                 raise WarehouseError(
-                    f"{path.name}: {stem!r} is not a table of the contract; allowed: {allowed}. "
+                    f"{name}: {stem!r} is not a table of the contract; allowed: {allowed}. "
                     "Put the parts of a table into a folder with its name. Nothing was loaded."
                 )
-            parts = [Part(path, path.name, kind)]
+            _check_file(path, name)
+            parts = [Part(path, name, kind)]
         if stem in claims:
             raise WarehouseError(
-                f"{claims[stem]} and {path.name} are both for the table {stem}; keep one, or "
+                f"{claims[stem]} and {name} are both for the table {stem}; keep one, or "
                 f"put them as parts into a folder {stem}/. Nothing was loaded."
             )
-        claims[stem] = path.name
+        claims[stem] = name
         found[stem] = parts
+    _note_hidden(hidden, report)
     missing = [name for name in tables if name not in found]
     if missing:
-        raise WarehouseError(f"{folder} has no file for {', '.join(missing)}. Nothing was loaded.")
+        raise WarehouseError(
+            f"{_shown(folder)} has no file for {', '.join(missing)}. Nothing was loaded."
+        )
     selected = [
         TableFiles(table, found[name])
         for name, table in contract.tables.items()
@@ -142,35 +168,105 @@ def discover(
     ]
     if not selected:
         raise WarehouseError(
-            f"{folder} contains no data file: name them after the tables ({allowed}), with one "
-            f"of the extensions {', '.join(FORMATS)}."
+            f"{_shown(folder)} contains no data file: name them after the tables ({allowed}), "
+            f"with one of the extensions {', '.join(FORMATS)}."
         )
     for each in selected:
         _inspect(each, report)
     return selected
 
 
+def _shown(path: Path | str) -> str:
+    return printable(os.fsencode(path))
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Turn an error of the file system into a WarehouseError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise WarehouseError(
+            f"{name} cannot be read: {error.strerror or error}. Nothing of its table was loaded."
+        ) from None
+
+
+def _entries(folder: Path) -> list[tuple[Path, bool]]:
+    """What a folder contains, in the order of the names, and whether each is a folder."""
+    with _readable(f"The folder {_shown(folder)}"):
+        return [(path, path.is_dir()) for path in sorted(folder.iterdir())]
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether Spark and Hive leave the file or folder out: those of unfinished or other work."""
+    return path.name.startswith((".", "_"))
+
+
+def _note_hidden(names: list[str], report: Reporter) -> None:
+    if names:
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        report.note(f"Ignored names that begin with _ or .: {', '.join(names[:5])}{more}.")
+
+
+def _check_file(path: Path, name: str) -> None:
+    """Raise WarehouseError if this is no file that can be read more than once."""
+    if path.is_symlink() and not path.exists():
+        raise WarehouseError(
+            f"{name} is a link to {_shown(path.readlink())}, which does not exist. "
+            "Nothing was loaded."
+        )
+    with _readable(name):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise WarehouseError(
+                f"{name} is a pipe, a socket or a device; a load reads regular files only. "
+                "Nothing was loaded."
+            )
+        path.open("rb").close()
+
+
 def _parts(folder: Path, top: Path, report: Reporter) -> list[Part]:
-    parts = []
-    for path in sorted(folder.rglob("*")):
-        if not path.is_file() or path.name.startswith("."):
-            continue
-        name = path.relative_to(top).as_posix()
-        split = split_name(path)
-        if split is None:
-            report.note(f"Ignored {name}: not a data file ({', '.join(FORMATS)}).")
-        else:
-            parts.append(Part(path, name, split[1]))
+    """The parts in a table's folder, in the order of their names; links are followed."""
+    parts: list[Part] = []
+    hidden: list[str] = []
+
+    def walk(inner: Path, above: tuple[Path, ...], constants: dict[str, str | None]) -> None:
+        for path, is_folder in _entries(inner):
+            name = _shown(path.relative_to(top))
+            if _is_hidden(path):
+                hidden.append(name)
+            elif is_folder:
+                real = path.resolve()
+                if real in above:
+                    report.note(f"Ignored {name}/: a link to a folder that contains it.")
+                    continue
+                column, equals, value = path.name.partition("=")
+                own = {column.lower(): _partition_value(value)} if equals else {}
+                walk(path, (*above, real), constants | own)
+            elif split := split_name(path):
+                _check_file(path, name)
+                parts.append(Part(path, name, split[1], constants=constants))
+            else:
+                report.note(f"Ignored {name}: not a data file ({', '.join(FORMATS)}).")
+
+    walk(folder, (folder.resolve(),), {})
+    parts.sort(key=lambda part: part.path.relative_to(folder).parts)
+    _note_hidden(hidden, report)
     return parts
+
+
+def _partition_value(text: str) -> str | None:
+    """The value in the name of a folder, as Hive writes it."""
+    return None if text == "__HIVE_DEFAULT_PARTITION__" else unquote(text) or None
 
 
 def _inspect(files: TableFiles, report: Reporter) -> None:
     """Read and check each file's header; report what the load will ignore."""
     table = files.table
     known = {*table.columns, DELETED_AT}
-    unknown: list[str] = []
     for part in files.parts:
-        names = _header(part)
+        with _readable(part.name):
+            names = _header(part, known)
         if names is None:
             part.is_empty = True
             continue
@@ -181,7 +277,7 @@ def _inspect(files: TableFiles, report: Reporter) -> None:
                     "Nothing was loaded."
                 )
         if table.key not in names and not (part.is_empty and part.format == "jsonl"):
-            shown = ", ".join(names)[:200]
+            shown = printable(", ".join(names)[:200])
             hint = (
                 " Separate columns by commas."
                 if part.format == "csv" and len(names) == 1 and any(c in names[0] for c in ";\t|")
@@ -192,9 +288,11 @@ def _inspect(files: TableFiles, report: Reporter) -> None:
                 f"it has: {shown}.{hint} Nothing was loaded."
             )
         part.columns = known.intersection(names)
-        unknown += [n for n in names if n not in known and n != LOADED_AT and n not in unknown]
-        if LOADED_AT in names:
-            report.note(f"{part.name}: ignored the column {LOADED_AT}, which the load sets.")
+        _note_unknown(files, part.name, [*names, *part.constants], report)
+        for name in [*part.constants]:
+            if name not in known or name in names or name == table.key:
+                del part.constants[name]
+        part.columns.update(part.constants)
     full = [part for part in files.parts if part.columns and part.format != "jsonl"]
     for part in full[1:]:
         if part.columns != full[0].columns:
@@ -203,20 +301,41 @@ def _inspect(files: TableFiles, report: Reporter) -> None:
                 f"{full[0].name} and {part.name} have different columns ({', '.join(differing)}); "
                 "all parts of a table need the same. Nothing was loaded."
             )
-    if unknown:
-        report.warn(
-            f"{table.name}: ignored columns that are not in the contract: {', '.join(unknown)}."
-        )
+    _warn_unknown(table, files.unknown, report)
 
 
-def _header(part: Part) -> list[str] | None:
+def _note_unknown(files: TableFiles, name: str, names: list[str], report: Reporter) -> list[str]:
+    """Remember the names that are not in the contract; returns the new ones."""
+    known = {*files.table.columns, DELETED_AT, LOADED_AT, *files.unknown}
+    new = [each for each in dict.fromkeys(names) if each not in known]
+    files.unknown += new
+    if LOADED_AT in names:
+        report.note(f"{name}: ignored the column {LOADED_AT}, which the load sets.")
+    return new
+
+
+def _warn_unknown(table: Table, names: list[str], report: Reporter) -> None:
+    if names:
+        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+        shown = printable(", ".join(names[:20]))
+        report.warn(f"{table.name}: ignored columns that are not in the contract: {shown}{more}.")
+
+
+def _header(part: Part, known: set[str]) -> list[str] | None:
     """The names of a file's columns; None if the file is empty."""
     if part.path.stat().st_size == 0:
         return None
     if part.format == "parquet":
-        names, rows = parquet.columns(part.path)
+        names, rows, problems = parquet.columns(part.path)
         part.is_empty = rows == 0
+        for name, problem in problems.items():
+            if name.strip().lower() in known:
+                raise WarehouseError(
+                    f"{part.name}: the column {name} has the type {problem}, which cannot be "
+                    "loaded; write it as text. Nothing was loaded."
+                )
         return [name.strip().lower() for name in names]
+    _check_text(part)
     if part.format == "jsonl":
         found, some = jsonl.sample(part.path)
         part.is_empty = not some
@@ -227,16 +346,35 @@ def _header(part: Part) -> list[str] | None:
             part.is_empty = names is None or next(csv.records(stream), None) is None
             return names
     except UnicodeDecodeError:
-        raise WarehouseError(
-            f"{part.name} is not UTF-8 text; convert it first, for example with "
-            "iconv -f LATIN1 -t UTF-8. Nothing was loaded."
-        ) from None
+        raise _not_utf8(part) from None
     except csv.BadHeader as error:
         raise WarehouseError(
             f"{part.name}: cannot read the header: {error}. Nothing was loaded."
         ) from None
     except BROKEN as error:
         raise broken(part.path, error) from None
+
+
+def _not_utf8(part: Part) -> WarehouseError:
+    return WarehouseError(
+        f"{part.name} is not UTF-8 text; convert it first, for example with "
+        "iconv -f LATIN1 -t UTF-8, or -f UTF-16. Nothing was loaded."
+    )
+
+
+def _check_text(part: Part) -> None:
+    """Raise WarehouseError if a file of text is UTF-16 or 32, or compressed without saying so."""
+    try:
+        with open_bytes(part.path) as stream:
+            start = stream.read(4)
+    except BROKEN as error:
+        raise broken(part.path, error) from None
+    if start.startswith(b"\x1f\x8b"):
+        raise WarehouseError(
+            f"{part.name} is compressed; let its name end in .gz. Nothing was loaded."
+        )
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
+        raise _not_utf8(part)
 
 
 def check_empty(files: list[TableFiles], options: Options, report: Reporter) -> None:
@@ -348,8 +486,8 @@ def _stage(
     def advance(part_done: int, part_rows: int) -> None:
         report.advance(done + part_done, rows + part_rows)
 
+    types = {**table.columns, DELETED_AT: "timestamptz"}
     lines = [part for part in files.parts if part.format == "jsonl"]
-    unseen = {*table.columns, DELETED_AT} - set(columns)
     stage.create(connection, columns)
     if lines:
         jsonl.create_lines(connection)
@@ -358,31 +496,48 @@ def _stage(
         if part.is_empty:
             count = 0
         elif part.format == "jsonl":
-            count = jsonl.stage(connection, part.path, number, unseen, advance)
+            with _readable(part.name):
+                count = jsonl.stage(connection, part.path, number, advance)
         else:
-            reader = csv if part.format == "csv" else parquet
-            wanted = [name for name in columns if name in part.columns]
+            wanted = [n for n in columns if n in part.columns and n not in part.constants]
 
             def write(number: int = number, wanted: list[str] = wanted):
                 return stage.writer(connection, number, wanted)
 
-            count = reader.stage(part.path, wanted, write, advance)
+            with _readable(part.name):
+                if part.format == "csv":
+                    count = csv.stage(part.path, wanted, write, advance)
+                else:
+                    json = {name for name in wanted if types[name] == "jsonb"}
+                    count = parquet.stage(part.path, wanted, write, advance, json)
         read.append(count)
         done += part.path.stat().st_size
         rows += count
         report.advance(done, rows)
     if lines:
-        late = [c for c in (*table.columns, DELETED_AT) if c not in columns and c not in unseen]
-        for name in late:
-            connection.execute(
-                sql.SQL("alter table pg_temp.incoming add column {} text").format(
-                    sql.Identifier(name)
-                )
-            )
-        columns = [c for c in (*table.columns, DELETED_AT) if c in columns or c in late]
-        types = {**table.columns, DELETED_AT: "timestamptz"}
         report.step("reading JSON")
-        jsonl.unfold(connection, {name: types[name] for name in columns})
+        jsonl.reject_unreadable(connection)
+        keys = jsonl.spellings(connection, {*types})
+        for name in types:
+            if name in keys and name not in columns:
+                connection.execute(
+                    sql.SQL("alter table pg_temp.incoming add column {} text").format(
+                        sql.Identifier(name)
+                    )
+                )
+        columns = [name for name in types if name in columns or name in keys]
+        late = _note_unknown(files, lines[0].name, [n for n in keys if n != LOADED_AT], report)
+        _warn_unknown(table, late, report)
+        jsonl.unfold(connection, {name: types[name] for name in columns}, keys)
+    for number, part in enumerate(files.parts):
+        for name, value in part.constants.items() if not part.is_empty else ():
+            first = number << stage.ROW_BITS
+            connection.execute(
+                sql.SQL("update pg_temp.incoming set {} = %s where n > %s and n < %s").format(
+                    sql.Identifier(name)
+                ),
+                (value, first, (number + 1) << stage.ROW_BITS),
+            )
     return columns, read
 
 

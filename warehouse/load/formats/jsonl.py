@@ -24,7 +24,10 @@ _ESCAPES = {b"\\": b"\\\\", b"\t": b"\\t", b"\r": b"\\r"}
 
 
 def sample(path: Path) -> tuple[set[str], bool]:
-    """The names in the objects of the first lines, and whether there is any row."""
+    """The names in the objects of the first lines, and whether there is any row.
+
+    Names are without capitals and blanks around, as those of other formats.
+    """
     names: set[str] = set()
     some = False
     try:
@@ -43,7 +46,12 @@ def _names(line: bytes) -> set[str]:
         value = json.loads(line)
     except (ValueError, RecursionError):
         return set()
-    return set(value) if isinstance(value, dict) else set()
+    return {plain(name) for name in value} if isinstance(value, dict) else set()
+
+
+def plain(name: str) -> str:
+    """A name as it is compared with those of the contract."""
+    return name.strip().lower()
 
 
 def create_lines(connection: psycopg.Connection) -> None:
@@ -56,13 +64,9 @@ def stage(
     connection: psycopg.Connection,
     path: Path,
     file_number: int,
-    unseen: set[str],
     advance: Callable[[int, int], None],
 ) -> int:
-    """Write the file's lines into the table of lines; returns the number of rows.
-
-    Removes the columns of the file from `unseen`.
-    """
+    """Write the file's lines into the table of lines; returns the number of rows."""
     counted = Counted(path)
     first = file_number << ROW_BITS
     rejects: list[tuple[int, str, str | None]] = []
@@ -85,8 +89,6 @@ def stage(
                 if problem:
                     rejects.append((number, problem, printable(line)))
                     continue
-                if unseen and any(b'"%s"' % name.encode() in line for name in unseen):
-                    unseen -= _names(line)
                 for character, escape in _ESCAPES.items():
                     if character in line:
                         line = line.replace(character, escape)
@@ -105,15 +107,8 @@ def stage(
     return rows
 
 
-def unfold(connection: psycopg.Connection, columns: dict[str, str]) -> None:
-    """Turn the lines into rows of `incoming`; reject lines that are not JSON objects.
-
-    In a jsonb column, a string that contains an object or an array is read as that value.
-
-    Args:
-        connection: the load's connection.
-        columns: the columns of the file with their types.
-    """
+def reject_unreadable(connection: psycopg.Connection) -> None:
+    """Move lines that are not JSON objects from the table of lines to `rejects`."""
     reject_nested_too_deeply(connection, "lines", "line")
     connection.execute(
         """
@@ -135,8 +130,70 @@ def unfold(connection: psycopg.Connection, columns: dict[str, str]) -> None:
         where reason is not null
         """
     )
+
+
+def spellings(connection: psycopg.Connection, known: set[str]) -> dict[str, list[str]]:
+    """The keys of the objects by their plain name; rejects objects that have a known one twice.
+
+    Args:
+        connection: the load's connection.
+        known: the columns of the contract.
+    """
+    # Most files have few distinct lists of keys. Unlike jsonb, json keeps a key that is repeated.
+    valid = """
+        select n, line, array(select json_object_keys(line::json)) as keys
+        from (
+            select n, line from pg_temp.lines where n not in (select n from pg_temp.rejects)
+            offset 0
+        ) as valid
+    """
+    lists = connection.execute(
+        f"select distinct keys, keys::text from ({valid}) as rows"
+    ).fetchall()
+    found: dict[str, list[str]] = {}
+    reasons: dict[str, str] = {}
+    for keys, shown in lists:
+        names: dict[str, list[str]] = {}
+        for key in keys:
+            names.setdefault(plain(key), []).append(key)
+        for name, same in names.items():
+            known_spellings = found.setdefault(name, [])
+            known_spellings += [key for key in dict.fromkeys(same) if key not in known_spellings]
+            if len(same) > 1 and name in known:
+                reasons[shown] = f"the key {name} {len(same)} times: {', '.join(same)}"
+    if reasons:
+        connection.execute(
+            f"""
+            insert into pg_temp.rejects (n, kind, reason, row_text)
+            select n, 'unreadable', reason, line
+            from ({valid}) as rows
+            inner join unnest(%s::text[], %s::text[]) as repeated (keys, reason)
+                on repeated.keys = rows.keys::text
+            """,
+            ([*reasons], [*reasons.values()]),
+        )
+    return found
+
+
+def unfold(
+    connection: psycopg.Connection, columns: dict[str, str], keys: dict[str, list[str]]
+) -> None:
+    """Turn the lines into rows of `incoming`.
+
+    In a jsonb column, a string that contains an object or an array is read as that value.
+
+    Args:
+        connection: the load's connection.
+        columns: the columns of the file with their types.
+        keys: the spellings of each column's name.
+    """
     values = [
-        (_JSON if data_type == "jsonb" else _TEXT).format(name=sql.Literal(name))
+        sql.SQL("coalesce({})").format(
+            sql.SQL(", ").join(
+                (_JSON if data_type == "jsonb" else _TEXT).format(name=sql.Literal(key))
+                for key in keys.get(name, [name])
+            )
+        )
         for name, data_type in columns.items()
     ]
     # `offset 0` keeps the parsed object from being computed again for every column.
@@ -146,15 +203,11 @@ def unfold(connection: psycopg.Connection, columns: dict[str, str]) -> None:
             insert into pg_temp.incoming (n, {names})
             select n, {values}
             from (
-                select
-                    n,
-                    case
-                        when line like '{{%' and pg_input_is_valid(line, 'jsonb') then line::jsonb
-                    end as object
+                select n, line::jsonb as object
                 from pg_temp.lines
+                where n not in (select n from pg_temp.rejects)
                 offset 0
             ) as parsed
-            where object is not null
             """
         ).format(
             names=sql.SQL(", ").join(map(sql.Identifier, columns)),

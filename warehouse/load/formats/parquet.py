@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,16 +9,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from warehouse.errors import WarehouseError
+from warehouse.load.formats.arrow import Repeated, as_text, unsupported
 from warehouse.load.formats.opening import Counted
 
 _BATCH_ROWS = 8_192
 
 
-def columns(path: Path) -> tuple[list[str], int]:
-    """The names of the file's columns and the number of its rows."""
+def columns(path: Path) -> tuple[list[str], int, dict[str, str]]:
+    """The names of the file's columns, the number of its rows, and the types that have no text."""
     try:
         with pq.ParquetFile(path) as file:
-            return file.schema_arrow.names, file.metadata.num_rows
+            schema = file.schema_arrow
+            problems = {field.name: unsupported(field.type) for field in schema}
+            for number in range(len(file.schema)):
+                leaf = file.schema.column(number)
+                # pyarrow shows it as 12 bytes.
+                if leaf.converted_type == "INTERVAL":
+                    problems[leaf.path.split(".")[0]] = "interval"
+            found = {name: problem for name, problem in problems.items() if problem}
+            return schema.names, file.metadata.num_rows, found
     except (pa.ArrowException, OSError) as error:
         raise _broken(path, error) from None
 
@@ -29,8 +37,13 @@ def _broken(path: Path, error: Exception) -> WarehouseError:
     return WarehouseError(f"{path} is not a readable Parquet file: {shown}")
 
 
-def stage(path: Path, wanted: list[str], write: Callable, advance: Callable) -> int:
-    """Write the file's rows into `incoming`; returns their number. Arguments as in `csv`."""
+def stage(path: Path, wanted: list[str], write: Callable, advance: Callable, json: set[str]) -> int:
+    """Write the file's rows into `incoming`; returns their number.
+
+    Args:
+        path, wanted, write, advance: as in `csv`.
+        json: the columns that PostgreSQL will read as JSON.
+    """
     counted = Counted(path)
     with write() as writer:
         try:
@@ -38,7 +51,16 @@ def stage(path: Path, wanted: list[str], write: Callable, advance: Callable) -> 
                 names = {name.strip().lower(): name for name in file.schema_arrow.names}
                 used = [names[name] for name in wanted]
                 for batch in file.iter_batches(_BATCH_ROWS, columns=used):
-                    writer.write([as_text(batch.column(name)) for name in used])
+                    texts = []
+                    for name, column in zip(wanted, used, strict=True):
+                        try:
+                            texts.append(as_text(batch.column(column), for_json=name in json))
+                        except Repeated:
+                            raise WarehouseError(
+                                f"{path}: the column {name} has a map with a key twice, which JSON "
+                                "cannot hold. Nothing of the table was loaded."
+                            ) from None
+                    writer.write(texts)
                     advance(counted.done, writer.rows)
         except (pa.ArrowException, OSError) as error:
             raise _broken(path, error) from None
@@ -59,26 +81,3 @@ class _Seekable:
 
     def __getattr__(self, name: str):
         return getattr(self._file, name)
-
-
-def as_text(column: pa.Array) -> pa.Array:
-    """A column as strings: times in UTC, numbers exact, nested values as JSON."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return as_text(column.dictionary_decode())
-    if pa.types.is_nested(kind):
-        return pa.array(
-            [None if value is None else _json(value) for value in column.to_pylist()], pa.string()
-        )
-    if pa.types.is_timestamp(kind):
-        # Without its zone the value is UTC; text with a zone would need a time zone database on
-        # this machine.
-        return column.cast(pa.timestamp(kind.unit)).cast(pa.string())
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        # The writer checks for UTF-8, row by row.
-        return column.cast(pa.binary()).view(pa.string())
-    return column.cast(pa.string())
-
-
-def _json(value) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
