@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -61,15 +62,23 @@ def test_unit_tests_run_only_if_they_are_asked_for() -> None:
             {"column_name": "mail", "regex": "^a$"},
             "select * from staging.a where mail !~ '^a$'",
         ),
+        (
+            "expect_column_pair_values_A_to_be_greater_than_B",
+            {
+                **{"column_A": "ended_at", "column_B": "started_at", "or_equal": True},
+                "row_condition": "ended_at is not null",
+            },
+            "select * from staging.a where ended_at < started_at and ended_at is not null",
+        ),
         ("unique", {"column_name": "id"}, None),
         ("expression_is_true", {"expression": "{{ today() }} = b"}, None),
     ],
 )
 def test_the_rows_of_a_warning_are_shown_whole(
-    name: str, given: dict[str, str], query: str | None
+    name: str, given: dict[str, Any], query: str | None
 ) -> None:
     node = SimpleNamespace(
-        test_metadata=SimpleNamespace(name=name, kwargs=given),
+        test_metadata=SimpleNamespace(name=name, kwargs={**given, "model": "{{ get(ref('a')) }}"}),
         compiled_code='from "d"."staging"."a" as x, "d"."staging"."b"',
         config=SimpleNamespace(where=None),
     )

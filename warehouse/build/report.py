@@ -125,12 +125,13 @@ def query_of_rows(node: Any) -> str | None:
         The query; None if the test's own SQL shows the rows.
     """
     metadata = getattr(node, "test_metadata", None)
-    given = getattr(metadata, "kwargs", None) or {}
+    given = {**(getattr(metadata, "kwargs", None) or {}), "model": None}  # a call of dbt
     relations = re.findall(r'"[^"]+"[.]"([^"]+)"[.]"([^"]+)"', node.compiled_code or "")
     if not relations or node.config.where or "{{" in str(given.values()):
         return None
     model = ".".join(relations[0])
     column = given.get("column_name") or ""
+    only = f" and {given['row_condition']}" if given.get("row_condition") else ""
     if metadata.name == "relationships" and len(relations) > 1:
         same = f"parent.{given['field']} = child.{column}"
         parents = f"select from {'.'.join(relations[1])} as parent where {same}"
@@ -141,7 +142,10 @@ def query_of_rows(node: Any) -> str | None:
         condition = f"{column} {given['expression']}".strip()
         return f"select * from {model} where not ({condition})"
     if metadata.name == "expect_column_values_to_match_regex":
-        return f"select * from {model} where {column} !~ '{given['regex']}'"
+        return f"select * from {model} where {column} !~ '{given['regex']}'{only}"
+    if metadata.name == "expect_column_pair_values_A_to_be_greater_than_B":
+        sign = "<" if given.get("or_equal") else "<="
+        return f"select * from {model} where {given['column_A']} {sign} {given['column_B']}{only}"
     return None
 
 

@@ -5,7 +5,8 @@
     -#}
     {%- if execute and not flags.EMPTY and not is_sample() and model.config.materialized == 'view' -%}
         {%- set table = table_of_staging() -%}
-        {%- if table and table.name in var('sources_present') and table.config.meta.get('in_marts', true) -%}
+        {%- if table and table.name in var('sources_present') and table.config.meta.get('in_marts', true)
+            and table.config.meta.get('primary_key') and 'exclusion_reason' in model.columns -%}
             {%- set read_through = none if flags.FULL_REFRESH or not is_left_alone() else moment_read_through() -%}
             {%- set counts = run_query(query_of_exclusions(table, read_through)) -%}
             {%- do judge_exclusions(table, counts, read_through) -%}
@@ -65,8 +66,8 @@
     {%- set excluded_count = excluded | sum(attribute='row_count') | int -%}
     {%- set is_accepted = var('accept_excluded', false) or env_var('WAREHOUSE_ACCEPT_EXCLUDED', '') == '1' -%}
     {%- set allowed = var('max_excluded_share', 0.1) | float -%}
-    {#- A few rows are no sign of a wrong mapping, unless they are the whole table. -#}
-    {%- if excluded_count > total * allowed and (read_through is none or excluded_count >= 20) -%}
+    {#- A few rows are no sign of a wrong mapping, unless they are most of the table. -#}
+    {%- if excluded_count > total * allowed and (excluded_count >= 20 or read_through is none and excluded_count * 2 > total) -%}
         {%- set reasons = [] -%}
         {%- for row in excluded -%}
             {%- do reasons.append(
