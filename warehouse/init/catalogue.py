@@ -239,7 +239,7 @@ def values(
         The most frequent first, MOST_VALUES + 1 at most; None if the query failed or took too long.
     """
     share = ""
-    if relation.rows > SAMPLE_ROWS and relation.kind in ("r", "m"):
+    if relation.rows > SAMPLE_ROWS and relation.kind in ("r", "p", "m"):
         share = f" tablesample system ({100 * SAMPLE_ROWS / relation.rows:.6f})"
     query = sql.SQL(
         "select {0}::text, count(*) from {1}{2} group by 1 order by 2 desc, 1 limit {3}"

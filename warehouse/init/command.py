@@ -92,9 +92,11 @@ def init(
     `--apply`. Reads only the catalogue and samples; changes nothing in the source.
     """
     if source is not None and not is_database(source):
+        # The address may hold a password, so that it is not repeated.
         raise WarehouseError(
-            f"The source must be an address such as postgresql://reader@host:5432/shop, got "
-            f"{source!r}. For tables in the warehouse's database, use --schema."
+            "The source must be the address of a PostgreSQL, such as "
+            "postgresql://reader@host:5432/shop. For tables in the warehouse's database, use "
+            "--schema."
         )
     modes = [
         name
@@ -264,7 +266,16 @@ def _write(
     for each in proposals:
         is_found = each.relation is not None or each.confidence == OPEN
         if not is_found:
-            rows.append((each.table.name, "", "not found", "", "", each.reason))
+            path = folder / f"{each.table.name}.sql"
+            reason = each.reason
+            if path.exists():
+                # An earlier run found it, perhaps in another schema.
+                if files.is_unedited(path.read_text(encoding="utf-8")):
+                    path.unlink()
+                    reason += "; removed its file, which nobody edited"
+                else:
+                    reason += "; its file was edited and is kept"
+            rows.append((each.table.name, "", "not found", "", "", reason))
             continue
         done = files.write(folder, each, force=force)
         if done == "kept, edited":
