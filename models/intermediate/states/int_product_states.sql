@@ -5,6 +5,8 @@ with
 
 products as (
     select * from {{ ref('stg_app__products') }}
+    -- The snapshot indexes its key, which a row without a reason has.
+    where exclusion_reason is null
 ),
 
 final as (

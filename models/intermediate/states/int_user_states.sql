@@ -5,6 +5,8 @@ with
 
 users as (
     select * from {{ ref('stg_app__users') }}
+    -- The snapshot indexes its key, which a row without a reason has.
+    where exclusion_reason is null
 ),
 
 final as (

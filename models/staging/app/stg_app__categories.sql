@@ -1,4 +1,8 @@
-{%- set reasons = {'no category_id': 'category_id is null'} %}
+{%- set reasons = {
+    'no category_id': 'category_id is null',
+    'category_id is too long': is_too_long('category_id'),
+    'parent_id is too long': is_too_long('parent_id'),
+} %}
 
 select
     -- ids

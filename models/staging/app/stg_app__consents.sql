@@ -2,6 +2,8 @@
     'no consent_id': 'consent_id is null',
     'no user_id': clean_text('user_id') ~ ' is null',
     'recorded_at is missing or outside the calendar': not_within_calendar('recorded_at'),
+    'consent_id is too long': is_too_long('consent_id'),
+    'user_id is too long': is_too_long('user_id'),
 } %}
 
 select

@@ -1,6 +1,8 @@
 {%- set reasons = {
     'no request_id': 'request_id is null',
     'no user_id': clean_text('user_id') ~ ' is null',
+    'request_id is too long': is_too_long('request_id'),
+    'user_id is too long': is_too_long('user_id'),
 } %}
 
 select

@@ -1,6 +1,9 @@
 {%- set reasons = {
     'no event_id': 'event_id is null',
     'event_timestamp is missing or outside the calendar': not_within_calendar('event_timestamp'),
+    'event_id is too long': is_too_long('event_id'),
+    'user_id is too long': is_too_long('user_id'),
+    'session_id is too long': is_too_long('session_id'),
 } %}
 
 select

@@ -4,6 +4,9 @@
     'quantity is missing or no amount': is_amount('quantity') ~ ' is not true',
     'price_at_purchase is missing or no amount': is_amount('price_at_purchase') ~ ' is not true',
     'quantity x price_at_purchase is no amount': is_amount('quantity::numeric * price_at_purchase') ~ ' is not true',
+    'order_item_id is too long': is_too_long('order_item_id'),
+    'order_id is too long': is_too_long('order_id'),
+    'product_id is too long': is_too_long('product_id'),
 } %}
 
 select

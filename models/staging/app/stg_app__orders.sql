@@ -1,6 +1,8 @@
 {%- set reasons = {
     'no order_id': 'order_id is null',
     'order_date is missing or outside the calendar': not_within_calendar('order_date'),
+    'order_id is too long': is_too_long('order_id'),
+    'user_id is too long': is_too_long('user_id'),
 } %}
 
 select

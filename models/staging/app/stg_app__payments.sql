@@ -1,6 +1,8 @@
 {%- set reasons = {
     'no payment_id': 'payment_id is null',
     'amount is missing or no amount': is_amount('amount') ~ ' is not true',
+    'payment_id is too long': is_too_long('payment_id'),
+    'order_id is too long': is_too_long('order_id'),
 } %}
 
 select

@@ -1,4 +1,8 @@
-{%- set reasons = {'no product_id': 'product_id is null'} %}
+{%- set reasons = {
+    'no product_id': 'product_id is null',
+    'product_id is too long': is_too_long('product_id'),
+    'category_id is too long': is_too_long('category_id'),
+} %}
 
 select
     -- ids

@@ -1,6 +1,8 @@
 {%- set reasons = {
     'no session_id': 'session_id is null',
     'session_start is missing or outside the calendar': not_within_calendar('session_start'),
+    'session_id is too long': is_too_long('session_id'),
+    'user_id is too long': is_too_long('user_id'),
 } %}
 
 select

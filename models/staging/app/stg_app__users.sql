@@ -1,11 +1,14 @@
-{%- set reasons = {'no user_id': 'user_id is null'} %}
+{%- set reasons = {
+    'no user_id': 'user_id is null',
+    'user_id is too long': is_too_long('user_id'),
+} %}
 
 select
     -- ids
     user_id::{{ text_type() }} as user_id,
 
     -- strings
-    lower({{ clean_text('email') }}) as email,
+    case when not {{ is_too_long('email') }} then lower({{ clean_text('email') }}) end as email,
     {{ clean_text('first_name') }} as first_name,
     {{ clean_text('last_name') }} as last_name,
     {{ clean_text('phone') }} as phone,
