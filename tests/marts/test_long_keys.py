@@ -16,7 +16,7 @@ ROWS = {
     "users": [{"user_id": LONG}, {"user_id": "'long e-mail'", "email": LONG}],
     "categories": [{"category_id": LONG}, {"parent_id": LONG}],
     "products": [{"product_id": LONG}, {"category_id": LONG}],
-    "orders": [{"order_id": LONG}, {"user_id": LONG}],
+    "orders": [{"order_id": LONG}, {"user_id": LONG}, {"currency": LONG}],
     "order_items": [{"order_item_id": LONG}, {"product_id": LONG}],
     "payments": [{"payment_id": LONG}, {"order_id": LONG}],
     "user_sessions": [{"session_id": LONG}, {"user_id": LONG}],

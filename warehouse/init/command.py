@@ -22,8 +22,7 @@ from warehouse.init import catalogue, files, guess
 from warehouse.init.check import check
 from warehouse.init.guess import NONE, OPEN, Choices, Proposal
 from warehouse.init.words import STATUSES
-from warehouse.load.database import _connected as connected
-from warehouse.load.database import is_database
+from warehouse.load.source import connected, is_database
 from warehouse.options import refuse_unused
 
 _ROWS = 10_000  # the rows in which nulls are counted

@@ -3,6 +3,7 @@
     'order_date is missing or outside the calendar': not_within_calendar('order_date'),
     'order_id is too long': is_too_long('order_id'),
     'user_id is too long': is_too_long('user_id'),
+    'currency is too long': is_too_long('currency'),
 } %}
 
 select
