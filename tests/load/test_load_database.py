@@ -10,7 +10,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from tests.load.shop import NOW, SHOP, add_users, day, fetch, pull
+from tests.load.shop import NOW, SHOP, add_users, address, day, fetch, pull
 from tests.support.command import warehouse
 from tests.support.server import temporary_server
 from warehouse.errors import WarehouseError
