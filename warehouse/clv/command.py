@@ -80,6 +80,7 @@ def fit(as_of: AsOf = None, model: Which = Model.MBG_NBD) -> None:
         raise WarehouseError(
             f"The fit was refused: {found.refused_because}. It is version {version} of"
             f" {'.'.join(queries.parameters)}; older parameters, if there are any, stay in use."
+            f" {next_step(found)}"
         )
     show_fit(found, version)
 
@@ -119,6 +120,21 @@ def backtest(
         backtesting.write_between_marks(markdown, backtesting.as_markdown(result))
     if plot is not None:
         private.write_text(plot, chart.as_svg(result))
+
+
+def next_step(found: Fit) -> str:
+    """What to try after a fit was refused, as sentences."""
+    if found.purchases is None:
+        return (
+            "Load more of the history of orders; check in seeds/order_statuses.csv that every"
+            " status of a sale is revenue; or fit again later. Until then, simple_value of"
+            " user_clv needs no fit."
+        )
+    other = next(each for each in Model if each.value != found.model)
+    return (
+        f"Try `warehouse clv fit --model {other.value}`, or an earlier --as-of. Also look at the"
+        " users who buy most often: test accounts and wholesale customers often break a fit."
+    )
 
 
 def show_fit(found: Fit, version: int) -> None:
