@@ -130,8 +130,8 @@ MUTANTS = (
     Mutant(
         "events are not keyed anew by versions of users",
         CORE + "fct_user_events.sql",
-        "    user_versions(),\n]",
-        "], ignoring=[ref('dim_users')]",
+        "    user_versions(),\n] + sessions) %}",
+        "] + sessions, ignoring=[ref('dim_users')]) %}",
     ),
     Mutant(
         "facts of unknown users stay with the unknown member",

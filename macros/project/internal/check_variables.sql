@@ -69,6 +69,7 @@
             'kind': 'text', 'optional': true, 'pattern': '[A-Z]{3}', 'takes': 'an ISO 4217 code in capitals, such as EUR, or null',
         },
         'exchange_rate_valid_days': {'kind': 'text', 'pattern': '[0-9]{1,3}', 'min': 1, 'max': 366, 'takes': 'a whole number of days from 1 to 366'},
+        'stitch_sessions': {'kind': 'boolean', 'takes': 'true or false'},
         'max_excluded_share': share,
         'accept_excluded': yes_or_no,
         'full_refresh_max_loss': share,

@@ -1,3 +1,6 @@
+{%- set by_session = [
+    {'columns': ['session_id'], 'why': 'events of the sessions whose user changed'},
+] if var('stitch_sessions') else [] %}
 {{ config(
     unique_key='event_id',
     partition_by={
@@ -20,25 +23,53 @@
             'columns': ['event_timestamp'], 'type': 'brin',
             'why': 'events of some hours out of a month',
         },
-    ],
+    ] + by_session,
     event_time='event_timestamp',
     meta={'change_log_keys': ['user_id', 'date_key']},
 ) }}
 
+{%- set sessions = [
+    upstream(ref('stg_app__user_sessions'), columns='session_id', lookup=this),
+] if var('stitch_sessions') else [] %}
 {%- set changed_events = changed_keys('event_id', [
     upstream(ref('dim_event_types'), columns='event_type', lookup=this),
     user_versions(),
-]) %}
+] + sessions) %}
 
 with
 
-events as (
+own_events as (
     select *
     from {{ ref('stg_app__events') }}
     where {{ is_changed(changed_events) }}
         and {{ is_retained('event_timestamp') }}
         and is_included
 ),
+
+{% if var('stitch_sessions') -%}
+    sessions as (
+        select
+            session_id,
+            user_id as session_user_id
+        from {{ ref('stg_app__user_sessions') }}
+        where is_included
+    ),
+
+    events as (
+        select
+            own_events.*,
+            coalesce(own_events.user_id, sessions.session_user_id) as known_user_id
+        from own_events
+        left join sessions on own_events.session_id = sessions.session_id
+    ),
+{%- else -%}
+    events as (
+        select
+            *,
+            user_id as known_user_id
+        from own_events
+    ),
+{%- endif %}
 
 users as (
     select * from {{ ref('dim_users') }}
@@ -55,7 +86,7 @@ final as (
         {{ date_key(local_date('events.event_timestamp')) }} as date_key,
         {{ time_key('events.event_timestamp') }} as time_key,
         coalesce(event_types.event_type_key, {{ unknown_key() }}) as event_type_key,
-        events.user_id,
+        events.known_user_id as user_id,
         events.session_id,
         events.event_type,
         events.page_url,
@@ -64,7 +95,7 @@ final as (
         events.event_timestamp
     from events
     left join users
-        on events.user_id = users.user_id
+        on events.known_user_id = users.user_id
             and events.event_timestamp >= users.effective_date
             and events.event_timestamp < users.expiry_date
     left join event_types on events.event_type = event_types.event_type
