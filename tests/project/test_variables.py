@@ -13,6 +13,7 @@ from tests.support.small_project import run, write_project
 
 VARIABLES = yaml.safe_load((dbt_project.ROOT / "dbt_project.yml").read_text())["vars"]
 WRONG = {
+    "time_zone": "UTC 3",
     "as_of": "2026-02-30",
     "from": "01/02/2026",
     "to": "tomorrow",
@@ -20,6 +21,9 @@ WRONG = {
     "contract_tables": 5,
     "calendar_start": "19'00-01-01",
     "calendar_end": "2101",
+    "reporting_currency": "euro",
+    "exchange_rate_valid_days": 0,
+    "stitch_sessions": "yes",
     "max_excluded_share": 10,
     "accept_excluded": "yes",
     "full_refresh_max_loss": "a tenth",
