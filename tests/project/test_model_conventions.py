@@ -170,8 +170,9 @@ def test_unit_tests_override_macros_that_are_called(manifest: Any) -> None:
 
 
 def test_source_is_called_where_it_may_be() -> None:
-    """Staging calls `read_source`, and a hook counts what it excludes; models call `source` only for
-    tables that the project owns.
+    """Staging calls `read_source`, and a hook counts what it excludes.
+
+    Models call `source` only for tables that the project owns.
     """
     calls = {
         (str(path.relative_to(dbt_project.ROOT)), call)
