@@ -525,7 +525,12 @@ def test_json_lines_are_json(tmp_path: Path) -> None:
 
 def test_the_files_keep_the_source_contract(single: tuple[Path, dict]) -> None:
     text = (project.root() / "models/staging/app/_app__sources.yml").read_text()
-    tables = yaml.safe_load(text)["sources"][0]["tables"]
+    # The sample has one currency, and so no rates.
+    tables = [
+        table
+        for table in yaml.safe_load(text)["sources"][0]["tables"]
+        if table["name"] != "exchange_rates"
+    ]
     assert {table["name"] for table in tables} == set(TABLES)
     arrow = {
         "text": "string",
