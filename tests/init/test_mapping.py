@@ -275,6 +275,25 @@ def test_a_load_reads_through_a_mapping(
         assert any("has 1 lines marked OPEN" in text for text in report.warnings)
 
 
+def test_a_select_without_transactions_may_hold_a_percent_sign(
+    shop: Database, database: Database, tmp_path: Path
+) -> None:
+    """Its second load counts the rows before the overlap."""
+    (tmp_path / "users.sql").write_text(
+        "select id::text as user_id, changed_at as updated_at from customers where mail like '%@%'"
+    )
+    with database.connect() as connection:
+        connection.autocommit = True
+        for _ in range(2):
+            (summary,) = load_database(
+                address(shop),
+                connection=connection,
+                mapping=mapping.read(tmp_path, CONTRACT),
+                tables=("users",),
+            )
+    assert (summary.new, summary.changed) == (0, 0)
+
+
 def nothing(table: str) -> Proposal:
     return guess.nothing(CONTRACT.tables[table], "OPEN", "to be written", is_stamped=False)
 

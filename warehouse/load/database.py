@@ -811,10 +811,10 @@ def _unmatched(reading: _Reading, each: SourceTable, raw_table: Target, until: d
     changed = sql.Identifier(each.incremental_column)
     with sources.reading(f"{reading.schema}.{each.table.name}"):
         in_source = reading.source.execute(
-            sql.SQL("select count(distinct {}) from {} where {} < %s").format(
-                key, each.relation, changed
-            ),
-            (until,),
+            # Without parameters, because a mapping's select may hold a percent sign.
+            sql.SQL("select count(distinct {}) from {} where {} < {}").format(
+                key, each.relation, changed, sql.Literal(until)
+            )
         ).fetchone()[0]
     living = sql.SQL("" if DELETED_AT in each.columns else " and {} is null").format(
         sql.Identifier(DELETED_AT)
