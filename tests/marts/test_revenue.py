@@ -9,8 +9,7 @@ from typing import Any
 
 from tests.support import dbt_project
 from tests.support.database import fetch
-from tests.support.files import write
-from warehouse.load import load_folder
+from tests.support.files import load_csv
 
 AS_OF = "2026-03-01"
 
@@ -31,12 +30,14 @@ REVENUE = """
 
 def load(database: Any, folder: Path, hour: int, orders: str, items: str) -> None:
     """Load users, orders and lines, stamped with an hour of a day."""
-    write(folder, "users.csv", "user_id,created_at\nm1,2026-01-01\nm2,2026-01-01\n")
-    write(folder, "orders.csv", "order_id,user_id,order_status,order_date\n" + orders)
-    write(folder, "order_items.csv", "order_item_id,order_id,quantity,price_at_purchase\n" + items)
-    with database.connect() as connection:
-        stamp = dt.datetime(2026, 3, 1, hour, tzinfo=dt.UTC)
-        load_folder(folder, connection=connection, loaded_at=stamp)
+    load_csv(
+        database,
+        folder,
+        dt.datetime(2026, 3, 1, hour, tzinfo=dt.UTC),
+        users="user_id,created_at\nm1,2026-01-01\nm2,2026-01-01\n",
+        orders="order_id,user_id,order_status,order_date\n" + orders,
+        order_items="order_item_id,order_id,quantity,price_at_purchase\n" + items,
+    )
 
 
 def revenues(database: Any) -> dict[str, Decimal]:

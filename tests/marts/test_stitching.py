@@ -8,9 +8,8 @@ from typing import Any
 
 from tests.support import dbt_project
 from tests.support.database import fetch
-from tests.support.files import write
+from tests.support.files import load_csv
 from tests.support.relations import contents
-from warehouse.load import load_folder
 
 STITCHED = {"stitch_sessions": True}
 STEPS = ("page_view", "view_item", "add_to_cart", "begin_checkout", "purchase")
@@ -19,12 +18,7 @@ NODES = ("+event_funnel", "+user_daily_metrics")
 
 def load(database: Any, folder: Path, hour: int, **tables: str) -> None:
     """Load tables, stamped with an hour of a day."""
-    into = folder / str(hour)
-    for name, text in tables.items():
-        write(into, f"{name}.csv", text)
-    with database.connect() as connection:
-        stamp = dt.datetime(2026, 3, 1, hour, tzinfo=dt.UTC)
-        load_folder(into, connection=connection, loaded_at=stamp)
+    load_csv(database, folder, dt.datetime(2026, 3, 1, hour, tzinfo=dt.UTC), **tables)
 
 
 def test_a_visitor_who_logs_in(database: Any, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ with
 orders as (
     select
         *,
-        coalesce(currency, {{ no_currency() }}) as known_currency,
+        coalesce(currency, '(none)') as known_currency,
         case when is_refund then abs(order_amount) else 0 end as refund,
         case when is_revenue or order_amount < 0 then order_amount else 0 end as net
     from {{ ref('fct_orders') }}
