@@ -111,6 +111,20 @@ counted as (
     from joined
 ),
 
+valued as (
+    select
+        *,
+        case
+            when is_revenue or is_refund then greatest(reported_amount, 0)
+            else 0
+        end as gross_amount,
+        case
+            when is_revenue or (is_refund and order_amount < 0) then reported_amount
+            else 0
+        end as net_amount
+    from counted
+),
+
 final as (
     select
         order_id,
@@ -127,18 +141,11 @@ final as (
         exchange_rate,
         is_revenue,
         is_refund,
-        case
-            when is_revenue or is_refund then greatest(reported_amount, 0)
-            else 0
-        end::{{ amount_type() }} as gross_amount,
-        case when is_refund then abs(reported_amount) else 0 end::{{ amount_type() }}
-            as refunded_amount,
-        case
-            when is_revenue or (is_refund and order_amount < 0) then reported_amount
-            else 0
-        end::{{ amount_type() }} as net_amount,
+        gross_amount::{{ amount_type() }} as gross_amount,
+        (gross_amount - net_amount)::{{ amount_type() }} as refunded_amount,
+        net_amount::{{ amount_type() }} as net_amount,
         ordered_at
-    from counted
+    from valued
 )
 
 select * from final
