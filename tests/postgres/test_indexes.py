@@ -21,7 +21,7 @@ import yaml
 from tests.support import dbt_project
 from tests.support.database import new_database
 from tests.support.server import FAST, temporary_server
-from tests.support.small_project import polled
+from tests.support.small_project import IMPATIENCE, LONGER_THAN_IMPATIENCE, polled
 
 # A table, and a similar one partitioned by month. Incremental runs add no rows.
 THINGS = """
@@ -636,7 +636,7 @@ def build_behind_a_reader(
         thread = threading.Thread(target=build)
         thread.start()
         try:
-            with polled(place.database, table):
+            with polled(place.database, table, patience=IMPATIENCE):
                 wait_for(
                     lambda: (
                         faults
@@ -648,8 +648,7 @@ def build_behind_a_reader(
                     ),
                     "the build that waits",
                 )
-                # Longer than polled() lets a reader wait.
-                time.sleep(3)
+                time.sleep(LONGER_THAN_IMPATIENCE)
                 assert not faults, faults
                 assert is_untouched()
                 reader.commit()
@@ -996,17 +995,18 @@ def test_where_the_server_can_it_refuses_versions_that_overlap(place: Place) -> 
 
 
 def test_readers_go_on_while_a_full_refresh_makes_the_constraint(newest: Place) -> None:
-    """Creating the constraint takes longer than polled() lets a reader wait."""
+    """Creating the constraint takes longer than a reader waits."""
     newest.build("versions")
     newest.execute(
         "create table public.builds ()",
         "create function public.take_long() returns event_trigger language plpgsql as $$ begin"
         " if current_query() like '%exclude using gist%' then"
-        " insert into public.builds default values; perform pg_sleep(3); end if; end $$",
+        " insert into public.builds default values;"
+        f" perform pg_sleep({LONGER_THAN_IMPATIENCE}); end if; end $$",
         "create event trigger long_build on ddl_command_end when tag in ('ALTER TABLE')"
         " execute function public.take_long()",
     )
-    with polled(newest.database, "analytics.versions"):
+    with polled(newest.database, "analytics.versions", patience=IMPATIENCE):
         newest.build("versions", full_refresh=True)
     assert newest.ask("select count(*) from public.builds") == [(1,)]
     ((name, _, _),) = newest.ask(CONSTRAINTS)

@@ -12,7 +12,13 @@ import pytest
 from tests.support import dbt_project
 from tests.support.database import ask, do
 from tests.support.relations import leftovers
-from tests.support.small_project import polled, run, write_project
+from tests.support.small_project import (
+    IMPATIENCE,
+    LONGER_THAN_IMPATIENCE,
+    polled,
+    run,
+    write_project,
+)
 
 CONFIGURATION = """{{ config(
     materialized='materialized_view',
@@ -104,15 +110,16 @@ def test_it_is_made_once_and_then_refreshed_beside_its_readers(
 
 
 def test_readers_do_not_wait_while_it_is_computed(warehouse: Any, tmp_path: Path) -> None:
-    """The query takes four seconds; a reader that had to wait for it would fail."""
-    slow = TOTALS.replace("sum(n)", "sum(n) + coalesce(length(max(pg_sleep(2)::text)), 0)")
+    """The query sleeps for each of two rows; a reader that had to wait for it would fail."""
+    sleep = f"pg_sleep({LONGER_THAN_IMPATIENCE / 2})"
+    slow = TOTALS.replace("sum(n)", f"sum(n) + coalesce(length(max({sleep}::text)), 0)")
     slow = slow.replace("from raw.n", "from (select * from raw.n limit 2) as raw_n")
     project = write_project(
         tmp_path / "slow", {"totals": slow, "models.yml": DESCRIPTION}, {"sql_half": "n % 2"}
     )
     run(warehouse, project)
     for options in ({}, {"full_refresh": True}):
-        with polled(warehouse, "marts.totals") as rounds:
+        with polled(warehouse, "marts.totals", patience=IMPATIENCE) as rounds:
             run(warehouse, project, **options)
         assert rounds[0] > 50
 

@@ -16,6 +16,8 @@ import yaml
 from tests.support import dbt_project
 from tests.support.database import ask, do, new_database
 from tests.support.small_project import (
+    IMPATIENCE,
+    LONGER_THAN_IMPATIENCE,
     WARNINGS,
     polled,
     run,
@@ -404,12 +406,14 @@ def test_a_table_that_is_switched_keeps_its_readers(
             " from pg_class, unnest(relacl) as acl where oid = 'marts.rows'::regclass",
         )
 
+    def read_by_monitor() -> Any:
+        return polled(warehouse, "marts.rows", *views, role="pg_monitor", patience=IMPATIENCE)
+
     before = told()
-    # Longer than polled() lets a reader wait.
-    slowly = "id = 9 and pg_sleep(3)::text = ''"
+    slowly = f"id = 9 and pg_sleep({LONGER_THAN_IMPATIENCE})::text = ''"
     for partition_by, rows in ((BY_MONTH, 11), ({**BY_MONTH, "granularity": "year"}, 12)):
         write(f"{slowly} and 1 / (id - 9) = 1", partition_by=partition_by)
-        with polled(warehouse, "marts.rows", *views, role="pg_monitor"):
+        with read_by_monitor():
             with pytest.raises(dbt_project.DbtFailed, match="division by zero"):
                 run(warehouse, project)
             in_between = (told(), sum(partitions(warehouse, "rows").values()))
@@ -419,7 +423,7 @@ def test_a_table_that_is_switched_keeps_its_readers(
         assert told() == before
         assert sum(partitions(warehouse, "rows").values()) == rows
     write(slowly)
-    with polled(warehouse, "marts.rows", *views, role="pg_monitor"):
+    with read_by_monitor():
         run(warehouse, project)
     assert told() == before
     assert partitions(warehouse, "rows") == {}
@@ -457,14 +461,13 @@ def test_a_table_that_is_read_is_switched_in_short_attempts(warehouse: Any, proj
         thread = threading.Thread(target=build)
         thread.start()
         try:
-            with polled(warehouse, "marts.rows"):
+            with polled(warehouse, "marts.rows", patience=IMPATIENCE):
                 end = time.monotonic() + 60
                 waits = "select count(*) from pg_locks where not granted and relation = "
                 while not ask(warehouse, f"{waits} {before}") and thread.is_alive():
                     assert time.monotonic() < end, "the build never waited"
                     time.sleep(0.05)
-                # Longer than polled() lets a reader wait.
-                time.sleep(3)
+                time.sleep(LONGER_THAN_IMPATIENCE)
                 assert not faults, faults
                 assert ask(warehouse, identity) == before
                 reader.commit()

@@ -12,7 +12,15 @@ import pytest
 from tests.support import dbt_project
 from tests.support.database import ask, do
 from tests.support.relations import leftovers
-from tests.support.small_project import WARNINGS, polled, run, warned, write_project
+from tests.support.small_project import (
+    IMPATIENCE,
+    LONGER_THAN_IMPATIENCE,
+    WARNINGS,
+    polled,
+    run,
+    warned,
+    write_project,
+)
 
 NO_TESTS = dbt_project.NO_TESTS
 LONG = "a_name_so_long_that_dbt_has_to_cut_it_before_it_adds_its_suffix"
@@ -234,7 +242,8 @@ def test_the_locks_of_a_leftover_end_before_the_model_is_built(
 ) -> None:
     """Stock dbt drops the backup of a killed run in the model's transaction, which takes long."""
     text = (
-        "{{ config(materialized='incremental') }} select 1 as n, pg_sleep(3)::text as slept"
+        "{{ config(materialized='incremental') }}"
+        f" select 1 as n, pg_sleep({LONGER_THAN_IMPATIENCE})::text as slept"
         "{% if not is_incremental() %} where false{% endif %}"
     )
     project = write_project(tmp_path / "slow", {"numbers": text})
@@ -246,7 +255,7 @@ def test_the_locks_of_a_leftover_end_before_the_model_is_built(
         "alter table marts.numbers rename to numbers__dbt_backup",
         "create table marts.numbers as select * from marts.numbers__dbt_backup",
     )
-    with polled(warehouse, "marts.on_top", "marts.numbers") as rounds:
+    with polled(warehouse, "marts.on_top", "marts.numbers", patience=IMPATIENCE) as rounds:
         run(warehouse, project)
     assert rounds[0] > 100
     assert ask(warehouse, "select count(*) from marts.on_top") == 2

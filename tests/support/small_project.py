@@ -14,9 +14,12 @@ import yaml
 
 from tests.support import dbt_project
 
-# dbt holds the lock of a rename for a few statements, which can be slow on a busy machine. This
-# timeout is several times as long, so a reader fails only if it really has to wait.
-NOBODY_WAITS = "set lock_timeout = '2s'"
+# dbt holds the lock of a rename for a few statements, which can take seconds on a busy machine. So
+# tests whose point is a slow statement let it sleep longer than an impatient reader waits; in all
+# others a reader fails only if the lock is not released at all.
+
+IMPATIENCE = "5s"
+LONGER_THAN_IMPATIENCE = 6
 WARNINGS = ("--log-level-file", "warn")
 
 
@@ -137,7 +140,11 @@ def warned() -> Iterator[list[str]]:
 
 @contextmanager
 def polled(
-    database: Any, *relations: str, may_be_empty: Sequence[str] = (), role: str = "none"
+    database: Any,
+    *relations: str,
+    may_be_empty: Sequence[str] = (),
+    role: str = "none",
+    patience: str = "20s",
 ) -> Iterator[list[int]]:
     """Count the rows of relations continuously, each in its own transaction.
 
@@ -146,6 +153,7 @@ def polled(
         relations: the names as written in SQL.
         may_be_empty: the relations that may have no rows.
         role: the role that reads; `none` is the connecting user.
+        patience: how long a reader waits for a lock, as PostgreSQL writes durations.
 
     Yields:
         A list that gets the number of rounds at the end.
@@ -161,7 +169,7 @@ def polled(
         count = 0
         with database.connect() as session:
             session.autocommit = True
-            session.execute(NOBODY_WAITS)
+            session.execute(f"set lock_timeout = '{patience}'")
             session.execute(f"set role {role}")
             while not is_over.is_set():
                 for relation in relations:
