@@ -105,7 +105,7 @@ def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sample_warehouse(server: Server, sample_folder: Path) -> Iterator[Database]:
     """The small sample, loaded and built once without tests. It is shared: only read it.
 
-    test_plain_dbt_finds_the_database_and_passes_twice runs all tests of the project on it.
+    test_plain_dbt_finds_the_database_and_passes runs all tests of the project on it.
     """
     from tests.support import dbt_project
     from warehouse.load import load_folder

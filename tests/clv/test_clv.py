@@ -254,6 +254,7 @@ def test_without_parameters_every_row_says_so(shop: Shop) -> None:
     ) == (True, 0, 0, 0, *["there are no parameters yet: warehouse clv fit makes them"] * 2)
 
 
+@pytest.mark.long
 def test_incremental_equals_full_with_parameters(shop: Shop, copy: Database) -> None:
     """Over several days, with new versions and a late order, each build uses only earlier data."""
     dbt_project.build(copy, *MODELS, as_of=DAY, options=NO_TESTS)
@@ -281,6 +282,7 @@ def test_incremental_equals_full_with_parameters(shop: Shop, copy: Database) -> 
     assert used == [1, 1, 2, 1, 2]  # the second version is newer than the earlier day
 
 
+@pytest.mark.long
 def test_an_order_that_moves_between_others_reaches_the_prediction(
     shop: Shop, copy: Database
 ) -> None:
@@ -361,6 +363,7 @@ def buy(database: Database) -> None:
         )
 
 
+@pytest.mark.long
 def test_an_earlier_clock_than_that_of_the_histories_stops_nothing(
     shop: Shop, copy: Database
 ) -> None:
@@ -393,6 +396,7 @@ def test_the_data_tests_see_predictions(shop: Shop, copy: Database) -> None:
         dbt_project.run(copy, "test", *names, as_of=DAY)
 
 
+@pytest.mark.long
 def test_a_new_version_reaches_everyone_by_an_incremental_build(shop: Shop, copy: Database) -> None:
     """A second build on the same day writes nothing, one on the next day only predictions."""
     fit(copy, shop)
@@ -596,6 +600,7 @@ def test_the_backtest_counts_what_the_oracle_counts(
         )
 
 
+@pytest.mark.long
 def test_the_backtest_writes_nothing(shop: Shop, copy: Database) -> None:
     answer = command(copy, "backtest", "--as-of", str(DAY), "--model", "bg-nbd")
 

@@ -79,6 +79,7 @@ def test_killed_at_any_moment(scene: Scene, number: int) -> None:
             scene.recover(load)
 
 
+@pytest.mark.long
 def test_killed_again_and_again(scene: Scene) -> None:
     """Kill three consecutive builds, each later than the one before.
 
@@ -93,6 +94,7 @@ def test_killed_again_and_again(scene: Scene) -> None:
         scene.recover(HISTORY)
 
 
+@pytest.mark.long
 def test_the_first_build_is_killed(scene: Scene) -> None:
     """Kill it while it creates the snapshot, whose contents cannot be rebuilt later."""
     scene.restore(0)
@@ -113,6 +115,7 @@ DANGEROUS = (
 )
 
 
+@pytest.mark.long
 def test_killed_at_one_dangerous_point_after_the_other(scene: Scene) -> None:
     """Each build continues where the one before was killed."""
     scene.restore()
@@ -131,6 +134,7 @@ def test_killed_at_a_dangerous_point(scene: Scene, kill: Kill) -> None:
         scene.recover(HISTORY)
 
 
+@pytest.mark.long
 def test_killed_while_a_view_is_replaced(scene: Scene) -> None:
     scene.restore()
     view = "staging.stg_app__orders"
@@ -147,14 +151,15 @@ def test_killed_while_a_view_is_replaced(scene: Scene) -> None:
 
 
 # The statement waits inside its transaction, and the server does not notice the dead client.
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("relation", "moment"),
     [
         ("marts.fct_orders", "before insert"),  # between its delete and its insert
         # between the two halves of its merge
-        pytest.param("snapshots.snp_app__users", "before insert", marks=LONG),
+        ("snapshots.snp_app__users", "before insert"),
         # at the end of the run
-        pytest.param("observability.key_changes", "before delete", marks=LONG),
+        ("observability.key_changes", "before delete"),
     ],
 )
 def test_the_orphan_of_a_killed_build_ends_and_the_next_build_waits_for_it(
@@ -179,6 +184,7 @@ def test_the_orphan_of_a_killed_build_ends_and_the_next_build_waits_for_it(
         scene.recover(HISTORY)
 
 
+@pytest.mark.long
 def test_the_orphan_of_a_refresh_locks_nobody_out(scene: Scene) -> None:
     """A refresh waits for another one; no other session waits, and it ends with its build."""
     scene.restore()
@@ -203,14 +209,12 @@ def test_the_orphan_of_a_refresh_locks_nobody_out(scene: Scene) -> None:
 # --- The connection is lost, a statement is cancelled -----------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("function", "says", "relation"),
     [
         ("pg_terminate_backend", "terminating connection", "marts.fct_orders"),
-        pytest.param(
-            *("pg_cancel_backend", "canceling statement due to user", "snapshots.snp_app__users"),
-            marks=LONG,
-        ),
+        ("pg_cancel_backend", "canceling statement due to user", "snapshots.snp_app__users"),
     ],
 )
 def test_a_backend_is_ended_in_the_midst_of_a_model(
@@ -228,6 +232,7 @@ def test_a_backend_is_ended_in_the_midst_of_a_model(
         scene.recover(HISTORY)
 
 
+@pytest.mark.long
 def test_a_statement_takes_too_long(scene: Scene) -> None:
     scene.restore()
     with scene.watched(HISTORY):
@@ -305,6 +310,7 @@ def test_the_server_crashes(scene: Scene, victim: str, relation: str) -> None:
 # --- The disk is full -------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_no_room_for_temporary_files(scene: Scene) -> None:
     scene.restore()
     with scene.watched(HISTORY):
@@ -316,6 +322,7 @@ def test_no_room_for_temporary_files(scene: Scene) -> None:
         scene.recover(HISTORY)
 
 
+@pytest.mark.long
 def test_no_room_for_a_table(scene: Scene) -> None:
     """The file of a table cannot grow: the operating system returns an error.
 
@@ -368,7 +375,8 @@ def file_size_limit(size: int) -> Iterator[None]:
 # --- Two builds at once -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("number", [0, 1])
 def test_two_builds_at_once(scene: Scene, number: int) -> None:
     scene.restore()
     with scene.watched(HISTORY):
@@ -393,6 +401,7 @@ def test_a_second_build_waits_for_the_model_that_is_being_written_alone(scene: S
         scene.recover(HISTORY)
 
 
+@pytest.mark.long
 def test_two_first_builds_at_once(scene: Scene) -> None:
     """Both create the same tables. A build may fail, but only with `already exists`."""
     scene.restore(0)
@@ -402,6 +411,7 @@ def test_two_first_builds_at_once(scene: Scene) -> None:
     scene.recover(0)
 
 
+@pytest.mark.long
 def test_dbt_build_beside_warehouse_build(scene: Scene, tmp_path: Path) -> None:
     """The commands as users type them; `warehouse build` locks out its own kind, but not dbt."""
     scene.restore()

@@ -24,6 +24,7 @@ from warehouse.sample.command import make_plan
 from warehouse.sample.generate import generate
 from warehouse.server import Server
 
+# Fewer rows do not do: the planner would read the small tables from the first row to the last.
 USERS, DAYS, COPIES = 5_000, 730, 3
 END = dt.date(2025, 6, 30)
 LOADED_AT = dt.datetime(2025, 6, 20, tzinfo=dt.UTC)
@@ -80,6 +81,8 @@ READS_RELATIVE = "user_analytics"
 # Bookkeeping of the run: one row per model and upstream, and the log of keys.
 NOTES = {"observability.watermarks", "observability.key_changes"}
 NO_TESTS = dbt_project.NO_TESTS
+
+pytestmark = pytest.mark.long
 
 
 # --- Short and long histories, and a day of changes -------------------------------------------

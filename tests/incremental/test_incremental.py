@@ -31,6 +31,7 @@ def orders_like(database: Any, pattern: str) -> list[str]:
         ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("drop", [False, True], ids=["full refresh", "dropped"])
 def test_a_table_made_on_empty_inputs_is_filled_by_the_next_build(built: Any, drop: bool) -> None:
     before = contents(built)
@@ -178,6 +179,7 @@ def test_rows_without_a_key_make_no_version(built: Any) -> None:
             assert session.execute(count).fetchone() == before
 
 
+@pytest.mark.long
 def test_a_restored_warehouse_goes_on(built: Any, server: Server) -> None:
     """Another server assigns different transaction IDs and OIDs."""
     with temporary_server() as other:
@@ -219,6 +221,7 @@ def test_a_restored_warehouse_goes_on(built: Any, server: Server) -> None:
         assert events == (1,)
 
 
+@pytest.mark.long
 def test_a_build_may_defer_to_another_target(built: Any, tmp_path: Path) -> None:
     """As in a check of a pull request: one model in its own target reads parents of another."""
     files = ("--write-json", "--target-path", str(tmp_path))
@@ -256,6 +259,7 @@ def test_the_log_is_not_pruned_while_a_model_is_written(built: Any) -> None:
     assert not is_logged()
 
 
+@pytest.mark.long
 def test_a_run_with_an_earlier_clock_hides_nothing(built: Any) -> None:
     """As when two builds overlap: a model runs at an earlier time than what it reads."""
     of_clock = [
@@ -310,6 +314,7 @@ def test_a_run_with_an_earlier_clock_hides_nothing(built: Any) -> None:
     ) == [(1,)]
 
 
+@pytest.mark.long
 def test_days_that_a_calendar_gains_or_loses_are_followed(built: Any) -> None:
     """A part of the project may know another calendar before `dim_date` has its days."""
     longer = {"calendar_end": "2102-01-01"}

@@ -172,6 +172,7 @@ def test_the_tables_are_those_of_the_contract() -> None:
     assert keys == KEYS
 
 
+@pytest.mark.long
 def test_keys_may_be_numbers_and_uuids(own_tables: Any) -> None:
     """Build with all tests, including unit tests, and build again after changes."""
     dbt_project.build(own_tables, as_of=AS_OF)

@@ -231,7 +231,8 @@ def odd(server: Server) -> Iterator[Database]:
         yield made
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(len(DAYS), marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("count", [2, len(DAYS)])
 def test_the_zone_of_the_server_does_not_matter(
     database: Database, odd: Database, tmp_path: Path, count: int
 ) -> None:

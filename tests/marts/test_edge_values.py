@@ -254,6 +254,7 @@ def exact(text: str) -> Any:
     return json.loads(text, parse_float=Decimal, parse_int=Decimal)
 
 
+@pytest.mark.long
 def test_values_come_through_every_format_and_every_build(database: Any, tmp_path: Path) -> None:
     """Order ids are bigint, as in an application; all other keys are text."""
     with database.connect() as session:

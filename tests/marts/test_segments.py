@@ -48,6 +48,7 @@ def moves(database: Any, segmentation: str = "business") -> list[tuple]:
     )
 
 
+@pytest.mark.long
 def test_the_history_of_segments(database: Any, tmp_path: Path) -> None:
     """Builds skip a month, repeat a day, and run as of a past and of a future day."""
 

@@ -213,6 +213,7 @@ def test_two_tables_below_one_materialized_view_are_replaced_at_once(
     check_pair(warehouse, "marts.stored", "marts.stored_above")
 
 
+@pytest.mark.long
 def test_a_table_and_a_materialized_view_on_it_are_made_anew_by_two_builds(
     warehouse: Any, tmp_path: Path
 ) -> None:

@@ -368,7 +368,11 @@ def test_partitions_are_switched_on_changed_and_off(warehouse: Any, project: Pat
     )
 
 
-@pytest.mark.parametrize("views", [(), ("public.on_top",)], ids=["bare", "with_a_view"])
+@pytest.mark.parametrize(
+    "views",
+    [pytest.param((), marks=pytest.mark.long), ("public.on_top",)],
+    ids=["bare", "with_a_view"],
+)
 def test_a_table_that_is_switched_keeps_its_readers(
     warehouse: Any, project: Path, views: tuple[str, ...]
 ) -> None:

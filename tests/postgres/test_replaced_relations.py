@@ -282,6 +282,7 @@ def test_relations_of_several_schemas_may_have_indexes_of_one_name(
     assert ask(database, "select count(*) from pg_class where relname = 'shared'") == 2
 
 
+@pytest.mark.long
 def test_everything_is_built_anew_before_the_eyes_of_readers(built: Any) -> None:
     do(
         built,

@@ -138,6 +138,7 @@ def test_a_build_on_empty_inputs_passes_and_the_next_one_heals(built: Any) -> No
     assert contents(built) == before
 
 
+@pytest.mark.long
 def test_a_first_build_on_empty_inputs_passes(database: Any, sample_folder: Path) -> None:
     from warehouse.load import load_folder
 
@@ -154,6 +155,7 @@ def test_a_first_build_on_empty_inputs_passes(database: Any, sample_folder: Path
     assert held["marts.daily_revenue"][0] > 10
 
 
+@pytest.mark.long
 def test_keys_may_be_called_unknown(database: Any, tmp_path: Path) -> None:
     from warehouse.load import load_folder
 
@@ -188,6 +190,7 @@ def test_an_empty_raw_schema_builds(database: Any, tmp_path: Path) -> None:
         assert session.execute("select count(*) from marts.user_analytics").fetchone() == (0,)
 
 
+@pytest.mark.long
 def test_tables_that_the_application_lacks_may_be_missing(
     database: Any, sample_folder: Path
 ) -> None:
@@ -241,14 +244,17 @@ def test_another_target_prefixes_its_schemas(database: Any, sample_folder: Path)
     assert schemas == {"ci_marts"}
 
 
-def test_plain_dbt_finds_the_database_and_passes_twice(database: Any, sample_folder: Path) -> None:
+@pytest.mark.parametrize("builds", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_plain_dbt_finds_the_database_and_passes(
+    database: Any, sample_folder: Path, builds: int
+) -> None:
     """As a user would: dbt on the command line, in the project's folder, without a wrapper."""
     from warehouse.load import load_folder
 
     with database.connect() as connection:
         load_folder(sample_folder, connection=connection)
     target = Path(dbt_project.scratch()) / "plain"
-    for again in ((), NO_UNIT_TESTS):
+    for again in ((), NO_UNIT_TESTS)[:builds]:
         with dbt_project.environment(database.environment):
             answer = subprocess.run(
                 [

@@ -38,19 +38,16 @@ def load(database: Any, folder: Path, loaded_at: dt.datetime) -> None:
     ("name", "days"),
     [
         ("greenery", ["2021-02-10", "2021-02-12", "2021-04-15", "2021-02-11"]),
-        # The others show the same on more rows; cdnow_sample is drawn from cdnow.
-        pytest.param(
-            "cdnow_sample", ["1997-03-31", "1998-07-01", "1997-09-30"], marks=pytest.mark.long
-        ),
-        pytest.param("cdnow", ["1997-09-30", "1998-07-01"], marks=pytest.mark.long),
-        pytest.param("online_retail", ["2011-06-30", "2011-12-10"], marks=pytest.mark.long),
+        ("cdnow_sample", ["1997-03-31", "1998-07-01", "1997-09-30"]),
+        ("cdnow", ["1997-09-30", "1998-07-01"]),
+        ("online_retail", ["2011-06-30", "2011-12-10"]),
     ],
     ids=["greenery", "cdnow_sample", "cdnow", "online_retail"],
 )
 class TestRealSets:
     """One database per data set; as_of moves forward and back, while no row changes."""
 
-    pytestmark = needs_real_data
+    pytestmark = [needs_real_data, pytest.mark.long]  # noqa: RUF012
 
     def test_marts(self, database: Any, name: str, days: list[str]) -> None:
         folder = SHARED / name
@@ -156,6 +153,7 @@ def doubtful_loads(seed: int, users: int, count: int) -> Iterator[tuple[dt.datet
         yield stamp, pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
 
 
+@pytest.mark.long
 def test_history_of_rows_that_claim_the_impossible(database: Any, tmp_path: Path) -> None:
     loads = list(doubtful_loads(seed=7, users=200, count=8))
     replay(database, loads, tmp_path)
@@ -275,6 +273,7 @@ def write_odd_load(chance: random.Random, share: float, folder: Path) -> None:
         pl.DataFrame(rows, schema=schema).write_csv(folder / f"{table}.csv")
 
 
+@pytest.mark.long
 def test_marts_of_rows_with_odd_cells(database: Any, tmp_path: Path) -> None:
     """Infinite dates, invalid numbers, statuses in any spelling, and changes of all of these."""
     chance = random.Random(3)  # noqa: S311 - test data
@@ -337,6 +336,7 @@ EDGES = {
 }
 
 
+@pytest.mark.long
 def test_edges(database: Any, tmp_path: Path) -> None:
     """Load one after the other into one warehouse, each as a complete load of its tables."""
     options = WITH_TESTS

@@ -61,7 +61,7 @@ def assert_incremental_equals_full(
 
 
 @pytest.mark.parametrize(
-    "size", [(25, 4), pytest.param((25, 8), marks=pytest.mark.long)], ids=["few", "many"]
+    "size", [(25, 3), pytest.param((25, 8), marks=pytest.mark.long)], ids=["few", "many"]
 )
 def test_incremental_equals_full(server: Server, project: Path, size: tuple[int, int]) -> None:
     assert_incremental_equals_full(server, project, seed=1, size=size)

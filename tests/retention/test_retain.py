@@ -114,6 +114,7 @@ def call(database: Any, folder: Path, *arguments: str) -> subprocess.CompletedPr
     return warehouse(database, "retain", *arguments, folder=folder)
 
 
+@pytest.mark.long
 def test_what_has_expired_goes_and_does_not_come_back(
     built: Any, keeping: Path, tmp_path: Path
 ) -> None:
@@ -254,6 +255,7 @@ def test_maintenance_is_locked_out_first(built: Any) -> None:
         detach.detach(session, partition)
 
 
+@pytest.mark.long
 def test_a_policy_is_read_again_at_every_call(built: Any, keeping: Path) -> None:
     """Wherever it changed: a stale policy would drop partitions that must be kept."""
     with built.connect() as session:
