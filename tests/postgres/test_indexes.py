@@ -21,7 +21,12 @@ import yaml
 from tests.support import dbt_project
 from tests.support.database import new_database
 from tests.support.server import FAST, temporary_server
-from tests.support.small_project import IMPATIENCE, LONGER_THAN_IMPATIENCE, polled
+from tests.support.small_project import (
+    IMPATIENCE,
+    LONGER_THAN_IMPATIENCE,
+    polled,
+    undescribed_macros,
+)
 
 # A table, and a similar one partitioned by month. Incremental runs add no rows.
 THINGS = """
@@ -74,7 +79,7 @@ def make_project(folder: Path, models: Mapping[str, str]) -> Path:
     own = yaml.safe_load((dbt_project.ROOT / "dbt_project.yml").read_text())
     hooks = own["models"]["analytics_warehouse"]
     (folder / "models").mkdir(parents=True)
-    shutil.copytree(dbt_project.ROOT / "macros", folder / "macros")
+    shutil.copytree(undescribed_macros(), folder / "macros")
     shutil.copy(dbt_project.ROOT / "profiles.yml", folder)
     project = {
         "name": "small",

@@ -10,6 +10,7 @@ import gc
 from typing import Any
 
 import jinja2
+from dbt.context import base
 from dbt.plugins.manager import PluginManager
 from dbt_common import behavior_flags
 from dbt_common.clients import agate_helper, jinja
@@ -55,6 +56,11 @@ def compile_each_text_once() -> None:
     jinja2.Environment.compile = compile_once
 
 
+def list_modules_once() -> None:
+    """For each node and macro dbt wraps the functions of `modules` again."""
+    base.get_context_modules = functools.cache(base.get_context_modules)
+
+
 def find_plugins_once() -> None:
     """For each run dbt looks through all installed modules for its plugins."""
     find = functools.cache(PluginManager.get_prefixed_modules)
@@ -73,5 +79,6 @@ def install() -> None:
     build_testers_of_types_once()
     name_no_caller_of_settings()
     compile_each_text_once()
+    list_modules_once()
     find_plugins_once()
     collect_garbage_seldom()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,6 +46,14 @@ def check_sql_variables(file: str, text: str) -> None:
         )
 
 
+@functools.cache
+def undescribed_macros() -> Path:
+    """A copy of the macros without their descriptions, which take a quarter of a small parse."""
+    folder = dbt_project.scratch() / "macros"
+    shutil.copytree(dbt_project.ROOT / "macros", folder, ignore=shutil.ignore_patterns("*.yml"))
+    return folder
+
+
 def write_project(
     folder: Path, models: Mapping[str, str], variables: Mapping[str, Any] | None = None
 ) -> Path:
@@ -76,7 +86,7 @@ def write_project(
                 "name": "small",
                 "version": "1.0",
                 "profile": whole["profile"],
-                "macro-paths": [str(dbt_project.ROOT / "macros")],
+                "macro-paths": [str(undescribed_macros())],
                 "vars": {**whole["vars"], **(variables or {})},
                 "on-run-start": whole["on-run-start"],
                 "seeds": {"small": {"+schema": "marts"}},
