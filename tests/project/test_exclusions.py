@@ -77,6 +77,14 @@ def test_a_daily_build_counts_what_was_loaded_since(built: Any) -> None:
     with pytest.raises(dbt_project.DbtFailed, match=r"30 of 30 rows loaded since 20.*are excluded"):
         build_lines(built)
 
+    # A table without rows when the marts read it counts whole, however old its rows are.
+    old = LINES.format(prefix="old", order=f"'{order}'", price="null", count=5000)
+    do(built, old, "update raw.order_items set _loaded_at = '2020-01-01' where quantity = 1")
+    build_lines(built)
+    do(built, "update observability.watermarks set loaded_through = null")
+    with pytest.raises(dbt_project.DbtFailed, match=r" rows are excluded"):
+        build_lines(built)
+
 
 def test_rows_that_a_build_accepted_do_not_stop_the_next_one(built: Any) -> None:
     """Also in tables whose readers compare them as a whole: a dimension and a snapshot."""

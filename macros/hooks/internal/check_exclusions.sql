@@ -24,11 +24,11 @@
 
 
 {% macro moment_read_through() -%}
-    {#- A reader that compares the whole view, as dimensions and snapshots do, has read what was there when it was built. -#}
+    {#- A snapshot sees included rows only; it has read what was there when it was built. None if there were no rows. -#}
     {{ return(run_query(
-        "select coalesce(max(loaded_through) filter (where upstream_name != '(states)'), max(advanced_at))::text from "
-        ~ state_relation('watermarks') ~ " where upstream_name = '" ~ state_name(model) ~ "' or upstream_name = '(states)' and model_name = '"
-        ~ model.name.replace('stg_', 'snp_', 1) ~ "'"
+        "select coalesce(max(loaded_through) filter (where upstream_name != '(states)'), max(advanced_at) filter (where loaded_through"
+        ~ " is not null))::text from " ~ state_relation('watermarks') ~ " where upstream_name = '" ~ state_name(model)
+        ~ "' or upstream_name = '(states)' and model_name = '" ~ model.name.replace('stg_', 'snp_', 1) ~ "'"
     )[0][0]) }}
 {%- endmacro %}
 
