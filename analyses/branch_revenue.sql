@@ -27,7 +27,7 @@ final as (
         categories.category_path,
         categories.depth,
         count(distinct order_items.order_id) filter (where orders.is_revenue) as orders,
-        sum(order_items.line_amount) as revenue
+        sum(round(order_items.line_amount * orders.exchange_rate, 4)) as revenue
     from order_items
     inner join orders on order_items.order_id = orders.order_id
     inner join products on order_items.product_key = products.product_key

@@ -86,6 +86,8 @@ taken as (
         count(*) as taken_rows
     from current_products
     inner join staged_products on current_products.product_id = staged_products.product_id
+    -- An excluded update leaves the version before it.
+    where staged_products.exclusion_reason is null
     union all
     select
         'categories' as table_name,

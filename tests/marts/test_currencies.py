@@ -117,6 +117,17 @@ def test_several_currencies(database: Any, tmp_path: Path) -> None:
     )
     assert contents(database) == incremental
 
+    # Rates in dollars convert nothing into euros.
+    load(
+        database,
+        tmp_path,
+        5,
+        exchange_rates="exchange_rate_id,currency,rate_date,rate\n"
+        "a,EUR,2026-01-20,1.08\nb,USD,2026-01-20,1\n",
+    )
+    with pytest.raises(dbt_project.DbtFailed, match="the_reporting_currency_is_worth_one"):
+        build("fct_exchange_rates")
+
 
 @pytest.mark.parametrize(
     ("variables", "said"),

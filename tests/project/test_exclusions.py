@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import dbt_project
 from tests.support.database import ask, do
+from tests.support.small_project import run, write_project
 from warehouse.contract import read
 from warehouse.load import target
 
@@ -74,6 +76,79 @@ def test_a_daily_build_counts_what_was_loaded_since(built: Any) -> None:
     do(built, LINES.format(prefix="many", order=f"'{order}'", price="null", count=15))
     with pytest.raises(dbt_project.DbtFailed, match=r"30 of 30 rows loaded since 20.*are excluded"):
         build_lines(built)
+
+    # A table without rows when the marts read it counts whole, however old its rows are.
+    old = LINES.format(prefix="old", order=f"'{order}'", price="null", count=5000)
+    do(built, old, "update raw.order_items set _loaded_at = '2020-01-01' where quantity = 1")
+    build_lines(built)
+    do(built, "update observability.watermarks set loaded_through = null")
+    with pytest.raises(dbt_project.DbtFailed, match=r" rows are excluded"):
+        build_lines(built)
+
+
+def test_rows_that_a_build_accepted_do_not_stop_the_next_one(built: Any) -> None:
+    """Also in tables whose readers compare them as a whole: a dimension and a snapshot."""
+    for table, key, long in (
+        ("categories", "category_id", "parent_id"),
+        ("products", "product_id", "category_id"),
+    ):
+        do(
+            built,
+            f"insert into raw.{table} ({key}, {long}, _loaded_at)"
+            " select 'long ' || n, repeat('x', 2001), now() from generate_series(1, 500) as n",
+        )
+    chosen = ("stg_app__categories", "dim_categories", "stg_app__products", "snp_app__products")
+    with pytest.raises(dbt_project.DbtFailed) as failure:
+        dbt_project.build(built, *chosen, variables=STRICTLY, options=NO_TESTS)
+    assert "500 rows: parent_id is too long" in str(failure.value)
+    assert "500 rows: category_id is too long" in str(failure.value)
+    dbt_project.build(built, *chosen, options=NO_TESTS)
+    dbt_project.build(built, *chosen, variables=STRICTLY, options=NO_TESTS)
+
+
+OWN_SOURCES = """
+version: 2
+sources:
+  - name: app
+    schema: shop
+    tables:
+      - name: orders
+        identifier: purchases
+        columns: [{name: id, data_type: text}]
+      - name: order_items
+        config: {meta: {primary_key: line, parent: {table: orders, column: order_id}}}
+        columns: [{name: line, data_type: text}, {name: purchase, data_type: text}]
+models:
+  - name: stg_app__order_items
+    columns: [{name: order_item_id}, {name: exclusion_reason}]
+"""
+OWN_MODELS = {
+    "staging/sources.yml": OWN_SOURCES,
+    "staging/stg_app__orders": "{{ config(materialized='view') }}"
+    " select id as order_id from {{ source('app', 'orders') }}",
+    "staging/stg_app__order_items": "{{ config(materialized='view') }}"
+    " select line as order_item_id, purchase as order_id, false as is_deleted,"
+    " null::text as exclusion_reason, now() as _loaded_at from {{ source('app', 'order_items') }}",
+}
+
+
+def test_lines_of_a_project_that_renames_columns_in_staging(database: Any, tmp_path: Path) -> None:
+    project = write_project(tmp_path / "own", OWN_MODELS)
+    do(
+        database,
+        "create schema shop",
+        "create table shop.purchases as select '1' as id",
+        "create table shop.order_items as select n::text as line, n::text as purchase"
+        " from generate_series(1, 30) as n",
+    )
+    # Without the view of the orders nothing is known of them.
+    run(database, project, "stg_app__order_items", variables=STRICTLY)
+    run(database, project, "stg_app__orders", variables=STRICTLY)
+    with pytest.raises(dbt_project.DbtFailed) as failure:
+        run(database, project, "stg_app__order_items", variables=STRICTLY)
+    said = " ".join(str(failure.value).split())
+    assert "29 of 30 rows are excluded" in said
+    assert "- 29 rows: its order_id is not in orders Correct" in said
 
 
 def test_a_full_refresh_does_not_halve_a_fact(built: Any) -> None:

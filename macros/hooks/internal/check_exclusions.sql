@@ -24,8 +24,11 @@
 
 
 {% macro moment_read_through() -%}
+    {#- A snapshot sees included rows only; it has read what was there when it was built. None if there were no rows. -#}
     {{ return(run_query(
-        "select max(loaded_through)::text from " ~ state_relation('watermarks') ~ " where upstream_name = '" ~ state_name(model) ~ "'"
+        "select coalesce(max(loaded_through) filter (where upstream_name != '(states)'), max(advanced_at) filter (where loaded_through"
+        ~ " is not null))::text from " ~ state_relation('watermarks') ~ " where upstream_name = '" ~ state_name(model)
+        ~ "' or upstream_name = '(states)' and model_name = '" ~ model.name.replace('stg_', 'snp_', 1) ~ "'"
     )[0][0]) }}
 {%- endmacro %}
 
@@ -33,19 +36,20 @@
 {% macro query_of_exclusions(table, read_through) -%}
     {#- A line without an order is excluded too: see excluded_rows. Rows of an order that is itself excluded count there. -#}
     {%- set key = table.config.meta.primary_key -%}
-    {%- set parent = table.config.meta.get('parent') %}
+    {%- set parent = table.config.meta.get('parent') -%}
+    {%- set parents = keys_of_parents(parent) if parent %}
     select
         reason,
         count(*) as row_count,
         min(row_key) filter (where reason is not null) as an_example
     from (
         select
-            staged.{{ key }} as row_key,
-            {%- if parent %}
+            {{ 'staged.' ~ key if key in model.columns else 'null::text' }} as row_key,
+            {%- if parents %}
             case
                 when staged.exclusion_reason is not null then staged.exclusion_reason
                 when not exists (
-                    select from {{ builtins.source('app', parent.table).render() }} as parents
+                    select from {{ parents }} as parents
                     where parents.{{ parent.column }}::text = staged.{{ parent.column }}
                 ) then 'its {{ parent.column }} is not in {{ parent.table }}'
             end as reason
@@ -57,6 +61,21 @@
     ) as live
     group by reason
     order by row_count desc
+{%- endmacro %}
+
+
+{% macro keys_of_parents(parent) -%}
+    {#-
+        The raw table, because the view of the parents may be built after this one. Its key has another name in a project whose
+        staging reads other columns: then the view, or none before its first build.
+    -#}
+    {%- set table = (graph.sources.values() | selectattr('source_name', 'equalto', 'app') | selectattr('name', 'equalto', parent.table) | first) -%}
+    {%- if parent.column in table.columns -%}
+        {{ return(builtins.source('app', parent.table).render()) }}
+    {%- endif -%}
+    {%- set node = node_of_name('model', 'stg_app__' ~ parent.table) -%}
+    {%- set view = api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias) -%}
+    {{ return(view if relation_in_catalog(view) else none) }}
 {%- endmacro %}
 
 

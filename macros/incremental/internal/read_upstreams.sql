@@ -92,6 +92,7 @@
         'kind': kind,
         'is_snapshot': node.resource_type == 'snapshot',
         'is_view': node.config.materialized == 'view',
+        'has_load_time': 'staging' in node.fqn and node.resource_type == 'model' and '_loaded_at' in node.columns,
         'is_elsewhere': node.relation_name != entry.relation | string,
         'columns': followed,
         'key': entry.key,

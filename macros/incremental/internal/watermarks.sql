@@ -26,7 +26,7 @@
             union all
             select
                 '{{ upstream.name }}' as upstream_name,
-                {% if upstream.kind == 'loaded' -%}
+                {% if upstream.kind == 'loaded' or upstream.has_load_time -%}
                     {#- A row stamped in the future must not hide later rows; least() skips a null. -#}
                     (
                         select case when max({{ load_time_of(upstream) }}) is not null then least(max({{ load_time_of(upstream) }}), clock_timestamp()) end

@@ -3,7 +3,7 @@
     {%- set findings = [] -%}
     {%- set texts = {} -%}
     {%- for name, rule in rules_of_variables().items() -%}
-        {%- set value = var(name, none) -%}
+        {%- set value = var(name, rule.get('default')) -%}
         {%- set is_list = value is sequence and value is not string and value is not mapping -%}
         {%- set text = value | string | trim -%}
         {%- if rule.kind == 'list' -%}
@@ -47,15 +47,15 @@
     } -%}
     {%- set day = {'kind': 'text', 'pattern': '[0-9]{4}-[0-9]{2}-[0-9]{2}', 'type': 'date', 'takes': 'a date such as 2026-01-31'} -%}
     {%- set yes_or_no = {'kind': 'boolean', 'optional': true, 'takes': 'true or false'} -%}
+    {%- set number = '[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?' -%}
     {%- set share = {
         'kind': 'text',
-        'optional': true,
-        'pattern': '[0-9]+([.][0-9]+)?',
+        'default': 0.1,
+        'pattern': number,
         'min': 0,
         'max': 1,
         'takes': 'a share from 0 to 1, such as 0.1 for 10 per cent',
     } -%}
-    {%- set number = '[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?' -%}
     {{ return({
         'time_zone': {'kind': 'text', 'pattern': '[A-Za-z0-9_+/-]+', 'takes': 'UTC, or the name of a time zone such as America/New_York'},
         'as_of': moment,
@@ -110,6 +110,11 @@
                 "The variable sources_present lacks '" ~ name ~ "', which every build needs; it has " ~ present | join(', ') ~ '.'
             ) -%}
         {%- endfor -%}
+        {%- for name in ['user_sessions', 'events'] if name not in present and var('stitch_sessions', false) -%}
+            {%- do findings.append(
+                "The variable stitch_sessions is true, and sources_present lacks '" ~ name ~ "', which it reads; it has " ~ present | join(', ') ~ '.'
+            ) -%}
+        {%- endfor -%}
     {%- endif -%}
     {{ return(findings) }}
 {%- endmacro %}
@@ -133,12 +138,12 @@
 
 
 {% macro are_alike(name, other) -%}
-    {#- The same letters, or for longer names up to two that are missing, added or different. -#}
+    {#- The same letters, or up to two that are missing, added or different: one of four letters, none of fewer. -#}
     {%- set left = modules.re.sub('[^a-z0-9]', '', name | lower) -%}
     {%- set right = modules.re.sub('[^a-z0-9]', '', other | lower) -%}
     {%- if left == right -%}
         {{ return(true) }}
-    {%- elif left | length < 5 or right | length < 5 -%}
+    {%- elif left | length < 4 or right | length < 4 -%}
         {{ return(false) }}
     {%- endif -%}
     {%- set rows = [range(right | length + 1) | list] -%}
@@ -151,7 +156,7 @@
         {%- endfor -%}
         {%- do rows.append(row) -%}
     {%- endfor -%}
-    {{ return(rows[-1][-1] <= 2) }}
+    {{ return(rows[-1][-1] <= (1 if [left | length, right | length] | min < 5 else 2)) }}
 {%- endmacro %}
 
 

@@ -48,7 +48,9 @@ final as (
         {{ date_key('date_day') }} as date_key,
         rate::{{ rate_type() }} as exchange_rate
     from days
-    where next_rate_date is null or date_day < next_rate_date
+    where (next_rate_date is null or date_day < next_rate_date)
+        -- Days that dim_date has.
+        and date_day < '{{ var("calendar_end") }}'::date
 )
 
 select * from final

@@ -1,8 +1,8 @@
 {%- set reasons = {
     'no exchange_rate_id': 'exchange_rate_id is null',
     'no currency': clean_text('currency') ~ ' is null',
-    'rate_date is missing or outside the calendar': not_within_calendar('rate_date'),
-    'rate is not above 0 and below 1,000,000': '(rate > 0 and rate < 1000000) is not true',
+    'rate_date is missing or outside the calendar': not_within_calendar(start_of_day('rate_date')),
+    'rate is not above 0 and below 1,000,000': '(round(rate::numeric, 12) > 0 and rate < 1000000) is not true',
     'exchange_rate_id is too long': is_too_long('exchange_rate_id'),
     'currency is too long': is_too_long('currency'),
 } %}
