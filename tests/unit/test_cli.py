@@ -113,3 +113,29 @@ def test_commands_of_other_modules(
         said = capsys.readouterr()
         assert (stopped.value.code or 0) == code
         assert output in said.out + said.err
+
+
+def test_a_closed_pipe_ends_neither_a_command_nor_its_threads() -> None:
+    """A build prints in threads of dbt, and waited forever for one that a closed pipe had ended."""
+    program = (
+        "import sys, threading\n"
+        "from warehouse import console\n"
+        "sys.stdin.read()\n"
+        "def work():\n"
+        "    console.say('first'); console.say('second'); console.say('worked', stderr=True)\n"
+        "thread = threading.Thread(target=work); thread.start(); thread.join()\n"
+        "console.show_table(('title',), [('row',)])\n"
+        "console.say('left', stderr=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=CHECKOUT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        process.stdin.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (0, "worked\nleft\n")
