@@ -92,6 +92,29 @@ def test_unexpected_failure_is_one_line(
         cli.main()
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied", "mapping/users.sql"),
+         "Error: Permission denied: mapping/users.sql\n"),
+        (OSError(28, "No space left on device"), "Error: No space left on device\n"),
+    ],
+)  # fmt: skip
+def test_an_error_of_the_file_system_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: OSError,
+    message: str,
+) -> None:
+    def broken() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", lambda **_: broken())
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert (stopped.value.code, capsys.readouterr().err) == (1, message)
+
+
 def test_commands_of_other_modules(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
