@@ -220,6 +220,15 @@ def test_a_reference_to_a_key_of_several_columns_is_open(shop: psycopg.Connectio
     assert "several columns: id, placed_at" in order.reason
 
 
+def test_a_domain_over_a_domain_is_its_base_type(shop: psycopg.Connection) -> None:
+    shop.execute(
+        "create domain a_text as text; create domain a_mail as a_text;"
+        "create table users (id int primary key, email a_mail, phone a_text)"
+    )
+    users = proposed(shop)["users"]
+    assert [column(users, name).confidence for name in ("email", "phone")] == ["high", "high"]
+
+
 def test_xmin_is_left_out_if_it_may_not_be_read(shop: psycopg.Connection) -> None:
     shop.execute(
         "create table users (id int primary key, email text, phone text);"

@@ -173,9 +173,20 @@ def _read_columns(source: psycopg.Connection, by_oid: dict[int, Relation]) -> No
                 select enumlabel from pg_enum where enumtypid = base.oid order by enumsortorder
             )::text[]
         from pg_attribute as attribute
-        inner join pg_type as type on type.oid = attribute.atttypid
-        inner join pg_type as base
-            on base.oid = case when type.typtype = 'd' then type.typbasetype else type.oid end
+        inner join pg_type as base on base.oid = (
+            with recursive types as (
+                select oid, typtype, typbasetype from pg_type where oid = attribute.atttypid
+
+                union all
+
+                select below.oid, below.typtype, below.typbasetype
+                from types
+                inner join pg_type as below on below.oid = types.typbasetype
+                where types.typtype = 'd'
+            )
+
+            select oid from types where typtype <> 'd'
+        )
         where attribute.attrelid = any(%s) and attribute.attnum > 0 and not attribute.attisdropped
             and has_column_privilege(attribute.attrelid, attribute.attnum, 'select')
         order by attribute.attrelid, attribute.attnum
