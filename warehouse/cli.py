@@ -461,6 +461,13 @@ def main() -> None:
         # The reader of our output has closed it, for example `| head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:  # a folder that may not be entered, a disk that is full
+        if is_set(DEBUG_VARIABLE):
+            sys.excepthook = _print_traceback  # Typer has set its own
+            raise
+        named = f": {os.fsdecode(error.filename)}" if error.filename else ""
+        console.say(f"Error: {error.strerror or error}{named}", style="red", stderr=True)
+        sys.exit(1)
     except Exception as error:
         if is_set(DEBUG_VARIABLE):
             sys.excepthook = _print_traceback  # Typer has set its own

@@ -7,6 +7,7 @@ so that `warehouse --help` answers at once.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,21 @@ if TYPE_CHECKING:
 def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False)
+    class Lasting(Console):
+        def on_broken_pipe(self) -> None:
+            # rich would leave the process. A build prints in threads of dbt, which waits for them
+            # forever if they end.
+            self.quiet = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+    return Lasting(stderr=stderr, highlight=False)
 
 
 def say(text: str = "", *, style: str | None = None, stderr: bool = False) -> None:
     """Print a text without markup or added line breaks; control characters become \\xNN.
+
+    If the reader of the output has closed it, as `| head` does, the rest is not printed, and the
+    command goes on.
 
     Args:
         text: what to print; default an empty line.

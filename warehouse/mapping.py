@@ -83,13 +83,25 @@ def read(folder: Path, contract: Contract) -> dict[str, Mapping]:
     return {name: parse(name, found[name]) for name in contract.tables if name in found}
 
 
+def read_text(path: Path) -> str:
+    """The text of a file, without the mark of UTF-8 at its beginning.
+
+    Raises:
+        WarehouseError: it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise WarehouseError(f"{path} is not UTF-8 text: save it as UTF-8.") from None
+
+
 def parse(table: str, path: Path) -> Mapping:
     """Read one file.
 
     Raises:
-        WarehouseError: it is not a single select.
+        WarehouseError: it is not a single select, or not UTF-8.
     """
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     bare = _TOKEN.sub(lambda match: " " if match[0].startswith(("--", "/*")) else match[0], text)
     query = bare.strip().removesuffix(";").strip()
     if any(match[0] == ";" for match in _TOKEN.finditer(query)):

@@ -23,7 +23,8 @@ _ASSIGNED = re.compile(
     rf"(?:{_NAMES})\w*[\"']?\s*[=:]\s*(?P<password>'(?:[^'\\]|\\.)+'|\"[^\"]+\"|[^\s&,;}}'\"]+)",
     re.IGNORECASE,
 )
-_OPTION = re.compile(rf"--?[\w-]*(?:{_NAMES})[\w-]*", re.IGNORECASE)
+# Not psql's --no-password, which has no value.
+_OPTION = re.compile(rf"(?!--no-)--?[\w-]*(?:{_NAMES})[\w-]*", re.IGNORECASE)
 # Variables that hold a password as they are.
 _VARIABLE = re.compile(r"\w*(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN)\w*", re.IGNORECASE)
 # Variables of these names are read by the commands, by dbt or by libpq, which may quote them.

@@ -9,6 +9,7 @@ import pytest
 
 from tests.init.shapes import OPEN, SHAPES, TRUTH
 from warehouse import contract as contracts
+from warehouse.errors import WarehouseError
 from warehouse.init import catalogue, files, guess
 from warehouse.init.command import propose
 from warehouse.init.guess import Choices, Proposal
@@ -205,6 +206,47 @@ def test_a_required_column_that_is_mostly_null_is_open(shop: psycopg.Connection)
     assert "null in 100% of the rows" in price.reason
 
 
+def test_a_reference_to_a_key_of_several_columns_is_open(shop: psycopg.Connection) -> None:
+    """As of a partitioned table, whose key has the column of the partitions, and which may be
+    without partitions."""
+    shop.execute(
+        "create table orders (id bigint, customer_id int, status text, placed_at timestamptz,"
+        " primary key (id, placed_at)) partition by range (placed_at);"
+        "create table order_items (id int primary key, order_id bigint, quantity int,"
+        " price numeric)"
+    )
+    order = column(proposed(shop)["order_items"], "order_id")
+    assert (order.expression, order.confidence) == ("null::text", "OPEN")
+    assert "several columns: id, placed_at" in order.reason
+
+
+def test_a_domain_over_a_domain_is_its_base_type(shop: psycopg.Connection) -> None:
+    shop.execute(
+        "create domain a_text as text; create domain a_mail as a_text;"
+        "create table users (id int primary key, email a_mail, phone a_text)"
+    )
+    users = proposed(shop)["users"]
+    assert [column(users, name).confidence for name in ("email", "phone")] == ["high", "high"]
+
+
+def test_xmin_is_left_out_if_it_may_not_be_read(shop: psycopg.Connection) -> None:
+    shop.execute(
+        "create table users (id int primary key, email text, phone text);"
+        "create role columns_only; grant select (id, email) on users to columns_only;"
+        "set local role columns_only"
+    )
+    users = proposed(shop)["users"]
+    assert "xmin" not in {each.column for each in users.guesses}
+    assert column(users, "email").confidence == "high"
+
+
+@pytest.mark.parametrize("zone", ["UTC+3", "IST", "nowhere"])
+def test_a_zone_with_two_meanings_is_refused(shop: psycopg.Connection, zone: str) -> None:
+    shop.execute("create table users (id int primary key, email text)")
+    with pytest.raises(WarehouseError, match="--time-zone must be UTC, or the name of a region"):
+        proposed(shop, choices=Choices(time_zone=zone))
+
+
 @pytest.mark.parametrize(
     ("columns", "expression", "confidence"),
     [
@@ -215,6 +257,8 @@ def test_a_required_column_that_is_mostly_null_is_open(shop: psycopg.Connection)
             "medium",
         ),
         ("is_deleted boolean", "null::timestamptz", "OPEN"),
+        ("deleted smallint", "null::timestamptz", "OPEN"),
+        ("discarded_at timestamptz", "source.discarded_at", "high"),
     ],
 )
 def test_marks_of_deletion_are_found(

@@ -18,7 +18,7 @@ from warehouse.errors import WarehouseError
 from warehouse.init import files, guess
 from warehouse.init.apply import apply
 from warehouse.init.check import check, masked
-from warehouse.init.command import propose, seeds, without_password
+from warehouse.init.command import _command, propose, seeds, without_password
 from warehouse.init.guess import Choices, Proposal
 from warehouse.load import Reporter, load_database
 from warehouse.server import Server
@@ -294,6 +294,33 @@ def test_a_select_without_transactions_may_hold_a_percent_sign(
     assert (summary.new, summary.changed) == (0, 0)
 
 
+def test_a_file_may_begin_with_the_mark_of_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "users.sql"
+    path.write_bytes(b"\xef\xbb\xbfselect 1")
+    assert mapping.read(tmp_path, CONTRACT)["users"].query == "select 1"
+    path.write_bytes("select 'é'".encode("latin-1"))
+    with pytest.raises(WarehouseError, match=r"users\.sql is not UTF-8 text"):
+        mapping.read(tmp_path, CONTRACT)
+
+
+def test_views_are_created_in_a_database_that_is_named(
+    shop: Database, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in database.environment.items():
+        monkeypatch.setenv(name, value)
+    for table in ("users", "orders"):
+        (tmp_path / f"{table}.sql").write_text("select 1 -- OPEN: to do")
+    result = CliRunner().invoke(app, ["init", "--apply", "--mapping", str(tmp_path)])
+    assert "still marked OPEN" in str(result.exception)
+    assert "Database: " in result.output
+    assert database.name in result.output
+
+
+def test_the_next_command_can_be_copied() -> None:
+    shown = _command("load", "host=db.example dbname=shop", Path("mapping"))
+    assert shown == ".venv/bin/warehouse load 'host=db.example dbname=shop' --mapping mapping"
+
+
 def nothing(table: str) -> Proposal:
     return guess.nothing(CONTRACT.tables[table], "OPEN", "to be written", is_stamped=False)
 
@@ -306,13 +333,13 @@ def test_the_commands_follow_each_other(
     for name, value in database.environment.items():
         monkeypatch.setenv(name, value)
 
-    def run(command: str, *options: str) -> str:
-        result = CliRunner().invoke(app, [command, source, *folder, *options])
+    def run(command: str, *options: str, link: str = source) -> str:
+        result = CliRunner().invoke(app, [command, link, *folder, *options])
         assert result.exit_code == 0, result.output
         assert "secret" not in result.output
         return result.output
 
-    first = run("init", "--currency", "EUR")
+    first = run("init", "--currency", "EUR", link=source.replace("postgresql", "POSTGRESQL"))
     assert "1 column waits for one answer: run this again with --time-zone ZONE" in first
     # A file of an earlier run goes if the table is not found any more, unless it was edited.
     for name, end in (("events", ""), ("consents", "-- edited\n")):

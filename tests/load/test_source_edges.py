@@ -75,6 +75,48 @@ def test_policies_that_hide_rows_are_an_error(source, reader, connection, place:
     assert fetch(connection, "select count(*), count(_deleted_at) from raw.users") == [(10, 0)]
 
 
+def test_rights_on_columns_are_enough_for_every_load(source, reader, connection) -> None:
+    """They do not include xmin, which only later loads read."""
+    role = reader.rpartition("=")[2]
+    source.execute(
+        f"revoke select on users from {role};"
+        f"grant select (user_id, email, created_at, updated_at) on users to {role}"
+    )
+    add_users(source, 1, 5, day(10))
+    report = Reporter()
+    options = {"connection": connection, "tables": ("users",), "report": report}
+    load_database(reader, **options)
+    (note,) = [each for each in report.notes if "xmin" in each]
+    grant = note.partition("run: ")[2]
+    assert grant == f"grant select (xmin, tableoid) on public.users to {role};"
+    add_users(source, 6, 6, day(400))  # committed late: only the count finds it
+    add_users(source, 7, 7, day(1))
+    load_database(reader, **options)
+    assert fetch(connection, "select count(*) from raw.users") == [(7,)]
+    source.execute(grant)
+    add_users(source, 8, 8, day(400))
+    report.notes.clear()
+    load_database(reader, **options)
+    assert report.notes == []
+    assert fetch(connection, "select count(*) from raw.users") == [(8,)]
+
+
+def test_a_source_that_ends_idle_transactions_is_read(source, connection) -> None:
+    add_users(source, 1, 5, day(10))
+    source.execute("insert into orders values (1, 1, now())")
+    pull(source, connection, tables=("users",), complete=True)
+    name = source.info.dbname
+    source.execute(f"alter database {name} set idle_in_transaction_session_timeout = '300ms'")
+    source.execute("update users set email = 'slow'")
+    connection.execute(
+        "create function pg_temp.slowly() returns trigger language plpgsql as"
+        " $$ begin perform pg_sleep(0.8); return null; end $$;"
+        "create trigger slowly after update on raw.users execute function pg_temp.slowly()"
+    )
+    # The transaction of the source waits while the warehouse writes.
+    assert pull(source, connection, tables=("users", "orders"))["orders"] == (1, 1, 0, 0)
+
+
 def test_deletions_are_limited_over_all_loads_of_a_month(connection, tmp_path) -> None:
     def complete(first: int, **options):
         """Load the users from a number on, of 1,000."""

@@ -8,7 +8,12 @@ import psycopg
 import pytest
 
 from tests.load.shop import NOW, add_users, address, day, fetch, pull
+from tests.support.files import write
+from warehouse import contract as contracts
+from warehouse import mapping
+from warehouse.errors import WarehouseError
 from warehouse.load import Reporter, load_database
+from warehouse.mapping import Mapping
 
 
 def events(source, first: int, last: int, newest_day: float) -> None:
@@ -200,3 +205,106 @@ def test_the_state_of_an_earlier_version_is_completed(source, connection) -> Non
     assert load(source, connection, "users") == []
     ((watermark,),) = fetch(connection, "select watermark from raw._load_state")
     assert NOW - watermark >= timedelta(days=29)
+
+
+def test_rows_are_found_after_half_a_round_of_transaction_numbers(source, connection) -> None:
+    """The numbers are a circle: the difference of two that are further apart is wrong."""
+    add_users(source, 1, 5, day(1))
+    load(source, connection, "users")
+    # As after a month of --trust-times on a busy server.
+    connection.execute(
+        "update raw._load_state set oldest_running = oldest_running - (1::bigint << 31)"
+    )
+    add_users(source, 6, 6, day(400))
+    assert load(source, connection, "users", trust_times=True) == []
+    (note,) = load(source, connection, "users")
+    assert "2,000,000,000 transactions" in note
+    assert "6" in keys(connection, "users", "user_id")
+    assert load(source, connection, "users") == []
+
+
+# --- Mappings -----------------------------------------------------------------------------------
+
+
+def mapped(folder, select: str) -> dict[str, Mapping]:
+    write(folder, "events.sql", select)
+    return mapping.read(folder, contracts.read())
+
+
+def test_a_table_that_took_the_place_of_a_mapped_one_is_read(source, connection, tmp_path) -> None:
+    found = mapped(
+        tmp_path, "select event_id::text as event_id, event_timestamp, xmin as xmin from events"
+    )
+    events(source, 1, 3, 10)
+    source.execute("create table later (like events); insert into later select * from events")
+    source.execute("insert into later values (9, 1, %s, '{}')", (day(20),))
+    assert load(source, connection, "events", mapping=found) == []
+    assert load(source, connection, "events", mapping=found) == []
+    source.execute("alter table events rename to before; alter table later rename to events")
+    (note,) = load(source, connection, "events", mapping=found)
+    assert "replaced" in note
+    assert keys(connection, "events", "event_id") == {"1", "2", "3", "9"}
+    assert load(source, connection, "events", mapping=found) == []
+
+
+@pytest.mark.parametrize("is_mapped", [True, False])
+def test_an_attached_partition_below_a_select_is_read(
+    source, connection, tmp_path, is_mapped: bool
+) -> None:
+    source.execute(
+        """
+        drop table events;
+        create table events (event_id bigint, event_timestamp timestamptz not null)
+            partition by range (event_timestamp);
+        create table events_old partition of events
+            for values from ('2020-01-01') to ('2021-01-01');
+        create table events_new (like events);
+        insert into events values (1, '2020-05-05');
+        insert into events_new values (2, '2021-05-05');
+        """
+    )
+    select = "select event_id::text as event_id, event_timestamp, xmin as xmin from public.events"
+    source.execute(f"create schema shop; create view shop.events as {select}")
+    options = {"mapping": mapped(tmp_path, select)} if is_mapped else {"schema": "shop"}
+    assert load(source, connection, "events", **options) == []
+    # A partition of newer rows is no reason to read all.
+    source.execute(
+        "create table events_empty partition of events default;insert into events values (3, now())"
+    )
+    assert load(source, connection, "events", **options) == []
+    source.execute(
+        "alter table events detach partition events_empty; alter table events attach partition"
+        " events_new for values from ('2021-01-01') to ('2022-01-01')"
+    )
+    (note,) = load(source, connection, "events", **options)
+    assert "events_new" in note
+    assert keys(connection, "events", "event_id") == {"1", "2", "3"}
+    assert load(source, connection, "events", **options) == []
+
+
+def test_a_mapped_deletion_must_say_its_zone(source, connection, tmp_path) -> None:
+    found = mapped(
+        tmp_path,
+        "select event_id::text as event_id, event_timestamp, now()::timestamp as _deleted_at"
+        " from events",
+    )
+    with pytest.raises(WarehouseError, match="_deleted_at has no time zone"):
+        load(source, connection, "events", mapping=found)
+
+
+def test_an_earlier_address_of_the_source_is_named(source, connection) -> None:
+    """The rows of two sources cannot be told apart: none of them is deleted."""
+    source.execute("insert into categories select n, 'c' || n from generate_series(1, 40) n")
+    load(source, connection, "categories")
+    connection.execute("update raw._load_state set source = 'postgresql://old:5432/shop/public'")
+    source.execute("delete from categories where category_id = 7")
+    living = "select count(*) from raw.categories where _deleted_at is null"
+    report = Reporter()
+    for expected in (40, 39):
+        report.notes.clear()
+        load_database(address(source), connection=connection, tables=("categories",), report=report)
+        assert fetch(connection, living) == [(expected,)]
+        for note in report.notes:
+            if "deleted rows are not found" in note:
+                connection.execute(note.partition("forget it: ")[2])
+    assert not any("deleted rows" in note for note in report.notes)

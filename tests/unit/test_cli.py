@@ -92,6 +92,29 @@ def test_unexpected_failure_is_one_line(
         cli.main()
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied", "mapping/users.sql"),
+         "Error: Permission denied: mapping/users.sql\n"),
+        (OSError(28, "No space left on device"), "Error: No space left on device\n"),
+    ],
+)  # fmt: skip
+def test_an_error_of_the_file_system_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: OSError,
+    message: str,
+) -> None:
+    def broken() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", lambda **_: broken())
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert (stopped.value.code, capsys.readouterr().err) == (1, message)
+
+
 def test_commands_of_other_modules(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,3 +136,29 @@ def test_commands_of_other_modules(
         said = capsys.readouterr()
         assert (stopped.value.code or 0) == code
         assert output in said.out + said.err
+
+
+def test_a_closed_pipe_ends_neither_a_command_nor_its_threads() -> None:
+    """A build prints in threads of dbt, and waited forever for one that a closed pipe had ended."""
+    program = (
+        "import sys, threading\n"
+        "from warehouse import console\n"
+        "sys.stdin.read()\n"
+        "def work():\n"
+        "    console.say('first'); console.say('second'); console.say('worked', stderr=True)\n"
+        "thread = threading.Thread(target=work); thread.start(); thread.join()\n"
+        "console.show_table(('title',), [('row',)])\n"
+        "console.say('left', stderr=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=CHECKOUT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        process.stdin.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (0, "worked\nleft\n")

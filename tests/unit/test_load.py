@@ -14,7 +14,8 @@ from tests.support.files import write
 from warehouse import project
 from warehouse.load import checks
 from warehouse.load.formats import csv as read_csv
-from warehouse.load.source import _hidden, _parameters
+from warehouse.load.formats import jsonl
+from warehouse.load.source import _hidden, _parameters, is_database
 
 FIELD = st.text(alphabet='ab",\n\r\\ é0\0', max_size=6)
 QUOTED = FIELD.map(lambda text: '"' + text.replace('"', '""') + '"')
@@ -190,3 +191,23 @@ def test_a_load_and_staging_agree_on_blank() -> None:
     blank = checks._BLANK.as_string(None)
     assert len(blank) > 10
     assert blank in macro
+
+
+def test_blank_lines_hide_no_rows(tmp_path) -> None:
+    """A file whose rows are not found counts as empty, and with --complete empties its table."""
+    folder = write(tmp_path, "users.jsonl", "\n" * 1_001 + '{"user_id": 1}\n')
+    assert jsonl.sample(folder / "users.jsonl") == ({"user_id"}, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_address"),
+    [
+        ("connect_timeout=5 host=db.example dbname=shop", True),
+        ("dbname = shop", True),
+        ("POSTGRES://db.example/shop", True),
+        ("exports/country=DE", False),
+        ("exports", False),
+    ],
+)
+def test_the_keywords_of_an_address_have_any_order(text: str, is_address: bool) -> None:
+    assert is_database(text) == is_address

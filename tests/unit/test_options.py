@@ -47,6 +47,14 @@ ONLY_A_DATABASE = " allowed only with a source database (postgresql://...), not 
             {"source": DATABASE, "allow_empty": True, "max_deletes": 50.0},
             "--max-deletes 50, --allow-empty are allowed only with --complete.",
         ),
+        *(
+            (
+                load,
+                {"source": DATABASE, "overlap_hours": hours},
+                f"--overlap-hours must be from 0 to 100000, got {hours:g}.",
+            )
+            for hours in (-1.0, 1e12, float("nan"))
+        ),
         (
             load,
             {"source": DATABASE, "from_start": True, "overlap_hours": 3.0},

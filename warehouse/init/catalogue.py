@@ -56,6 +56,7 @@ class Relation:
         kind: pg_class.relkind.
         rows: the estimated number of rows; -1 if it was never analyzed.
         hides_rows: whether row-level security may hide rows from this user.
+        shows_xmin: whether this user may read the transactions of its rows.
         columns: the columns that this user may read, by name.
         key: the columns of its primary key, else of a unique index without nulls.
         references: column -> the table and column that its foreign key points to.
@@ -67,6 +68,7 @@ class Relation:
     kind: str
     rows: float
     hides_rows: bool
+    shows_xmin: bool
     columns: dict[str, Column] = field(default_factory=dict)
     key: tuple[str, ...] = ()
     references: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -109,13 +111,16 @@ def read(source: psycopg.Connection, schema: str, named: Iterable[str] = ()) -> 
             quote_ident(namespace.nspname) || '.' || quote_ident(relation.relname),
             relation.relkind::text,
             case when relation.relkind = 'p' then (
-                select sum(part.reltuples) from pg_partition_tree(relation.oid) as tree
+                select coalesce(sum(part.reltuples), 0) from pg_partition_tree(relation.oid) as tree
                 inner join pg_class as part on part.oid = tree.relid
                 where tree.isleaf
             ) else relation.reltuples end::float8,
             has_any_column_privilege(relation.oid, 'select')
                 and has_schema_privilege(namespace.oid, 'usage'),
-            row_security_active(relation.oid)
+            row_security_active(relation.oid),
+            case when relation.relkind in ('r', 'p') then
+                has_column_privilege(relation.oid, 'xmin', 'select')
+            else false end
         from pg_class as relation
         inner join pg_namespace as namespace on namespace.oid = relation.relnamespace
         where not relation.relispartition
@@ -130,7 +135,7 @@ def read(source: psycopg.Connection, schema: str, named: Iterable[str] = ()) -> 
     ).fetchall()
     if not rows:
         raise WarehouseError(_no_tables(source, schema))
-    by_oid = {row[0]: Relation(*row[1:6], row[7]) for row in rows if row[6]}
+    by_oid = {row[0]: Relation(*row[1:6], *row[7:9]) for row in rows if row[6]}
     _read_columns(source, by_oid)
     _read_keys(source, by_oid)
     return Catalogue(
@@ -168,9 +173,20 @@ def _read_columns(source: psycopg.Connection, by_oid: dict[int, Relation]) -> No
                 select enumlabel from pg_enum where enumtypid = base.oid order by enumsortorder
             )::text[]
         from pg_attribute as attribute
-        inner join pg_type as type on type.oid = attribute.atttypid
-        inner join pg_type as base
-            on base.oid = case when type.typtype = 'd' then type.typbasetype else type.oid end
+        inner join pg_type as base on base.oid = (
+            with recursive types as (
+                select oid, typtype, typbasetype from pg_type where oid = attribute.atttypid
+
+                union all
+
+                select below.oid, below.typtype, below.typbasetype
+                from types
+                inner join pg_type as below on below.oid = types.typbasetype
+                where types.typtype = 'd'
+            )
+
+            select oid from types where typtype <> 'd'
+        )
         where attribute.attrelid = any(%s) and attribute.attnum > 0 and not attribute.attisdropped
             and has_column_privilege(attribute.attrelid, attribute.attnum, 'select')
         order by attribute.attrelid, attribute.attnum

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +17,15 @@ from warehouse import console, mapping, project
 from warehouse import contract as contracts
 from warehouse.contract import Contract
 from warehouse.database.connection import connect
+from warehouse.database.preflight import preflight
+from warehouse.database.profile import settings
 from warehouse.errors import WarehouseError
 from warehouse.init import apply as views
 from warehouse.init import catalogue, files, guess
 from warehouse.init.check import check
 from warehouse.init.guess import NONE, OPEN, Choices, Proposal
 from warehouse.init.words import STATUSES
-from warehouse.load.source import connected, is_database
+from warehouse.load.source import connected, is_database, with_plain_scheme
 from warehouse.options import refuse_unused
 
 _ROWS = 10_000  # the rows in which nulls are counted
@@ -116,6 +119,8 @@ def init(
             },
             f"without {modes[0]}",
         )
+    if source is not None:
+        source = with_plain_scheme(source)
     contract = contracts.read()
     where = mapping.folder_of(folder)
     if empty:
@@ -126,6 +131,7 @@ def init(
             {"The address of a source": source is not None},
             "without --apply: load it with `warehouse load ADDRESS --mapping`",
         )
+        preflight(settings())
         with connect() as session:
             views.apply(session, contract, mapping.read(where, contract), where)
     elif check_only:
@@ -184,14 +190,16 @@ def propose(
     session: psycopg.Connection, schema: str, contract: Contract, choices: Choices
 ) -> tuple[list[Proposal], tuple[str, ...]]:
     if choices.time_zone:
-        try:
-            with session.transaction():
-                session.execute("select now() at time zone %s", (choices.time_zone,))
-        except psycopg.Error:
+        # PostgreSQL also takes UTC+3, which lies west, and IST, which has several meanings.
+        row = session.execute(
+            "select exists (select from pg_timezone_names where lower(name) = lower(%s))",
+            (choices.time_zone,),
+        ).fetchone()
+        if row != (True,):
             raise WarehouseError(
-                f"--time-zone must be a time zone such as UTC or Europe/Berlin, got "
-                f"{choices.time_zone!r}."
-            ) from None
+                "--time-zone must be UTC, or the name of a region and city such as Europe/Berlin, "
+                f"got {choices.time_zone!r}."
+            )
 
     def values(relation: catalogue.Relation, column: catalogue.Column) -> list | None:
         return catalogue.values(session, relation, column)
@@ -269,7 +277,7 @@ def _write(
             reason = each.reason
             if path.exists():
                 # An earlier run found it, perhaps in another schema.
-                if files.is_unedited(path.read_text(encoding="utf-8")):
+                if files.is_unedited(mapping.read_text(path)):
                     path.unlink()
                     reason += "; removed its file, which nobody edited"
                 else:
@@ -279,7 +287,7 @@ def _write(
         done = files.write(folder, each, force=force)
         if done == "kept, edited":
             kept.append(each.table.name)
-        text = (folder / f"{each.table.name}.sql").read_text(encoding="utf-8")
+        text = mapping.read_text(folder / f"{each.table.name}.sql")
         columns = each.table.columns
         filled = sum(
             guess.confidence not in (NONE, OPEN)
@@ -379,7 +387,7 @@ def _command(name: str, source: str | None, folder: Path) -> str:
     """A command on this source, to be run next; without the password."""
     parts = [".venv/bin/warehouse", name]
     if source is not None:
-        parts.append(f"'{without_password(source)}'" if "?" in source else without_password(source))
+        parts.append(shlex.quote(without_password(source)))
     if name == "load" or folder != mapping.folder_of(None):
         parts += ["--mapping", _shown(folder)]
     return " ".join(parts)

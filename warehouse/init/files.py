@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from warehouse.init.guess import NONE, OPEN, SOURCE, Guess, Proposal
+from warehouse.mapping import read_text
 
 # The fingerprint of the rest of the file: it tells whether somebody edited it.
 _MARK = "-- Unedited: "
@@ -64,7 +65,7 @@ def write(folder: Path, proposal: Proposal, *, force: bool) -> str:
     if not path.exists():
         path.write_text(text, encoding="utf-8")
         return "written"
-    before = path.read_text(encoding="utf-8")
+    before = read_text(path)
     if before == text:
         return "unchanged"
     if not force and not is_unedited(before):

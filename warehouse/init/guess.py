@@ -646,12 +646,15 @@ class _Guesser:
             and len(target.key) == 1
             and not _same_kind(each, target.columns[target.key[0]])
         ]
-        if len(named) == 1 and not elsewhere and not wrong_type:
+        parts = target.key if target is not None and len(target.key) > 1 else ()
+        if len(named) == 1 and not elsewhere and not wrong_type and not parts:
             expression = f"{SOURCE}.{named[0].sql}::text"
             return Guess(column, expression, MEDIUM, f"named {named[0].name}; no foreign key")
         choices = [f"{SOURCE}.{each.sql}::text" for each in named]
         required = column in REQUIRED.get(table, ())
-        if elsewhere:
+        if named and parts:
+            reason = f"the key of {target.shown} has several columns: {', '.join(parts)}"
+        elif elsewhere:
             other = relation.references[elsewhere[0].name][0]
             reason = f"{elsewhere[0].name} refers to {other}"
         elif wrong_type and target is not None:
@@ -778,7 +781,7 @@ class _Guesser:
         if self.choices.is_stamped and found[-1].column != DELETED_AT:
             reason = "no such column: rows that are deleted stay until a full refresh"
             found.append(Guess(DELETED_AT, "null::timestamptz", NONE, reason))
-        if relation.kind in ("r", "p"):
+        if relation.shows_xmin:
             reason = "the transaction that wrote the row"
             found.append(Guess("xmin", f"{SOURCE}.xmin", HIGH, reason))
         return found
@@ -808,9 +811,18 @@ class _Guesser:
                 return [self._time(DELETED_AT, column, HIGH)]
         for name in words.DELETED_FLAGS:
             column = by_name.get(name)
-            if column is None or column.kind != "boolean":
+            if column is None:
                 continue
             flag = f"{SOURCE}.{column.sql}"
+            if column.kind != "boolean":
+                reason = (
+                    f"{column.name} is {column.data_type}: which values mean deleted, and when?"
+                )
+                is_moved = moved is not None and moved.confidence in (HIGH, MEDIUM)
+                at = moved.expression if is_moved else "timestamptz '2000-01-01'"
+                value = "1" if column.kind in ("integer", "number") else "'...'"
+                choices = [f"case when {flag} = {value} then {at} end"]
+                return [Guess(DELETED_AT, "null::timestamptz", OPEN, reason, choices)]
             if moved is not None and moved.confidence in (HIGH, MEDIUM):
                 expression = f"case when {flag} then {moved.expression} end"
                 return [Guess(DELETED_AT, expression, MEDIUM, f"{name}, at its last change")]

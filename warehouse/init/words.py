@@ -363,7 +363,9 @@ FOREIGN = {
     "user_sessions": ("payload", "session_data", "data", "session_key", "expires", "sess"),
     "events": ("venue", "venue_id", "starts_at", "ends_at", "start_date", "end_date", "location"),
 }
-DELETED_TIMES = ("deleted_at", "deleted_on", "date_deleted", "removed_at", "delete_time")
+DELETED_TIMES = (
+    *("deleted_at", "discarded_at", "deleted_on", "date_deleted", "removed_at", "delete_time"),
+)
 DELETED_FLAGS = ("is_deleted", "deleted", "is_removed", "soft_deleted")
 DISCOUNTS = ("discount", "promo", "adjustment", "rebate", "coupon")
 DISCRIMINATORS = ("type", "kind", "record_type", "is_test", "test", "is_draft", "is_template")

@@ -23,6 +23,7 @@ from warehouse.options import refuse_unused
 MAX_REJECTED = 10.0
 SCHEMA = "public"
 OVERLAP_HOURS = 24.0
+_LONGEST_OVERLAP = 100_000  # more than eleven years; --from-start reads everything
 
 
 class ConsoleReporter(Reporter):
@@ -250,8 +251,10 @@ def load(
                 {"--overlap-hours": overlap_hours, "--trust-times": trust_times},
                 f"without {option}, which reads all rows",
             )
-    if overlap_hours is not None and overlap_hours < 0:
-        raise WarehouseError(f"--overlap-hours must be 0 or more, got {overlap_hours:g}.")
+    if overlap_hours is not None and not 0 <= overlap_hours <= _LONGEST_OVERLAP:
+        raise WarehouseError(
+            f"--overlap-hours must be from 0 to {_LONGEST_OVERLAP}, got {overlap_hours:g}."
+        )
     options = {
         "complete": complete,
         "loaded_at": parse_time(loaded_at),

@@ -250,6 +250,10 @@ _COLUMNS = """
         attribute.attname,
         format_type(attribute.atttypid, null),
         has_column_privilege(relation.oid, attribute.attnum, 'select'),
+        case when relation.relkind in ('r', 'p', 'm') then
+            has_column_privilege(relation.oid, 'xmin', 'select')
+            and has_column_privilege(relation.oid, 'tableoid', 'select')
+        end,
         exists (
             select
             from pg_index as indexes
@@ -318,6 +322,7 @@ class _Present:
     oid: int
     kind: str
     has_policies: bool
+    shows_xmin: bool | None
     types: dict[str, str]
     forbidden: list[str]
     unique: set[str]
@@ -327,10 +332,20 @@ def _present(
     source: psycopg.Connection, schema: str, tables: tuple[str, ...]
 ) -> dict[str, _Present]:
     present: dict[str, _Present] = {}
-    for table, oid, kind, has_policies, column, data_type, readable, unique in source.execute(
-        _COLUMNS, (schema, list(tables))
-    ):
-        relation = present.setdefault(table, _Present(oid, kind, has_policies, {}, [], set()))
+    for (
+        table,
+        oid,
+        kind,
+        has_policies,
+        column,
+        data_type,
+        readable,
+        shows_xmin,
+        unique,
+    ) in source.execute(_COLUMNS, (schema, list(tables))):
+        relation = present.setdefault(
+            table, _Present(oid, kind, has_policies, shows_xmin, {}, [], set())
+        )
         relation.types[column] = data_type
         if not readable:
             relation.forbidden.append(column)
@@ -400,6 +415,29 @@ def _find(
             column = None
         parts, is_heap = source.execute(_PARTS, {"oid": relation.oid}).fetchone()
         is_view = relation.kind == "v"
+        # A view may pass on the xmin of its table, as the views in raw do.
+        has_xmin = types.get("xmin") == "xid" if is_view else is_heap
+        if has_xmin and (relation.shows_xmin is False or "xmin" in relation.forbidden):
+            has_xmin = False
+            if column:
+                role = source.execute("select quote_ident(current_user)").fetchone()[0]
+                rights = "xmin" if is_view else "xmin, tableoid"
+                report.note(
+                    f"{table.name}: {role} may not read xmin, so that only a count notices rows "
+                    "that are committed late. As the owner, run: "
+                    f"grant select ({rights}) on {shown} to {role};"
+                )
+        definition = None
+        if relation.kind in "vm":
+            # The rollback releases the locks of what the view reads.
+            with sources.reading(shown), source.transaction(force_rollback=True):
+                definition = source.execute(_DEFINITION, {"oid": relation.oid}).fetchone()[0]
+        if is_view:
+            query = sql.SQL("select {} from {}").format(
+                sql.SQL(", ").join(map(sql.Identifier, known)), sql.Identifier(schema, table.name)
+            )
+            with sources.reading(shown), source.transaction(force_rollback=True):
+                parts = sources.tables_of(source, query)
         is_unique = table.key in relation.unique and (relation.kind != "r" or len(parts) == 1)
         if relation.kind in "rp" and not is_unique:
             latest = f"the latest {column}" if column else "the greatest values"
@@ -415,13 +453,10 @@ def _find(
                 columns=known,
                 types=types,
                 incremental_column=column,
-                # A view may pass on the xmin of its table, as the views in raw do.
-                has_xmin=types.get("xmin") == "xid" if is_view else is_heap,
+                has_xmin=has_xmin,
                 is_unique=is_unique,
-                parts=[] if is_view else parts,
-                definition=source.execute(_DEFINITION, {"oid": relation.oid}).fetchone()[0]
-                if relation.kind in "vm"
-                else None,
+                parts=parts,
+                definition=definition,
                 relation=sql.Identifier(schema, table.name),
             )
         )
@@ -450,17 +485,15 @@ def _find_mapped(
         each = mapping.get(table.name)
         if each is None or (options.tables and table.name not in options.tables):
             continue
-        types = _types_of(source, each)
+        types, parts = _types_of(source, each)
         if table.key not in types:
             raise WarehouseError(
                 f"{each.path} selects no {table.key}, the key of {table.name}; it selects "
                 f"{', '.join(types)}. Nothing was loaded."
             )
         for column, data_type in types.items():
-            if (
-                table.columns.get(column) == "timestamptz"
-                and data_type == "timestamp without time zone"
-            ):
+            holds_time = column == DELETED_AT or table.columns.get(column) == "timestamptz"
+            if holds_time and data_type == "timestamp without time zone":
                 raise WarehouseError(
                     f"{each.path}: {column} has no time zone; write (...) at time zone 'UTC', or "
                     "another. Nothing was loaded."
@@ -487,7 +520,7 @@ def _find_mapped(
                 incremental_column=column,
                 has_xmin=types.get("xmin") == "xid",
                 is_unique=False,
-                parts=[],
+                parts=parts,
                 definition=each.fingerprint,
                 relation=sql.SQL("(\n{}\n) as mapped").format(sql.SQL(each.query)),
             )
@@ -495,23 +528,24 @@ def _find_mapped(
     return found
 
 
-def _types_of(source: psycopg.Connection, each: Mapping) -> dict[str, str]:
-    """The columns of a select, and their types."""
+def _types_of(source: psycopg.Connection, each: Mapping) -> tuple[dict[str, str], list[int]]:
+    """The columns of a select with their types, and the tables that it reads."""
+    query = sql.SQL("select * from (\n{}\n) as mapped limit 0").format(sql.SQL(each.query))
     try:
-        with source.transaction():
-            described = source.execute(
-                sql.SQL("select * from (\n{}\n) as mapped limit 0").format(sql.SQL(each.query))
-            ).description
+        with source.transaction(force_rollback=True):
+            described = source.execute(query).description or []
+            parts = sources.tables_of(source, query)
     except psycopg.Error as error:
         raise WarehouseError(
             f"{each.path}: {error.diag.message_primary or error}. Nothing was loaded."
         ) from None
-    return {
+    types = {
         column.name: source.execute("select format_type(%s, null)", (column.type_code,)).fetchone()[
             0
         ]
-        for column in described or []
+        for column in described
     }
+    return types, parts
 
 
 def _warn_of_columns(table: contracts.Table, types: dict[str, str], report: Reporter) -> None:
@@ -563,6 +597,7 @@ def _load_table(reading: _Reading, each: SourceTable, raw_table: Target) -> Tabl
     if known:
         raw_state = state.target_state(connection, raw_table)
         doubt = known.doubt(each, reading.identity, raw_state, reading.now)
+        doubt = doubt or _unseen(reading, each, known)
         if doubt:
             report.note(f"{each.table.name} is read completely: {doubt}.")
             known = None
@@ -587,6 +622,58 @@ def _load_table(reading: _Reading, each: SourceTable, raw_table: Target) -> Tabl
     return whole
 
 
+# Transactions are numbered in a circle: of two numbers further apart, the older one looks newer.
+_FAR = (1 << 31) - (1 << 20)
+
+
+def _unseen(reading: _Reading, each: SourceTable, known: state.Known) -> str | None:
+    """Why neither the time nor the transaction of a row tells that it is new; None if they do."""
+    looks_at_transactions = each.has_xmin and not reading.trusts_times
+    if looks_at_transactions and reading.identity.next_transaction - known.oldest_running >= _FAR:
+        return "the source has run 2,000,000,000 transactions since the load last looked at them"
+    if each.definition is None:
+        return None  # `_changed` reads new parts of a table
+    for part in sorted(set(each.parts) - set(known.source_parts or [])):
+        shown, relation, is_part, shows_xmin = reading.source.execute(
+            """
+            select
+                format('%%I.%%I', nspname, relname),
+                array[nspname, relname]::text[],
+                relispartition,
+                case when relkind in ('r', 'p') then
+                    has_column_privilege(pg_class.oid, 'xmin', 'select')
+                    and has_schema_privilege(pg_namespace.oid, 'usage')
+                    and not row_security_active(pg_class.oid)
+                else false end
+            from pg_class
+            inner join pg_namespace on pg_namespace.oid = pg_class.relnamespace
+            where pg_class.oid = %s
+            """,
+            (part,),
+        ).fetchone()
+        if is_part and not looks_at_transactions:
+            continue  # a count finds its rows, or nobody asked for them
+        if is_part and shows_xmin:
+            with sources.reading(shown):
+                has_older = reading.source.execute(
+                    sql.SQL("select exists (select from {} where not ({}))").format(
+                        sql.Identifier(*relation), _is_recent(known)
+                    )
+                ).fetchone()[0]
+            if not has_older:
+                continue
+        return f"it reads {shown}, which was replaced, or is new and has older rows"
+    return None
+
+
+def _is_recent(known: state.Known) -> sql.Composed:
+    """The condition that the last load may not have seen the transaction of a row."""
+    # age() counts from the present, so that numbers which have wrapped around compare rightly.
+    return sql.SQL("age(xmin) between 0 and age({}::xid)").format(
+        sql.Literal(str(known.oldest_running % (1 << 32)))
+    )
+
+
 def _changed(reading: _Reading, each: SourceTable, known: state.Known) -> sql.Composable:
     """The condition on rows that may have changed since the last load.
 
@@ -599,14 +686,9 @@ def _changed(reading: _Reading, each: SourceTable, known: state.Known) -> sql.Co
     )
     others = [sql.SQL("{} is null").format(time_column)]
     if each.has_xmin and not reading.trusts_times:
-        # age() counts from the present, so that numbers which have wrapped around compare rightly.
-        others.append(
-            sql.SQL("age(xmin) between 0 and age({}::xid)").format(
-                sql.Literal(str(known.oldest_running % (1 << 32)))
-            )
-        )
+        others.append(_is_recent(known))
         new_parts = sorted(set(each.parts) - set(known.source_parts or []))
-        if new_parts:
+        if new_parts and each.definition is None:
             # A partition that was attached since may hold older transactions.
             others.append(
                 sql.SQL("tableoid = any({}::oid[])").format(
@@ -651,12 +733,14 @@ def _pull(
     if not each.is_unique:
         _put_latest_last(connection, each, raw_table)
     # The whole of a table was read, if this is its only source; a view may show a part.
-    finds_deleted = (
-        known is None
-        and each.incremental_column is None
-        and each.is_table
-        and not state.has_other_source(connection, reading.name, each)
-    )
+    finds_deleted = known is None and each.incremental_column is None and each.is_table
+    if finds_deleted and (other := state.other_source(connection, reading.name, each)):
+        finds_deleted = False
+        report.note(
+            f"{table.name}: deleted rows are not found, because raw._load_state says that "
+            f"{table.name} also has rows of {other}. If that is an earlier address of this source, "
+            f"forget it: delete from raw._load_state where source = '{other}';"
+        )
 
     def remember(stamp: datetime) -> None:
         _remember(reading, each, raw_table, known, stamp)

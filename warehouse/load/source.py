@@ -17,14 +17,20 @@ from warehouse.errors import WarehouseError
 _SCHEME = re.compile(r"(postgresql|postgres)://", re.IGNORECASE)
 # libpq's other form of an address: host=db.example dbname=shop.
 _KEYWORDS = re.compile(
-    r"\s*(host|hostaddr|port|dbname|user|password|passfile|service|sslmode|options)\s*="
+    r"(?:^|\s)(host|hostaddr|port|dbname|user|password|passfile|service|sslmode|options)\s*="
 )
 _SECRETS = ("password", "sslpassword")
 
 
 def is_database(source: str) -> bool:
     """Whether the source of a load is a database, not a folder."""
-    return bool(_SCHEME.match(source) or _KEYWORDS.match(source))
+    return bool(_SCHEME.match(source) or _KEYWORDS.search(source))
+
+
+def with_plain_scheme(address: str) -> str:
+    """The address with the scheme in lower case, as libpq needs it."""
+    scheme = _SCHEME.match(address)
+    return f"postgresql://{address[scheme.end() :]}" if scheme else address
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,8 @@ class SourceTable:
         incremental_column: its time of change; None if it has none.
         has_xmin: whether its rows say which transaction wrote them.
         is_unique: whether the source lets no key occur twice.
-        parts: the tables that hold its rows, by oid; empty for a view.
-        definition: what a view reads; None for a table.
+        parts: the tables that hold its rows, by oid; for a view or a select, those that it reads.
+        definition: the query of a view or a select; None for a table.
         relation: what the load selects from: the table or view, or the select of a mapping.
     """
 
@@ -78,6 +84,8 @@ def connected(address: str) -> Iterator[psycopg.Connection]:
             ("client_encoding", "UTF8"),
             # A query that a policy would filter is an error: its rows would count as all rows.
             ("row_security", "off"),
+            # It waits while the warehouse writes what it read.
+            ("idle_in_transaction_session_timeout", "0"),
         ):
             source.execute("select set_config(%s, %s, false)", (name, value))
         yield source
@@ -92,11 +100,9 @@ def connected(address: str) -> Iterator[psycopg.Connection]:
 def _parameters(address: str) -> dict[str, str]:
     """The libpq parameters of the address; errors must not show any part of the password."""
     try:
-        scheme = _SCHEME.match(address)
-        if scheme:
-            address = f"postgresql://{address[scheme.end() :]}"
-            if urlsplit(address).netloc.count("@") > 1:
-                raise ValueError
+        address = with_plain_scheme(address)
+        if _SCHEME.match(address) and urlsplit(address).netloc.count("@") > 1:
+            raise ValueError
         parameters = conninfo.conninfo_to_dict(address)
         # Where a / or : of the password is not escaped, its rest is read as the port or database.
         ports = (parameters.get("port") or "5432").split(",")
@@ -151,6 +157,24 @@ def reading(relation: str) -> Iterator[None]:
             f"The source database failed while the load read {relation}: {shown}.{advice} "
             "Nothing of the table was loaded."
         ) from None
+
+
+def tables_of(source: psycopg.Connection, query: sql.Composable) -> list[int]:
+    """The tables and partitions that a query reads: those that PostgreSQL locks to plan it.
+
+    Call it in a transaction that is rolled back, which releases these locks.
+    """
+    source.execute(sql.SQL("explain {}").format(query))
+    return source.execute(
+        """
+        select coalesce(array_agg(relation.oid::bigint order by relation.oid), '{}')
+        from pg_locks as locks
+        inner join pg_class as relation on relation.oid = locks.relation
+        where locks.pid = pg_backend_pid() and locks.mode = 'AccessShareLock'
+            and relation.relkind in ('r', 'p', 'm', 'f')
+            and relation.relnamespace <> 'pg_catalog'::regnamespace
+        """
+    ).fetchone()[0]
 
 
 def row_security_advice() -> str:

@@ -131,12 +131,10 @@ def read(connection: psycopg.Connection, name: str, each: SourceTable) -> Known 
     return Known(*row) if row else None
 
 
-def has_other_source(connection: psycopg.Connection, name: str, each: SourceTable) -> bool:
-    """Whether the raw table also has rows of another source."""
+def other_source(connection: psycopg.Connection, name: str, each: SourceTable) -> str | None:
+    """Another source of which the raw table has rows; None if there is none."""
     return connection.execute(
-        sql.SQL("select exists (select from {} where table_name = %s and source <> %s)").format(
-            STATE
-        ),
+        sql.SQL("select min(source) from {} where table_name = %s and source <> %s").format(STATE),
         (each.table.name, name),
     ).fetchone()[0]
 

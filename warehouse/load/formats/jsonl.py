@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -32,10 +33,10 @@ def sample(path: Path) -> tuple[set[str], bool]:
     some = False
     try:
         with open_bytes(path) as stream:
-            for _, line in zip(range(_SAMPLE), stream, strict=False):
-                if line.strip():
-                    some = True
-                    names |= _names(line)
+            rows = (line for line in stream if line.strip())
+            for line in itertools.islice(rows, _SAMPLE):
+                some = True
+                names |= _names(line)
     except BROKEN as error:
         raise broken(path, error) from None
     return names, some
