@@ -16,7 +16,6 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from warehouse.load.formats.opening import BROKEN, Counted, broken, open_bytes
@@ -24,13 +23,14 @@ from warehouse.load.stage import Writer, not_utf8
 from warehouse.printable import printable
 
 _BLOCK = 4 << 20  # bytes that are parsed at once
+_LINES = 1 << 18  # bytes of lines that the careful parser tries to parse at once
 _BATCH_ROWS = 20_000
 _LONGEST = 64 << 20  # bytes; a longer quoted value counts as a quote that is never closed
 _BOM = b"\xef\xbb\xbf"
 
-_QUOTED = re.compile(rb'"(?:[^"]++|"")*+"')
+_QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
 _PLAIN = re.compile(rb'[^",\r\n]*')
-_FIELD = rb'"(?:[^"]++|"")*+"|[^",\r\n]*+'
+_FIELD = _QUOTED.pattern + rb'|[^",\r\n]*+'
 _RECORD = re.compile(rb"(?:%b)(?:,(?:%b))*+" % (_FIELD, _FIELD))
 _NEXT = re.compile(rb"(?:^|,)(%b)" % _FIELD)
 _WHOLE = re.compile(rb'(?:^|(?<=,))"[^"]*"(?=[,\r\n]|$)')  # a quoted field within a line
@@ -48,6 +48,9 @@ class BadHeader(Exception):
     """The header of a file cannot be read."""
 
 
+_DOUBTS = (pa.ArrowInvalid, pa.ArrowKeyError, Suspicious)
+
+
 @dataclass(slots=True)
 class Record:
     """A record of a CSV file: its first line, its text, its fields, or why it cannot be read."""
@@ -58,7 +61,9 @@ class Record:
     problem: str | None = None
 
 
-def records(stream: BinaryIO, columns: int | None = None) -> Iterator[Record]:
+def records(
+    stream: BinaryIO, columns: int | None = None, take: Callable[[bytes], bool] | None = None
+) -> Iterator[Record]:
     """The records of a stream, without blank lines.
 
     If a record of several lines cannot be read, the error is that of its first line, and the
@@ -67,10 +72,17 @@ def records(stream: BinaryIO, columns: int | None = None) -> Iterator[Record]:
     Args:
         stream: the file.
         columns: the number of columns of the header; None to read the header itself.
+        take: receives lines that begin with a record, and returns whether it has read them all.
     """
     waiting: deque[bytes] = deque()
     line = 1
     while True:
+        if take and not waiting:
+            waiting.extend(stream.readlines(_LINES))
+            if waiting and take(b"".join(waiting)):
+                line += len(waiting)
+                waiting.clear()
+                continue
         taken = [waiting.popleft() if waiting else stream.readline()]
         if not taken[0]:
             return
@@ -103,7 +115,7 @@ def _fields(text: bytes) -> tuple[list[bytes], str | None]:
         return text.split(b","), None
     if _RECORD.fullmatch(text):
         return [
-            found[1:-1].replace(b'""', b'"') if found.startswith(b'"') else found
+            found[1:-1].replace(b'""', b'"') if found[:1] == b'"' else found
             for found in _NEXT.findall(text)
         ], None
     place = 0
@@ -203,7 +215,7 @@ def stage(
     """
     try:
         return _stage_fast(path, wanted, write, advance)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, Suspicious, *BROKEN):
+    except (*_DOUBTS, *BROKEN):
         return _stage_carefully(path, wanted, write, advance)
 
 
@@ -216,7 +228,8 @@ class _Watched(io.RawIOBase):
     def __init__(self, stream: BinaryIO, columns: int) -> None:
         self._stream = stream
         self._columns = columns
-        self._waiting = b""
+        # The line break before a line stays with it, for a quote at its beginning.
+        self._waiting = b"\n"
         self._is_open = False
         self.is_empty = True
 
@@ -226,83 +239,97 @@ class _Watched(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
         self.is_empty = self.is_empty and not data
-        end = data.rfind(b"\n") + 1 if data else 0
+        end = data.rfind(b"\n") + 1
         if not data:
-            self._check(self._waiting + b"\n" if self._waiting else b"")
-            self._waiting = b""
+            self._check(self._waiting + b"\n")
+            self._waiting = b"\n"
         elif end:
-            self._check(self._waiting + data[:end])
-            self._waiting = data[end:]
+            self._check(b"".join((self._waiting, memoryview(data)[:end])))
+            self._waiting = data[end - 1 :]
         else:
             self._waiting += data
         return data
 
     def _check(self, lines: bytes) -> None:
         """Raise Suspicious if these lines have stray quotes, ambiguous carriage returns, or a
-        quoted field one of whose lines may be a row."""
-        if lines.count(b"\r") != lines.count(b"\r\n"):
+        quoted field one of whose lines may be a row.
+
+        The first byte is the line break before them.
+        """
+        # The fast parser leaves out a byte order mark at the beginning.
+        if lines.startswith(b"\n" + _BOM):
+            raise Suspicious
+        # Counting one byte is much faster than counting two.
+        if b"\r" in lines and lines.count(b"\r") != lines.count(b"\r\n"):
             raise Suspicious
         if not self._is_open and b'"' not in lines:
             return
-        # The line break before a line, for a quote at its beginning.
-        around = np.frombuffer(b"\n" + lines, np.uint8)
+        around = np.frombuffer(lines, np.uint8)
         quotes = np.flatnonzero(around == ord('"'))
         # Every first quote of a pair opens, after a comma, a line break, or the quote that it
         # doubles; every second one closes, before one of these.
         opening = quotes[self._is_open :: 2]
         closing = quotes[1 - self._is_open :: 2]
         beside = np.concatenate([around[opening - 1], around[closing + 1]])
-        if not np.isin(beside, np.frombuffer(b',\r\n"', np.uint8)).all():
+        if beside.tobytes().translate(None, b',\r\n"'):
             raise Suspicious
-        breaks = np.flatnonzero(around == ord("\n"))[1:]
+        breaks = np.flatnonzero(around == ord("\n"))
         inside = breaks[(np.searchsorted(quotes, breaks) + self._is_open) % 2 == 1]
-        starts = inside.tolist()  # of the line after the break, as `around` begins one earlier
-        if self._is_open:
-            starts.insert(0, 0)
-        for start in starts:
-            if start < len(lines):
-                end = lines.index(b"\n", start)
-                if lines.count(b",", start, end) >= self._columns - 1:
-                    raise Suspicious
+        for before in inside.tolist():
+            end = lines.find(b"\n", before + 1)
+            if lines.count(b",", before, end) >= self._columns - 1:
+                raise Suspicious
         self._is_open = (self._is_open + quotes.size) % 2 == 1
 
     def check(self) -> None:
         """Raise Suspicious if a quote is open at the end."""
-        if self._is_open or self._waiting:
+        if self._is_open or self._waiting != b"\n":
             raise Suspicious
+
+
+def _batches(stream: BinaryIO, names: list[str], wanted: list[str]) -> Iterator[pa.RecordBatch]:
+    """The wanted columns of the rows of a stream, by the fast parser."""
+    columns = [f"c{number}" for number in range(len(names))]
+    watched = _Watched(stream, len(names))
+    try:
+        reader = pacsv.open_csv(
+            pa.PythonFile(watched, mode="r"),
+            pacsv.ReadOptions(column_names=columns, block_size=_BLOCK),
+            pacsv.ParseOptions(newlines_in_values=True),
+            pacsv.ConvertOptions(
+                include_columns=[columns[names.index(name)] for name in wanted],
+                column_types=dict.fromkeys(columns, pa.string()),
+                strings_can_be_null=True,
+                null_values=[""],
+            ),
+        )
+    except pa.ArrowInvalid:
+        if watched.is_empty:
+            return
+        raise
+    for batch in reader:
+        if batch.num_rows:
+            # It may be the header again.
+            if wanted[0].encode() in batch.column(0).buffers()[2].to_pybytes().lower():
+                raise Suspicious
+            yield batch
+    watched.check()
+
+
+def _take(lines: bytes, names: list[str], wanted: list[str]) -> list[pa.RecordBatch] | None:
+    """The rows of these lines by the fast parser; None if it may misread them."""
+    try:
+        return list(_batches(io.BytesIO(lines), names, wanted))
+    except _DOUBTS:
+        return None
 
 
 def _stage_fast(path: Path, wanted: list[str], write: Callable, advance: Callable) -> int:
     counted = Counted(path)
     with open_bytes(path, counted) as stream, write() as writer:
-        names = header(stream)
-        columns = [f"c{number}" for number in range(len(names))]
-        used = [columns[names.index(name)] for name in wanted]
-        watched = _Watched(stream, len(names))
-        try:
-            reader = pacsv.open_csv(
-                pa.PythonFile(watched, mode="r"),
-                pacsv.ReadOptions(column_names=columns, block_size=_BLOCK),
-                pacsv.ParseOptions(newlines_in_values=True),
-                pacsv.ConvertOptions(
-                    include_columns=used,
-                    column_types=dict.fromkeys(columns, pa.string()),
-                    strings_can_be_null=True,
-                    null_values=[""],
-                ),
-            )
-        except pa.ArrowInvalid:
-            if watched.is_empty:
-                return 0
-            raise
-        for batch in reader:
-            if batch.num_rows:
-                # It may be the header again.
-                if pc.any(pc.match_substring(batch.column(0), wanted[0], ignore_case=True)).as_py():
-                    raise Suspicious
-                writer.write(batch.columns)
-                advance(counted.done, writer.rows)
-        watched.check()
+        for batch in _batches(stream, header(stream), wanted):
+            writer.write(batch.columns)
+            advance(counted.done, writer.rows)
         return writer.rows
 
 
@@ -317,6 +344,7 @@ def _stage_carefully(path: Path, wanted: list[str], write: Callable, advance: Ca
             size = number = 0
 
             def flush() -> None:
+                nonlocal size
                 columns = [
                     pa.array([row[place] or None for row in rows], pa.string()) for place in places
                 ]
@@ -325,8 +353,21 @@ def _stage_carefully(path: Path, wanted: list[str], write: Callable, advance: Ca
                 advance(counted.done, number)
                 numbers.clear()
                 rows.clear()
+                size = 0
 
-            for number, record in enumerate(records(stream, len(names)), start=1):
+            def take(lines: bytes) -> bool:
+                nonlocal number
+                batches = _take(lines, names, wanted)
+                if batches is None:
+                    return False
+                flush()
+                for batch in batches:
+                    first, number = number + 1, number + batch.num_rows
+                    writer.write(batch.columns, pa.array(range(first, number + 1), pa.int64()))
+                return True
+
+            for record in records(stream, len(names), take):
+                number += 1
                 problem = record.problem or _problem(record, names)
                 if problem:
                     writer.reject(number, problem)
@@ -336,7 +377,6 @@ def _stage_carefully(path: Path, wanted: list[str], write: Callable, advance: Ca
                 size += len(record.text)
                 if len(rows) >= _BATCH_ROWS or size >= _BLOCK:
                     flush()
-                    size = 0
             flush()
             return number
     except BROKEN as error:
@@ -359,10 +399,25 @@ def _problem(record: Record, names: list[str]) -> str | None:
 def row_texts(path: Path, numbers: set[int]) -> Iterator[tuple[int, int, str]]:
     """The rows with these numbers: the number, the first line, the text."""
     left = len(numbers)
+    number = 0
     with open_bytes(path) as stream:
         first = _first(stream)
         skipped = first.line - 1 + first.text.count(b"\n") + 1
-        for number, record in enumerate(records(stream, len(first.fields)), start=1):
+        names = [_name(field) for field in first.fields]
+
+        def take(lines: bytes) -> bool:
+            nonlocal number
+            batches = _take(lines, names, names[:1])
+            if batches is None:
+                return False
+            last = number + sum(batch.num_rows for batch in batches)
+            if not numbers.isdisjoint(range(number + 1, last + 1)):
+                return False
+            number = last
+            return True
+
+        for record in records(stream, len(names), take):
+            number += 1
             if number in numbers:
                 yield number, record.line + skipped, printable(record.text)
                 left -= 1
