@@ -6,6 +6,7 @@ Both number the records in the same way, so that a row that is rejected later ca
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections import deque
@@ -32,8 +33,12 @@ _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
 _PLAIN = re.compile(rb'[^",\r\n]*')
 _FIELD = _QUOTED.pattern + rb'|[^",\r\n]*+'
 _RECORD = re.compile(rb"(?:%b)(?:,(?:%b))*+" % (_FIELD, _FIELD))
-_NEXT = re.compile(rb"(?:^|,)(%b)" % _FIELD)
 _WHOLE = re.compile(rb'(?:^|(?<=,))"[^"]*"(?=[,\r\n]|$)')  # a quoted field within a line
+
+# Reads the record in `_waiting`; to create a reader takes longer than to read a record.
+_waiting: list[str] = []
+_reader = csv.reader(iter(_waiting.pop, None))
+csv.field_size_limit(2**31 - 1)
 
 _NEVER_CLOSED = "a quote is opened and never closed"
 _CLOSED_BELOW = "a quote is opened, and the quote that closes it, on a later line, does not fit"
@@ -57,7 +62,7 @@ class Record:
 
     line: int
     text: bytes
-    fields: list[bytes]
+    fields: list[str]
     problem: str | None = None
 
 
@@ -76,48 +81,51 @@ def records(
     """
     waiting: deque[bytes] = deque()
     line = 1
+    # After a refusal the next lines are not offered, the more the more often it is refused.
+    pause = left = 0
     while True:
         if take and not waiting:
             waiting.extend(stream.readlines(_LINES))
-            if waiting and take(b"".join(waiting)):
+            if left:
+                left -= 1
+            elif waiting and take(b"".join(waiting)):
+                pause = 0
                 line += len(waiting)
                 waiting.clear()
                 continue
-        taken = [waiting.popleft() if waiting else stream.readline()]
-        if not taken[0]:
+            else:
+                pause = left = min(2 * pause + 1, 15)
+        first = waiting.popleft() if waiting else stream.readline()
+        if not first:
             return
-        text = _without_ending(taken[0])
+        text = first.rstrip(b"\r\n")
         fields, problem = _fields(text)
+        lines = 1
         if problem == _NEVER_CLOSED:
+            taken = [first]
             if _close(taken, waiting, stream):
-                text = _without_ending(b"".join(taken))
-                fields, problem = _fields(text)
+                whole = b"".join(taken).rstrip(b"\r\n")
+                fields, problem = _fields(whole)
                 if problem or (columns and len(fields) != columns):
                     problem = _CLOSED_BELOW
                 elif columns and _swallows_rows(taken, columns):
                     problem = _SWALLOWS
             if problem:
                 waiting.extendleft(reversed(taken[1:]))
-                del taken[1:]
-                text = _without_ending(taken[0])
+            else:
+                text, lines = whole, len(taken)
         if text:
             yield Record(line, text, [] if problem else fields, problem)
-        line += len(taken)
+        line += lines
 
 
-def _without_ending(text: bytes) -> bytes:
-    return text.rstrip(b"\r\n")
-
-
-def _fields(text: bytes) -> tuple[list[bytes], str | None]:
+def _fields(text: bytes) -> tuple[list[str], str | None]:
     """The fields of a record, or its first error."""
     if b'"' not in text and b"\r" not in text:
-        return text.split(b","), None
+        return text.decode("utf-8", "surrogateescape").split(","), None
     if _RECORD.fullmatch(text):
-        return [
-            found[1:-1].replace(b'""', b'"') if found[:1] == b'"' else found
-            for found in _NEXT.findall(text)
-        ], None
+        _waiting.append(text.decode("utf-8", "surrogateescape"))
+        return next(_reader), None
     place = 0
     while True:
         quoted = _QUOTED.match(text, place)
@@ -166,7 +174,7 @@ def _like_row(line: bytes, columns: int) -> bytes | None:
     line = _WHOLE.sub(b"x", line)
     if line.count(b",") != columns - 1 or b", " in line:
         return None
-    key = _without_ending(line).replace(b'"', b"").split(b",", 1)[0]
+    key = line.rstrip(b"\r\n").replace(b'"', b"").split(b",", 1)[0]
     if not key or key.isspace():
         return None
     return b"0" if key.isdigit() else re.sub(rb"[0-9A-Za-z\x80-\xff]+", b"a", key)
@@ -184,6 +192,7 @@ def header(stream: BinaryIO) -> list[str] | None:
         raise BadHeader("its lines end in carriage returns alone")
     if first.problem:
         raise BadHeader(first.problem)
+    first.text.decode("utf-8")
     return [_name(field) for field in first.fields]
 
 
@@ -195,8 +204,8 @@ def _first(stream: BinaryIO) -> Record | None:
     return next(records(stream), None)
 
 
-def _name(field: bytes) -> str:
-    return field.decode("utf-8").strip().lower()
+def _name(field: str) -> str:
+    return field.strip().lower()
 
 
 def stage(
@@ -340,7 +349,7 @@ def _stage_carefully(path: Path, wanted: list[str], write: Callable, advance: Ca
             names = header(stream)
             places = [names.index(name) for name in wanted]
             numbers: list[int] = []
-            rows: list[list[bytes]] = []
+            rows: list[list[str]] = []
             size = number = 0
 
             def flush() -> None:
@@ -386,11 +395,10 @@ def _stage_carefully(path: Path, wanted: list[str], write: Callable, advance: Ca
 def _problem(record: Record, names: list[str]) -> str | None:
     if len(record.fields) != len(names):
         return f"{len(record.fields)} columns, but the header has {len(names)}"
-    problem = not_utf8(record.text)
-    if problem:
+    if not record.text.isascii() and (problem := not_utf8(record.text)):
         return problem
-    if record.fields[0].removeprefix(_BOM).strip().lower() == names[0].encode() and names == [
-        _name(field.removeprefix(_BOM)) for field in record.fields
+    if _name(record.fields[0].removeprefix("\ufeff")) == names[0] and names == [
+        _name(field.removeprefix("\ufeff")) for field in record.fields
     ]:
         return "the header again"
     return None
