@@ -80,14 +80,22 @@ def test_the_events_of_a_session_name_its_user(database: Any, tmp_path: Path) ->
             f"{event},{session},{''.join(user)},2026-02-02 12:{event[1:]}\n"
             for event, session, *user in rows
         )
-        load_csv(
+        load(
             database,
             tmp_path,
-            dt.datetime(2026, 3, 1, hour, tzinfo=dt.UTC),
-            complete=True,
+            hour,
             events="event_id,session_id,user_id,event_timestamp\n" + text,
             **tables,
         )
+        with database.connect() as connection:
+            connection.execute(
+                "update raw.events set _deleted_at = %(at)s, _loaded_at = %(at)s"
+                " where event_id != all(%(present)s) and _deleted_at is null",
+                {
+                    "at": dt.datetime(2026, 3, 1, hour, tzinfo=dt.UTC),
+                    "present": [row[0] for row in rows],
+                },
+            )
         build()
         assert dict(
             fetch(database, "select event_id, coalesce(user_id, '-') from marts.fct_user_events")

@@ -64,14 +64,16 @@ own_events as (
             session_id,
             min(user_id) as login_user_id
         from own_events
-        group by session_id
+        group by 1
         having min(user_id) = max(user_id)
     ),
 
     events as (
         select
             own_events.*,
-            coalesce(own_events.user_id, sessions.session_user_id, logins.login_user_id) as known_user_id
+            coalesce(
+                own_events.user_id, sessions.session_user_id, logins.login_user_id
+            ) as known_user_id
         from own_events
         left join sessions on own_events.session_id = sessions.session_id
         left join logins on own_events.session_id = logins.session_id
