@@ -151,6 +151,6 @@ def test_the_events_of_a_session_name_its_user(database: Any, tmp_path: Path) ->
     unit_tests = dbt_project.run(
         database, "test", "fct_user_events,test_type:unit", variables=STITCHED
     )
-    assert [result.node.name for result in unit_tests] == [
-        "fct_user_events_take_the_user_of_their_session"
+    assert "fct_user_events_take_the_user_of_their_session" in [
+        result.node.name for result in unit_tests
     ]
