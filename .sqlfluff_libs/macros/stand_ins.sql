@@ -4,6 +4,7 @@
 {% macro is_changed(keys, columns=none) %}true{% endmacro %}
 {% macro upstream(relation, columns=none, key=none, lookup=none, except_when=none) %}{% endmacro %}
 {% macro user_versions() %}{% endmacro %}
+{% macro with_siblings(keys, relation, column) %}{% endmacro %}
 {% macro skip_unless_changed(also_each=none, ignoring=[]) %}{% endmacro %}
 {% macro has_user_key_at(moment) %}true{% endmacro %}
 {% macro has_product_at(moment) %}true{% endmacro %}

@@ -52,7 +52,8 @@ def test_a_visitor_who_logs_in(database: Any, tmp_path: Path) -> None:
         events="event_id,user_id,session_id,event_type,event_timestamp\n" + events,
     )
     build()
-    assert purchases() in ([], [(0,)])
+    # The session does not say it, but its events name one user only.
+    assert purchases() == [(1,)]
 
     load(database, tmp_path, 2, user_sessions=sessions + "s,u,2026-02-02 12:00\n")
     build()
@@ -67,3 +68,89 @@ def test_a_visitor_who_logs_in(database: Any, tmp_path: Path) -> None:
     incremental = contents(database)
     build(full=True)
     assert contents(database) == incremental
+
+
+def test_the_events_of_a_session_name_its_user(database: Any, tmp_path: Path) -> None:
+    """Without a user in the session's row, the events before a login follow the events after it."""
+
+    def step(hour: int, events: str, expected: str, **tables: str) -> None:
+        """Load all events, as "event session user", build, and compare "event user"."""
+        rows = [event.split() for event in events.split(",")]
+        text = "".join(
+            f"{event},{session},{''.join(user)},2026-02-02 12:{event[1:]}\n"
+            for event, session, *user in rows
+        )
+        load(
+            database,
+            tmp_path,
+            hour,
+            events="event_id,session_id,user_id,event_timestamp\n" + text,
+            **tables,
+        )
+        with database.connect() as connection:
+            connection.execute(
+                "update raw.events set _deleted_at = %(at)s, _loaded_at = %(at)s"
+                " where event_id != all(%(present)s) and _deleted_at is null",
+                {
+                    "at": dt.datetime(2026, 3, 1, hour, tzinfo=dt.UTC),
+                    "present": [row[0] for row in rows],
+                },
+            )
+        build()
+        assert dict(
+            fetch(database, "select event_id, coalesce(user_id, '-') from marts.fct_user_events")
+        ) == dict(pair.split() for pair in expected.split(","))
+
+    def build(*, full: bool = False) -> None:
+        dbt_project.build(
+            database,
+            "+fct_user_events",
+            as_of="2026-03-02",
+            options=dbt_project.NO_TESTS,
+            full_refresh=full,
+            variables=STITCHED,
+        )
+
+    users = "user_id,created_at,updated_at,subscription_tier\n"
+    ann, bo = "ann,2025-01-01,2025-01-01,free\n", "bo,2025-01-01,2025-01-01,free\n"
+    sessions = "session_id,user_id,session_start\n"
+    step(
+        1,
+        "e00 s,e01 s,e20 t",
+        "e00 -,e01 -,e20 -",
+        users=users + ann + bo,
+        orders="order_id,user_id,order_date\n",
+        user_sessions=sessions + "s,,2026-02-02 12:00\n",
+    )
+    step(2, "e00 s,e01 s,e10 s ann,e11 s,e20 t", "e00 ann,e01 ann,e10 ann,e11 ann,e20 -")
+    # A version that is valid from an anonymous event on, but not at the login.
+    step(
+        3,
+        "e00 s,e01 s,e10 s ann,e11 s,e20 t",
+        "e00 ann,e01 ann,e10 ann,e11 ann,e20 -",
+        users=users + "ann,2025-01-01,2026-02-02 12:11,premium\n" + bo,
+    )
+    versions = "select count(distinct user_key) from marts.fct_user_events where user_id = 'ann'"
+    assert fetch(database, versions) == [(2,)]
+    # A second user appears, and moves to another session.
+    step(4, "e00 s,e01 s,e10 s ann,e11 s bo,e20 t", "e00 -,e01 -,e10 ann,e11 bo,e20 -")
+    step(5, "e00 s,e01 s,e10 s ann,e11 t bo,e20 t", "e00 ann,e01 ann,e10 ann,e11 bo,e20 bo")
+    # The login is deleted.
+    step(6, "e00 s,e01 s,e11 t bo,e20 t", "e00 -,e01 -,e11 bo,e20 bo")
+    # The row of a session comes first.
+    step(
+        7,
+        "e00 s,e01 s ann,e11 t bo,e20 t",
+        "e00 bo,e01 ann,e11 bo,e20 bo",
+        user_sessions=sessions + "s,bo,2026-02-02 12:00\n",
+    )
+    incremental = contents(database)
+    build(full=True)
+    assert contents(database) == incremental
+    # Without the variable, the project leaves this unit test out.
+    unit_tests = dbt_project.run(
+        database, "test", "fct_user_events,test_type:unit", variables=STITCHED
+    )
+    assert "fct_user_events_take_the_user_of_their_session" in [
+        result.node.name for result in unit_tests
+    ]

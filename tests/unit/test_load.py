@@ -41,14 +41,28 @@ TEXT = st.tuples(st.lists(LINE, max_size=8), st.sampled_from(["\n", "\r\n"]), st
 @example('a""b,c\n')
 @example('1,"a\n2,b\n3,c"\n')
 @example('1,"a\n\n2,b"\n')
+@example("\ufeff1,a\n2,b\n")
 @given(TEXT)
 def test_the_fast_and_the_careful_way_agree(tmp_path_factory, text: str) -> None:
     """If the fast parser accepts a file, it reads the same rows as the careful one, which leaves
-    no line out."""
+    no line out, and reads the same if it leaves groups of lines to the fast one."""
     path = tmp_path_factory.mktemp("csv") / "users.csv"
     path.write_bytes(f"user_id,email\n{text}".encode())
     careful = Collector()
-    count = read_csv._stage_carefully(path, ["user_id", "email"], lambda: careful, ignore)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(read_csv, "_take", ignore)
+        count = read_csv._stage_carefully(path, ["user_id", "email"], lambda: careful, ignore)
+        rows = list(read_csv.row_texts(path, set(range(1, count + 1))))
+    for size in (1, 12, 1000):
+        mixed = Collector()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(read_csv, "_LINES", size)
+            assert count == read_csv._stage_carefully(
+                path, ["user_id", "email"], mixed.clear, ignore
+            )
+            for row in rows[::3]:
+                assert list(read_csv.row_texts(path, {row[0]})) == [row]
+        assert (mixed.written, mixed.rejected) == (careful.written, careful.rejected)
     numbers = [row[0] for row in careful.written] + careful.rejected
     assert sorted(numbers) == list(range(1, count + 1))
     with path.open("rb") as stream:
@@ -123,6 +137,22 @@ def test_a_stray_quote_costs_no_other_row(
     assert [row[0] - padding for row in found.written if row[0] > padding] == keys
     assert [number - padding for number in found.rejected] == rejected
     assert count == padding + len(keys) + len(rejected)
+
+
+def test_one_bad_line_does_not_slow_down_the_others(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(read_csv, "_LINES", 1000)
+    slow = []
+    fields = read_csv._fields
+    monkeypatch.setattr(read_csv, "_fields", lambda text: slow.append(text) or fields(text))
+    rows = [f'{number},"{"a" * 40}"\n' for number in range(1000)]
+    rows[500] = '500,5" pipe\n'
+    write(tmp_path, "users.csv", "user_id,email\n" + "".join(rows))
+    found = Collector()
+    path = tmp_path / "users.csv"
+    assert read_csv.stage(path, ["user_id", "email"], found.clear, ignore) == 1000
+    assert found.rejected == [501]
+    assert [row[0] for row in read_csv.row_texts(path, {501})] == [501]
+    assert len(slow) < 100
 
 
 def ignore(*_) -> None:

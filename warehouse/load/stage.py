@@ -129,11 +129,7 @@ def _csv(batch: pa.Table) -> bytes:
 def _is_text(data: bytes) -> bool:
     if b"\0" in data:
         return False
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+    return data.isascii() or not_utf8(data) is None
 
 
 def unwritable(value: bytes) -> str | None:

@@ -21,7 +21,7 @@
     -#}
     {%- set machinery = [
         'changed_keys', 'is_changed', 'is_changed_in_partitions', 'is_in', 'rows_of_changed_days', 'rows_of_changed_months', 'upstream',
-        'user_versions', 'has_product_at', 'has_user_key_at', 'skip_unless_changed', 'before_build', 'before_commit', 'after_build'
+        'user_versions', 'has_product_at', 'has_user_key_at', 'skip_unless_changed', 'with_siblings', 'before_build', 'before_commit', 'after_build'
     ] -%}
     {%- for unique_id in unique_ids if unique_id not in seen -%}
         {%- do seen.append(unique_id) -%}

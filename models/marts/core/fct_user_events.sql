@@ -1,5 +1,5 @@
 {%- set by_session = [
-    {'columns': ['session_id'], 'why': 'events of the sessions whose user changed'},
+    {'columns': ['session_id'], 'why': 'events of the sessions whose user may have changed'},
 ] if var('stitch_sessions') else [] %}
 {{ config(
     unique_key='event_id',
@@ -35,6 +35,9 @@
     upstream(ref('dim_event_types'), columns='event_type', lookup=this),
     user_versions(),
 ] + sessions) %}
+{%- if var('stitch_sessions') -%}
+    {%- set changed_events = with_siblings(changed_events, ref('stg_app__events'), 'session_id') -%}
+{%- endif %}
 
 with
 
@@ -55,12 +58,25 @@ own_events as (
         where is_included
     ),
 
+    -- All events of a session are in own_events, because they are recomputed together.
+    logins as (
+        select
+            session_id,
+            min(user_id) as login_user_id
+        from own_events
+        group by 1
+        having min(user_id) = max(user_id)
+    ),
+
     events as (
         select
             own_events.*,
-            coalesce(own_events.user_id, sessions.session_user_id) as known_user_id
+            coalesce(
+                own_events.user_id, sessions.session_user_id, logins.login_user_id
+            ) as known_user_id
         from own_events
         left join sessions on own_events.session_id = sessions.session_id
+        left join logins on own_events.session_id = logins.session_id
     ),
 {%- else -%}
     events as (

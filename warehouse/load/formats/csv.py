@@ -6,6 +6,7 @@ Both number the records in the same way, so that a row that is rejected later ca
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections import deque
@@ -16,7 +17,6 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from warehouse.load.formats.opening import BROKEN, Counted, broken, open_bytes
@@ -24,16 +24,21 @@ from warehouse.load.stage import Writer, not_utf8
 from warehouse.printable import printable
 
 _BLOCK = 4 << 20  # bytes that are parsed at once
+_LINES = 1 << 18  # bytes of lines that the careful parser tries to parse at once
 _BATCH_ROWS = 20_000
 _LONGEST = 64 << 20  # bytes; a longer quoted value counts as a quote that is never closed
 _BOM = b"\xef\xbb\xbf"
 
-_QUOTED = re.compile(rb'"(?:[^"]++|"")*+"')
+_QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
 _PLAIN = re.compile(rb'[^",\r\n]*')
-_FIELD = rb'"(?:[^"]++|"")*+"|[^",\r\n]*+'
+_FIELD = _QUOTED.pattern + rb'|[^",\r\n]*+'
 _RECORD = re.compile(rb"(?:%b)(?:,(?:%b))*+" % (_FIELD, _FIELD))
-_NEXT = re.compile(rb"(?:^|,)(%b)" % _FIELD)
 _WHOLE = re.compile(rb'(?:^|(?<=,))"[^"]*"(?=[,\r\n]|$)')  # a quoted field within a line
+
+# Reads the record in `_waiting`; to create a reader takes longer than to read a record.
+_waiting: list[str] = []
+_reader = csv.reader(iter(_waiting.pop, None))
+csv.field_size_limit(2**31 - 1)
 
 _NEVER_CLOSED = "a quote is opened and never closed"
 _CLOSED_BELOW = "a quote is opened, and the quote that closes it, on a later line, does not fit"
@@ -48,17 +53,22 @@ class BadHeader(Exception):
     """The header of a file cannot be read."""
 
 
+_DOUBTS = (pa.ArrowInvalid, pa.ArrowKeyError, Suspicious)
+
+
 @dataclass(slots=True)
 class Record:
     """A record of a CSV file: its first line, its text, its fields, or why it cannot be read."""
 
     line: int
     text: bytes
-    fields: list[bytes]
+    fields: list[str]
     problem: str | None = None
 
 
-def records(stream: BinaryIO, columns: int | None = None) -> Iterator[Record]:
+def records(
+    stream: BinaryIO, columns: int | None = None, take: Callable[[bytes], bool] | None = None
+) -> Iterator[Record]:
     """The records of a stream, without blank lines.
 
     If a record of several lines cannot be read, the error is that of its first line, and the
@@ -67,45 +77,55 @@ def records(stream: BinaryIO, columns: int | None = None) -> Iterator[Record]:
     Args:
         stream: the file.
         columns: the number of columns of the header; None to read the header itself.
+        take: receives lines that begin with a record, and returns whether it has read them all.
     """
     waiting: deque[bytes] = deque()
     line = 1
+    # After a refusal the next lines are not offered, the more the more often it is refused.
+    pause = left = 0
     while True:
-        taken = [waiting.popleft() if waiting else stream.readline()]
-        if not taken[0]:
+        if take and not waiting:
+            waiting.extend(stream.readlines(_LINES))
+            if left:
+                left -= 1
+            elif waiting and take(b"".join(waiting)):
+                pause = 0
+                line += len(waiting)
+                waiting.clear()
+                continue
+            else:
+                pause = left = min(2 * pause + 1, 15)
+        first = waiting.popleft() if waiting else stream.readline()
+        if not first:
             return
-        text = _without_ending(taken[0])
+        text = first.rstrip(b"\r\n")
         fields, problem = _fields(text)
+        lines = 1
         if problem == _NEVER_CLOSED:
+            taken = [first]
             if _close(taken, waiting, stream):
-                text = _without_ending(b"".join(taken))
-                fields, problem = _fields(text)
+                whole = b"".join(taken).rstrip(b"\r\n")
+                fields, problem = _fields(whole)
                 if problem or (columns and len(fields) != columns):
                     problem = _CLOSED_BELOW
                 elif columns and _swallows_rows(taken, columns):
                     problem = _SWALLOWS
             if problem:
                 waiting.extendleft(reversed(taken[1:]))
-                del taken[1:]
-                text = _without_ending(taken[0])
+            else:
+                text, lines = whole, len(taken)
         if text:
             yield Record(line, text, [] if problem else fields, problem)
-        line += len(taken)
+        line += lines
 
 
-def _without_ending(text: bytes) -> bytes:
-    return text.rstrip(b"\r\n")
-
-
-def _fields(text: bytes) -> tuple[list[bytes], str | None]:
+def _fields(text: bytes) -> tuple[list[str], str | None]:
     """The fields of a record, or its first error."""
     if b'"' not in text and b"\r" not in text:
-        return text.split(b","), None
+        return text.decode("utf-8", "surrogateescape").split(","), None
     if _RECORD.fullmatch(text):
-        return [
-            found[1:-1].replace(b'""', b'"') if found.startswith(b'"') else found
-            for found in _NEXT.findall(text)
-        ], None
+        _waiting.append(text.decode("utf-8", "surrogateescape"))
+        return next(_reader), None
     place = 0
     while True:
         quoted = _QUOTED.match(text, place)
@@ -154,7 +174,7 @@ def _like_row(line: bytes, columns: int) -> bytes | None:
     line = _WHOLE.sub(b"x", line)
     if line.count(b",") != columns - 1 or b", " in line:
         return None
-    key = _without_ending(line).replace(b'"', b"").split(b",", 1)[0]
+    key = line.rstrip(b"\r\n").replace(b'"', b"").split(b",", 1)[0]
     if not key or key.isspace():
         return None
     return b"0" if key.isdigit() else re.sub(rb"[0-9A-Za-z\x80-\xff]+", b"a", key)
@@ -172,6 +192,7 @@ def header(stream: BinaryIO) -> list[str] | None:
         raise BadHeader("its lines end in carriage returns alone")
     if first.problem:
         raise BadHeader(first.problem)
+    first.text.decode("utf-8")
     return [_name(field) for field in first.fields]
 
 
@@ -183,8 +204,8 @@ def _first(stream: BinaryIO) -> Record | None:
     return next(records(stream), None)
 
 
-def _name(field: bytes) -> str:
-    return field.decode("utf-8").strip().lower()
+def _name(field: str) -> str:
+    return field.strip().lower()
 
 
 def stage(
@@ -203,7 +224,7 @@ def stage(
     """
     try:
         return _stage_fast(path, wanted, write, advance)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, Suspicious, *BROKEN):
+    except (*_DOUBTS, *BROKEN):
         return _stage_carefully(path, wanted, write, advance)
 
 
@@ -216,7 +237,8 @@ class _Watched(io.RawIOBase):
     def __init__(self, stream: BinaryIO, columns: int) -> None:
         self._stream = stream
         self._columns = columns
-        self._waiting = b""
+        # The line break before a line stays with it, for a quote at its beginning.
+        self._waiting = b"\n"
         self._is_open = False
         self.is_empty = True
 
@@ -226,83 +248,97 @@ class _Watched(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
         self.is_empty = self.is_empty and not data
-        end = data.rfind(b"\n") + 1 if data else 0
+        end = data.rfind(b"\n") + 1
         if not data:
-            self._check(self._waiting + b"\n" if self._waiting else b"")
-            self._waiting = b""
+            self._check(self._waiting + b"\n")
+            self._waiting = b"\n"
         elif end:
-            self._check(self._waiting + data[:end])
-            self._waiting = data[end:]
+            self._check(b"".join((self._waiting, memoryview(data)[:end])))
+            self._waiting = data[end - 1 :]
         else:
             self._waiting += data
         return data
 
     def _check(self, lines: bytes) -> None:
         """Raise Suspicious if these lines have stray quotes, ambiguous carriage returns, or a
-        quoted field one of whose lines may be a row."""
-        if lines.count(b"\r") != lines.count(b"\r\n"):
+        quoted field one of whose lines may be a row.
+
+        The first byte is the line break before them.
+        """
+        # The fast parser leaves out a byte order mark at the beginning.
+        if lines.startswith(b"\n" + _BOM):
+            raise Suspicious
+        # Counting one byte is much faster than counting two.
+        if b"\r" in lines and lines.count(b"\r") != lines.count(b"\r\n"):
             raise Suspicious
         if not self._is_open and b'"' not in lines:
             return
-        # The line break before a line, for a quote at its beginning.
-        around = np.frombuffer(b"\n" + lines, np.uint8)
+        around = np.frombuffer(lines, np.uint8)
         quotes = np.flatnonzero(around == ord('"'))
         # Every first quote of a pair opens, after a comma, a line break, or the quote that it
         # doubles; every second one closes, before one of these.
         opening = quotes[self._is_open :: 2]
         closing = quotes[1 - self._is_open :: 2]
         beside = np.concatenate([around[opening - 1], around[closing + 1]])
-        if not np.isin(beside, np.frombuffer(b',\r\n"', np.uint8)).all():
+        if beside.tobytes().translate(None, b',\r\n"'):
             raise Suspicious
-        breaks = np.flatnonzero(around == ord("\n"))[1:]
+        breaks = np.flatnonzero(around == ord("\n"))
         inside = breaks[(np.searchsorted(quotes, breaks) + self._is_open) % 2 == 1]
-        starts = inside.tolist()  # of the line after the break, as `around` begins one earlier
-        if self._is_open:
-            starts.insert(0, 0)
-        for start in starts:
-            if start < len(lines):
-                end = lines.index(b"\n", start)
-                if lines.count(b",", start, end) >= self._columns - 1:
-                    raise Suspicious
+        for before in inside.tolist():
+            end = lines.find(b"\n", before + 1)
+            if lines.count(b",", before, end) >= self._columns - 1:
+                raise Suspicious
         self._is_open = (self._is_open + quotes.size) % 2 == 1
 
     def check(self) -> None:
         """Raise Suspicious if a quote is open at the end."""
-        if self._is_open or self._waiting:
+        if self._is_open or self._waiting != b"\n":
             raise Suspicious
+
+
+def _batches(stream: BinaryIO, names: list[str], wanted: list[str]) -> Iterator[pa.RecordBatch]:
+    """The wanted columns of the rows of a stream, by the fast parser."""
+    columns = [f"c{number}" for number in range(len(names))]
+    watched = _Watched(stream, len(names))
+    try:
+        reader = pacsv.open_csv(
+            pa.PythonFile(watched, mode="r"),
+            pacsv.ReadOptions(column_names=columns, block_size=_BLOCK),
+            pacsv.ParseOptions(newlines_in_values=True),
+            pacsv.ConvertOptions(
+                include_columns=[columns[names.index(name)] for name in wanted],
+                column_types=dict.fromkeys(columns, pa.string()),
+                strings_can_be_null=True,
+                null_values=[""],
+            ),
+        )
+    except pa.ArrowInvalid:
+        if watched.is_empty:
+            return
+        raise
+    for batch in reader:
+        if batch.num_rows:
+            # It may be the header again.
+            if wanted[0].encode() in batch.column(0).buffers()[2].to_pybytes().lower():
+                raise Suspicious
+            yield batch
+    watched.check()
+
+
+def _take(lines: bytes, names: list[str], wanted: list[str]) -> list[pa.RecordBatch] | None:
+    """The rows of these lines by the fast parser; None if it may misread them."""
+    try:
+        return list(_batches(io.BytesIO(lines), names, wanted))
+    except _DOUBTS:
+        return None
 
 
 def _stage_fast(path: Path, wanted: list[str], write: Callable, advance: Callable) -> int:
     counted = Counted(path)
     with open_bytes(path, counted) as stream, write() as writer:
-        names = header(stream)
-        columns = [f"c{number}" for number in range(len(names))]
-        used = [columns[names.index(name)] for name in wanted]
-        watched = _Watched(stream, len(names))
-        try:
-            reader = pacsv.open_csv(
-                pa.PythonFile(watched, mode="r"),
-                pacsv.ReadOptions(column_names=columns, block_size=_BLOCK),
-                pacsv.ParseOptions(newlines_in_values=True),
-                pacsv.ConvertOptions(
-                    include_columns=used,
-                    column_types=dict.fromkeys(columns, pa.string()),
-                    strings_can_be_null=True,
-                    null_values=[""],
-                ),
-            )
-        except pa.ArrowInvalid:
-            if watched.is_empty:
-                return 0
-            raise
-        for batch in reader:
-            if batch.num_rows:
-                # It may be the header again.
-                if pc.any(pc.match_substring(batch.column(0), wanted[0], ignore_case=True)).as_py():
-                    raise Suspicious
-                writer.write(batch.columns)
-                advance(counted.done, writer.rows)
-        watched.check()
+        for batch in _batches(stream, header(stream), wanted):
+            writer.write(batch.columns)
+            advance(counted.done, writer.rows)
         return writer.rows
 
 
@@ -313,10 +349,11 @@ def _stage_carefully(path: Path, wanted: list[str], write: Callable, advance: Ca
             names = header(stream)
             places = [names.index(name) for name in wanted]
             numbers: list[int] = []
-            rows: list[list[bytes]] = []
+            rows: list[list[str]] = []
             size = number = 0
 
             def flush() -> None:
+                nonlocal size
                 columns = [
                     pa.array([row[place] or None for row in rows], pa.string()) for place in places
                 ]
@@ -325,8 +362,21 @@ def _stage_carefully(path: Path, wanted: list[str], write: Callable, advance: Ca
                 advance(counted.done, number)
                 numbers.clear()
                 rows.clear()
+                size = 0
 
-            for number, record in enumerate(records(stream, len(names)), start=1):
+            def take(lines: bytes) -> bool:
+                nonlocal number
+                batches = _take(lines, names, wanted)
+                if batches is None:
+                    return False
+                flush()
+                for batch in batches:
+                    first, number = number + 1, number + batch.num_rows
+                    writer.write(batch.columns, pa.array(range(first, number + 1), pa.int64()))
+                return True
+
+            for record in records(stream, len(names), take):
+                number += 1
                 problem = record.problem or _problem(record, names)
                 if problem:
                     writer.reject(number, problem)
@@ -336,7 +386,6 @@ def _stage_carefully(path: Path, wanted: list[str], write: Callable, advance: Ca
                 size += len(record.text)
                 if len(rows) >= _BATCH_ROWS or size >= _BLOCK:
                     flush()
-                    size = 0
             flush()
             return number
     except BROKEN as error:
@@ -346,11 +395,10 @@ def _stage_carefully(path: Path, wanted: list[str], write: Callable, advance: Ca
 def _problem(record: Record, names: list[str]) -> str | None:
     if len(record.fields) != len(names):
         return f"{len(record.fields)} columns, but the header has {len(names)}"
-    problem = not_utf8(record.text)
-    if problem:
+    if not record.text.isascii() and (problem := not_utf8(record.text)):
         return problem
-    if record.fields[0].removeprefix(_BOM).strip().lower() == names[0].encode() and names == [
-        _name(field.removeprefix(_BOM)) for field in record.fields
+    if _name(record.fields[0].removeprefix("\ufeff")) == names[0] and names == [
+        _name(field.removeprefix("\ufeff")) for field in record.fields
     ]:
         return "the header again"
     return None
@@ -359,10 +407,25 @@ def _problem(record: Record, names: list[str]) -> str | None:
 def row_texts(path: Path, numbers: set[int]) -> Iterator[tuple[int, int, str]]:
     """The rows with these numbers: the number, the first line, the text."""
     left = len(numbers)
+    number = 0
     with open_bytes(path) as stream:
         first = _first(stream)
         skipped = first.line - 1 + first.text.count(b"\n") + 1
-        for number, record in enumerate(records(stream, len(first.fields)), start=1):
+        names = [_name(field) for field in first.fields]
+
+        def take(lines: bytes) -> bool:
+            nonlocal number
+            batches = _take(lines, names, names[:1])
+            if batches is None:
+                return False
+            last = number + sum(batch.num_rows for batch in batches)
+            if not numbers.isdisjoint(range(number + 1, last + 1)):
+                return False
+            number = last
+            return True
+
+        for record in records(stream, len(names), take):
+            number += 1
             if number in numbers:
                 yield number, record.line + skipped, printable(record.text)
                 left -= 1
