@@ -128,7 +128,7 @@ test-fast: setup  ## The tests that need no database, in less than a minute
 	@$(BIN)/pytest tests/unit
 
 .PHONY: test
-test: lint $(METRICS_INSTALLED)  ## Lint, unit tests, and the test suite but for the long tests
+test: lint  ## Lint, unit tests, and the test suite but for the long tests
 	@$(BIN)/pytest $(PARALLEL) -m "not long"
 
 # Status 5 says that no test is marked as long.
@@ -141,7 +141,7 @@ test-long: setup $(METRICS_INSTALLED)  ## Long tests, 100 histories, mutants, db
 	@$(MAKE) test-postgres-16
 
 .PHONY: test-postgres-16
-test-postgres-16: setup $(METRICS_INSTALLED)  ## The test suite on PostgreSQL 16, the oldest supported version
+test-postgres-16: setup  ## The test suite on PostgreSQL 16, the oldest supported version
 	@WAREHOUSE_POSTGRES=16 $(BIN)/pytest $(PARALLEL) -m "not long"
 
 OTHER_VENV := .venv-dbt-1.11

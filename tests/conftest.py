@@ -20,13 +20,14 @@ _KEPT = {"WAREHOUSE_POSTGRES"}
 # `make test` distributes whole files to its processes. A long file that starts last makes the other
 # processes wait, so the longest files come first and the short ones fill the gaps.
 LONGEST_FIRST = (
-    *("faults/test_faults", "postgres/test_indexes", "real/test_real_data"),
-    *("postgres/test_partitions", "incremental/test_cost", "incremental/test_time_zones"),
-    *("retention/test_retain", "clv/test_clv", "postgres/test_replaced_relations"),
-    *("project/test_project", "replay/test_replay", "postgres/test_materialized_views"),
-    *("incremental/test_incremental", "marts/test_segments", "project/test_docs"),
+    *("faults/test_faults", "project/test_project", "replay/test_replay"),
+    *("postgres/test_partitions", "clv/test_clv", "postgres/test_indexes"),
+    *("real/test_real_data", "incremental/test_cost", "incremental/test_time_zones"),
+    *("build/test_build", "project/test_docs", "retention/test_retain", "load/test_load_files"),
+    *("incremental/test_upstreams", "marts/test_currencies", "incremental/test_snapshots"),
+    *("incremental/test_incremental", "postgres/test_properties", "server/test_connection"),
     *("incremental/test_history", "marts/test_metrics", "marts/test_edge_values"),
-    *("benchmarks/test_benchmarks", "incremental/test_own_tables", "build/test_build"),
+    *("benchmarks/test_benchmarks", "incremental/test_own_tables", "marts/test_segments"),
 )
 
 
@@ -105,7 +106,7 @@ def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sample_warehouse(server: Server, sample_folder: Path) -> Iterator[Database]:
     """The small sample, loaded and built once without tests. It is shared: only read it.
 
-    test_plain_dbt_finds_the_database_and_passes runs all tests of the project on it.
+    test_the_sample_passes_all_tests runs all tests of the project on it.
     """
     from tests.support import dbt_project
     from warehouse.load import load_folder

@@ -86,6 +86,7 @@ def test_marts_before_a_build(database: Any, tmp_path: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.long
 def test_a_failing_build_says_so(server: Any, dbt_files: Path) -> None:
     """The empty database is named like `built`, so that dbt need not parse the project again."""
     with new_database(server, name="built") as unbuilt:
@@ -150,6 +151,7 @@ def test_targets_of_one_database_lock_what_they_share(built: Any) -> None:
             pass
 
 
+@pytest.mark.long
 def test_a_build_of_another_database_than_the_load_warns(
     built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +166,7 @@ def test_a_build_of_another_database_than_the_load_warns(
         assert (answer.returncode, said) == (2, warns), answer.stderr
 
 
+@pytest.mark.long
 def test_a_second_build_can_wait(built: Any, dbt_files: Path) -> None:
     command = [sys.executable, "-m", "warehouse.cli", "build", "--wait", "--select", "dim_time"]
     variables = {**os.environ, **built.environment, "DBT_TARGET_PATH": str(dbt_files / "target")}

@@ -229,6 +229,7 @@ def check_mart(database: Database, shop: Shop, day: dt.date, every: int = 40) ->
     compare.assert_same(rows, expected, ["user_id"], "marts.user_clv")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", clv_fit.MODELS)
 def test_predictions_are_those_of_the_oracle(shop: Shop, copy: Database, model: str) -> None:
     fit(copy, shop, model)
@@ -418,6 +419,7 @@ def test_a_new_version_reaches_everyone_by_an_incremental_build(shop: Shop, copy
     ) == (2, 2)
 
 
+@pytest.mark.long
 def test_another_discount_reaches_everyone(shop: Shop, copy: Database) -> None:
     fit(copy, shop)
     dbt_project.build(copy, *PREDICTIONS, as_of=DAY, options=NO_TESTS)
@@ -430,6 +432,7 @@ def test_another_discount_reaches_everyone(shop: Shop, copy: Database) -> None:
     assert 1.05 < undiscounted / value < 1.09
 
 
+@pytest.mark.long
 def test_percentiles_are_those_of_drawn_parameters(shop: Shop, copy: Database) -> None:
     """P10 and P90 match 300 draws from the distribution of the estimates, for some users."""
     fit(copy, shop, "mbg-nbd")
@@ -491,6 +494,7 @@ def test_fit_as_a_person_would(shop: Shop, copy: Database) -> None:
     assert {name: row[name] for name in expected.parameters} == pytest.approx(expected.parameters)
 
 
+@pytest.mark.long
 def test_a_refused_fit_says_why_and_so_does_the_mart(built: Database) -> None:
     """The small sample has fewer than 500 buyers."""
     answer = command(built, "fit")

@@ -244,12 +244,11 @@ def test_a_statement_takes_too_long(scene: Scene) -> None:
         scene.recover(HISTORY)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("hold", "who"),
     [
-        pytest.param(
-            "lock table marts.fct_orders in share row exclusive mode", "fct_orders: ", marks=LONG
-        ),
+        ("lock table marts.fct_orders in share row exclusive mode", "fct_orders: "),
         # on-run-start waits for it. No node runs, and dbt reports the database's error.
         (
             "select pg_advisory_xact_lock(hashtext("

@@ -70,6 +70,7 @@ def day(text: str) -> datetime:
 BEGINNING, END = day("1900-01-01"), day("9999-12-31")
 
 
+@pytest.mark.long
 def test_states_that_the_source_kept_become_versions(built: Any) -> None:
     before = contents(built)
     user_id, tier = first_user(built)

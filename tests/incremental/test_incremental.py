@@ -87,6 +87,7 @@ def test_a_changed_variable_reaches_every_row(built: Any) -> None:
     assert row == (True, True)
 
 
+@pytest.mark.long
 def test_an_update_of_this_project_rebuilds_only_what_it_changes(
     built: Any, tmp_path: Path
 ) -> None:

@@ -169,6 +169,7 @@ def test_a_changed_definition_corrects_versions_and_dates_none(
     assert versions(built, people["imported"]) == [("IT", True)]
 
 
+@pytest.mark.long
 def test_a_new_checked_column_is_unknown_in_the_past(built: Any, people: dict[str, str]) -> None:
     dbt_project.edit(
         built, "int_user_states", "last_login_at,", "last_login_at, upper(country) || '!' as land,"
@@ -185,6 +186,7 @@ def test_a_new_checked_column_is_unknown_in_the_past(built: Any, people: dict[st
         assert len(versions(built, people[name])) == number, name
 
 
+@pytest.mark.long
 def test_a_stored_column_that_is_checked_from_now_on_changed_when_it_was_loaded(
     built: Any, people: dict[str, str]
 ) -> None:
@@ -271,6 +273,7 @@ def test_no_interval_is_negative_when_a_clock_ran_ahead(built: Any) -> None:
         ]
 
 
+@pytest.mark.long
 def test_a_snapshot_that_lost_states_reaches_its_dimension(built: Any) -> None:
     """The states that an older copy lacks are versions no more."""
     (user_id,) = ask_rows(built, "select min(user_id) from raw.users where trim(user_id) != ''")[0]

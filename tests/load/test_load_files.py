@@ -983,7 +983,10 @@ REAL = {
 
 
 @needs_real_data
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("online_retail", marks=pytest.mark.long), "cdnow", "cdnow_sample", "greenery"],
+)
 def test_real_data_loads_whole(connection, name: str) -> None:
     summaries = load_folder(SHARED / name, connection=connection)
     found = {summary.table: counts(summary) for summary in summaries}

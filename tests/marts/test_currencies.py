@@ -36,20 +36,20 @@ def revenue(database: Any) -> set[Decimal]:
     return {amount for _, amount in fetch(database, REVENUE)}
 
 
-def test_several_currencies(database: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "tests", [TEST, pytest.param("test_type:data", marks=pytest.mark.long)], ids=["one", "all"]
+)
+def test_several_currencies(database: Any, tmp_path: Path, tests: str) -> None:
     """EUR 100 and JPY 10,000 on one day, and rates that come, change and go."""
     log = dbt_project.scratch() / "logs" / "dbt.log"
 
     def build(*select: str, variables: dict[str, Any] = EURO) -> tuple[str, str]:
         """The status of the test of currencies, and the warnings of dbt's log."""
         log.unlink(missing_ok=True)
-        results = dbt_project.build(
-            database,
-            *select,
-            as_of=AS_OF,
-            options=[*dbt_project.NO_UNIT_TESTS, "--log-level-file", "warn"],
-            variables=variables,
-        )
+        given = {"as_of": AS_OF, "variables": variables}
+        dbt_project.build(database, *select, options=dbt_project.NO_TESTS, **given)
+        warnings_only = ("--log-level-file", "warn")
+        results = dbt_project.run(database, "test", tests, options=warnings_only, **given)
         (status,) = (str(each.status) for each in results if each.node.name == TEST)
         return status, " ".join(log.read_text().split()) if log.is_file() else ""
 
@@ -126,7 +126,13 @@ def test_several_currencies(database: Any, tmp_path: Path) -> None:
         "a,EUR,2026-01-20,1.08\nb,USD,2026-01-20,1\n",
     )
     with pytest.raises(dbt_project.DbtFailed, match="the_reporting_currency_is_worth_one"):
-        build("fct_exchange_rates")
+        dbt_project.build(
+            database,
+            "fct_exchange_rates",
+            as_of=AS_OF,
+            options=dbt_project.NO_UNIT_TESTS,
+            variables=EURO,
+        )
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,9 @@ from tests.replay.histories import CLV_ESTIMATE
 from tests.support import dbt_project
 from tests.support.database import new_database
 
+# make metrics runs them too.
+pytestmark = pytest.mark.long
+
 ROOT = dbt_project.ROOT
 MF = ROOT / ".venv-mf" / "bin" / "mf"
 

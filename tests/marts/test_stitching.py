@@ -6,6 +6,8 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support import dbt_project
 from tests.support.database import fetch
 from tests.support.files import load_csv
@@ -21,6 +23,7 @@ def load(database: Any, folder: Path, hour: int, **tables: str) -> None:
     load_csv(database, folder, dt.datetime(2026, 3, 1, hour, tzinfo=dt.UTC), **tables)
 
 
+@pytest.mark.long
 def test_a_visitor_who_logs_in(database: Any, tmp_path: Path) -> None:
     """View and cart before the login, checkout and purchase after it, in one session."""
 
@@ -70,6 +73,7 @@ def test_a_visitor_who_logs_in(database: Any, tmp_path: Path) -> None:
     assert contents(database) == incremental
 
 
+@pytest.mark.long
 def test_the_events_of_a_session_name_its_user(database: Any, tmp_path: Path) -> None:
     """Without a user in the session's row, the events before a login follow the events after it."""
 

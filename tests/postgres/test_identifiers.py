@@ -40,6 +40,7 @@ ENDINGS = tuple(
 )
 
 
+@pytest.mark.long
 def test_long_names_do_not_meet(database: Database, tmp_path: Path) -> None:
     """Each model has temporary relations, a backup, indexes and partitions of its own."""
     project = write_project(tmp_path / "project", {}, {"sql_more": "1"})

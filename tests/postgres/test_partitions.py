@@ -244,6 +244,7 @@ def test_the_parent_is_analysed_when_a_tenth_of_it_changed(warehouse: Any, proje
         assert build() == third
 
 
+@pytest.mark.long
 def test_what_waits_in_the_default_partition_moves_or_is_named(
     warehouse: Any, project: Path
 ) -> None:
@@ -483,6 +484,7 @@ def test_a_table_that_is_read_is_switched_in_short_attempts(warehouse: Any, proj
     assert partitions(warehouse, "rows") == {JANUARY: 3, FEBRUARY: 7, MARCH: 0, "DEFAULT": 0}
 
 
+@pytest.mark.long
 def test_the_constraints_of_a_contract_stay_when_partitions_change(
     warehouse: Any, project: Path
 ) -> None:

@@ -40,6 +40,7 @@ def test_a_full_refresh_gives_the_same_marts(built: Any) -> None:
     assert contents(built) == before
 
 
+@pytest.mark.long
 def test_a_full_refresh_of_one_fact_reaches_what_reads_it(built: Any) -> None:
     before = contents(built)
     with built.connect() as session:
@@ -51,6 +52,7 @@ def test_a_full_refresh_of_one_fact_reaches_what_reads_it(built: Any) -> None:
     assert contents(built)["marts.user_daily_metrics"] == before["marts.user_daily_metrics"]
 
 
+@pytest.mark.long
 def test_a_backfill_rebuilds_a_window_and_only_that(built: Any) -> None:
     """Rows are corrupted everywhere, in a way that an incremental build does not notice."""
     before = contents(built)
@@ -176,6 +178,7 @@ def test_keys_may_be_called_unknown(database: Any, tmp_path: Path) -> None:
         assert session.execute("select count(*) from marts.dim_categories").fetchone() == (2,)
 
 
+@pytest.mark.long
 def test_an_empty_raw_schema_builds(database: Any, tmp_path: Path) -> None:
     from warehouse.load import load_folder
 
@@ -244,17 +247,19 @@ def test_another_target_prefixes_its_schemas(database: Any, sample_folder: Path)
     assert schemas == {"ci_marts"}
 
 
-@pytest.mark.parametrize("builds", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_plain_dbt_finds_the_database_and_passes(
-    database: Any, sample_folder: Path, builds: int
-) -> None:
+def test_the_sample_passes_all_tests(sample_warehouse: Any) -> None:
+    dbt_project.run(sample_warehouse, "test")
+
+
+@pytest.mark.long
+def test_plain_dbt_finds_the_database_and_passes_twice(database: Any, sample_folder: Path) -> None:
     """As a user would: dbt on the command line, in the project's folder, without a wrapper."""
     from warehouse.load import load_folder
 
     with database.connect() as connection:
         load_folder(sample_folder, connection=connection)
     target = Path(dbt_project.scratch()) / "plain"
-    for again in ((), NO_UNIT_TESTS)[:builds]:
+    for again in ((), NO_UNIT_TESTS):
         with dbt_project.environment(database.environment):
             answer = subprocess.run(
                 [

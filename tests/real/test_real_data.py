@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -172,14 +172,20 @@ def write_deletions(tables: dict[str, pl.DataFrame], folder: Path, loaded_at: dt
         deleted.write_csv(folder / f"{table}.csv")
 
 
-@pytest.mark.parametrize("kind", ["parquet", pytest.param("csv.gz", marks=pytest.mark.long)])
-def test_sample(database: Any, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("parquet", WITHOUT_TESTS),
+        pytest.param("csv.gz", WITH_TESTS, marks=pytest.mark.long),
+    ],
+    ids=["parquet", "csv.gz"],
+)
+def test_sample(database: Any, tmp_path: Path, kind: str, options: Sequence[str]) -> None:
     plan = make_plan(users=600, days=150, seed=11, out=tmp_path / "sample", kind=kind)
     generate(plan)
     tables = oracle.latest([oracle.read_folder(plan.out)])
     load(database, plan.out, LOADED_AT)
 
-    options = WITH_TESTS
     for day in (plan.end_date - dt.timedelta(days=60), plan.end_date + dt.timedelta(days=3)):
         dbt_project.build(database, as_of=day, options=options)
         check_marts(database, tables, day, f"sample, {kind}")

@@ -187,6 +187,7 @@ def test_what_has_expired_goes_and_does_not_come_back(
     assert state()[1] == log
 
 
+@pytest.mark.long
 def test_a_run_that_was_cut_off_is_taken_further(built: Any, keeping: Path) -> None:
     policy = policies_of.Policy(
         "fct_user_events", "marts.fct_user_events", ("user_id", "date_key"), "observability", "1 d"

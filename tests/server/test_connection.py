@@ -521,7 +521,7 @@ def test_a_variable_is_checked_like_an_option(
 # --- dbt uses the same settings -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("depth", [0, 20])
+@pytest.mark.parametrize("depth", [pytest.param(0, marks=pytest.mark.long), 20])
 def test_plain_dbt_finds_the_server(short_path: Path, depth: int) -> None:
     """In a new project folder, with no variable set, not even PWD; also with a long path."""
     project = short_path / "/".join(["deep-er"] * depth) / "project"
