@@ -63,7 +63,7 @@ def run_operation(macro: str) -> str:
         macro: the name of the macro.
 
     Returns:
-        The lines that the macro logged.
+        The lines that the macro logged, its warnings marked as such.
 
     Raises:
         WarehouseError: the macro failed, or dbt stopped before.
@@ -73,6 +73,8 @@ def run_operation(macro: str) -> str:
     def listen(event: Any) -> None:
         if event.info.name == "JinjaLogInfo":
             said.append(event.data.msg)
+        elif event.info.name == "JinjaLogWarning":
+            said.append(f"Warning: {event.data.msg}")
 
     quietly = ("--log-level", "none", "--log-level-file", "debug")
     answer = _invoke([*quietly, "run-operation", macro], listen)

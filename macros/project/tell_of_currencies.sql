@@ -1,6 +1,7 @@
 {% macro tell_of_currencies(days) -%}
     {%- if execute and flags.WHICH in ['build', 'test'] -%}
         {%- set currency = reporting_currency() -%}
+        {%- set has_rates = 'exchange_rates' in var('sources_present') -%}
         {%- set count = 'orders_without_rate' if currency else 'orders' -%}
         {%- set rows = run_query(
             'select currency, sum(' ~ count ~ ') from ' ~ days ~ ' group by 1'
@@ -16,12 +17,12 @@
         {%- if rows and currency -%}
             {%- do exceptions.warn(
                 'Orders that no row of exchange_rates converts into ' ~ currency ~ ' count with an amount of 0: '
-                ~ named | join(', ') ~ '.'
+                ~ named | join(', ') ~ ('.' if has_rates else ': the variable sources_present lacks exchange_rates.')
             ) -%}
         {%- elif rows | length > 1 -%}
             {%- do exceptions.warn(
-                'Revenue adds up amounts of several currencies as they are: ' ~ named | join(', ') ~ ' orders. Set the variable'
-                ~ ' reporting_currency and load exchange_rates, or use daily_revenue_by_currency.'
+                'Revenue adds up amounts of several currencies as they are: ' ~ named | join(', ') ~ ' orders. Load exchange_rates'
+                ~ ('' if has_rates else ', add it to the variable sources_present') ~ ' and set reporting_currency, or use daily_revenue_by_currency.'
             ) -%}
         {%- endif -%}
     {%- endif -%}

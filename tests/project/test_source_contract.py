@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.support import dbt_project
 from tests.support.database import ask, do
+from warehouse import dbt
 from warehouse.contract import read
 from warehouse.load import target
 
@@ -121,6 +123,41 @@ def test_what_a_run_does_not_read_is_not_checked(database: Any) -> None:
     for options in ((), ("--empty",)):
         with pytest.raises(dbt_project.DbtFailed, match=r"raw\.events does not exist: create a"):
             dbt_project.run(database, "run", "stg_app__events", options=options)
+
+
+def test_rows_that_count_as_empty_are_told(raw: Any) -> None:
+    """A table with rows or a view that sources_present lacks; by the check and by a build."""
+    log = dbt_project.scratch() / "logs" / "dbt.log"
+    check = ("run-operation", "check_sources", "--log-level-file", "warn")
+
+    def warnings(*command: str) -> str:
+        log.unlink(missing_ok=True)
+        dbt_project.invoke(raw, *command)
+        return " ".join(log.read_text().split()) if log.is_file() else ""
+
+    lacks = "but counts as empty: the variable sources_present lacks exchange_rates."
+    assert "sources_present" not in warnings(*check)
+    do(raw, "insert into raw.exchange_rates (exchange_rate_id, _loaded_at) values ('r', now())")
+    assert f"raw.exchange_rates has rows, {lacks}" in warnings(*check)
+    run = ("run", "--log-level-file", "warn", "--select")
+    assert lacks in warnings(*run, "stg_app__users", "stg_app__exchange_rates")
+    assert lacks not in warnings(*run, "stg_app__users")
+    do(
+        raw,
+        "drop table raw.exchange_rates",
+        "create view raw.exchange_rates as select 1 / 0 as exchange_rate_id",
+    )
+    assert f"raw.exchange_rates exists, {lacks}" in warnings(*check)
+
+
+def test_warehouse_check_prints_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    def invoke(_arguments: Any, listen: Any) -> Any:
+        for name, text in (("JinjaLogWarning", "has rows"), ("JinjaLogInfo", "fulfil")):
+            listen(SimpleNamespace(info=SimpleNamespace(name=name), data=SimpleNamespace(msg=text)))
+        return SimpleNamespace(success=True)
+
+    monkeypatch.setattr(dbt, "_invoke", invoke)
+    assert dbt.run_operation("check_sources") == "Warning: has rows\nfulfil"
 
 
 def test_types_that_staging_casts_are_accepted(raw: Any) -> None:

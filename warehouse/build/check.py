@@ -11,7 +11,8 @@ def check() -> None:
     """Compare the raw tables with the source contract, and list all differences at once.
 
     Checks the tables in the variable sources_present: that they exist and may be read, and that
-    their columns have the contract's types. Reads the catalog only. Every build does this first.
+    their columns have the contract's types. Warns of other tables of the contract that have rows.
+    Every build does this first.
     """
     preflight(settings())
     console.say(dbt.run_operation("check_sources"))
