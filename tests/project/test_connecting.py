@@ -27,8 +27,12 @@ UPDATING = ROOT / "docs" / "updating.md"
 @pytest.fixture
 def analyst(server: Server, built: Database) -> Iterator[str]:
     """The role of the page, on the built sample; roles belong to the whole server."""
+    creating, *granting = blocks(CONNECTING)
+    assert "create role analyst" in creating and "grant" not in creating
+    # The builder may not create or alter roles.
+    assert not any(" role " in block for block in granting)
     with built.connect() as session:
-        for block in blocks(CONNECTING):
+        for block in (creating, *granting):
             session.execute(block)
     yield "analyst"
     with built.connect() as session:
