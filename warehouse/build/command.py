@@ -22,7 +22,8 @@ def build(
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Passed to dbt build unchanged: --select user_analytics+, --full-refresh."
+            help="Passed to dbt build unchanged: --select user_analytics+, --full-refresh, "
+            "--target prod."
         ),
     ] = None,
     wait: Annotated[
