@@ -180,8 +180,11 @@ def test_a_changed_view_is_read_again(source, connection) -> None:
         " upper(email)::varchar(100) as email, created_at, updated_at, password_hash from users"
     )
     (note,) = load(source, connection, "users", schema="shop")
-    assert "the view, or the database, was replaced" in note
+    assert "its select, or the query of its view, changed" in note
     assert fetch(connection, "select email from raw.users where user_id = '1'") == [("U1",)]
+    connection.execute("update raw._load_state set source_identity = 'another/select'")
+    (note,) = load(source, connection, "users", schema="shop")
+    assert "the database was replaced or restored" in note
 
 
 def test_the_state_of_an_earlier_version_is_completed(source, connection) -> None:

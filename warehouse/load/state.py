@@ -86,12 +86,14 @@ class Known:
         if self.incremental_column != (each.incremental_column or ""):
             return f"its changes are now found by {each.incremental_column}"
         if self.source_identity != source_identity(each, identity):
-            return (
-                "it is not the table that was read last: it, or the database, was replaced or "
-                "restored"
-                if each.definition is None
-                else "the view, or the database, was replaced"
-            )
+            if each.definition is None:
+                return (
+                    "it is not the table that was read last: it, or the database, was replaced or "
+                    "restored"
+                )
+            if (self.source_identity or "").startswith(f"{identity.database}/"):
+                return "its select, or the query of its view, changed"
+            return "the database was replaced or restored"
         if self.oldest_running > identity.next_transaction:
             return "the source was restored from an older copy"
         if self.watermark > now:
