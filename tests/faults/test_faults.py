@@ -62,10 +62,7 @@ def assert_failed(outcome: Outcome, node: str, *words: str) -> None:
 # --- kill -9 of dbt ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "number",
-    range(PAIRS),
-)
+@pytest.mark.parametrize("number", range(PAIRS))
 def test_killed_at_any_moment(scene: Scene, number: int) -> None:
     """Kill the builds of two consecutive loads; the second one shows what the first left behind."""
     points = kill_points(SEED, 2 * PAIRS, scene.statements)
