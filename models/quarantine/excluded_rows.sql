@@ -25,10 +25,8 @@ with
     ),
 {% endfor %}
 
-included_orders as (
-    select order_id
-    from {{ ref('stg_app__orders') }}
-    where is_included
+all_orders as (
+    select * from {{ ref('stg_app__orders') }}
 ),
 
 order_lines as (
@@ -40,12 +38,17 @@ order_items as (
     select
         'order_items' as table_name,
         order_lines.order_item_id as row_key,
-        coalesce(order_lines.exclusion_reason, 'no such order') as exclusion_reason,
+        case
+            when order_lines.exclusion_reason is not null then order_lines.exclusion_reason
+            when all_orders.order_id is null then 'no such order'
+            when all_orders.is_deleted then 'its order is deleted'
+            else 'its order is excluded'
+        end as exclusion_reason,
         order_lines._loaded_at
     from order_lines
-    left join included_orders on order_lines.order_id = included_orders.order_id
+    left join all_orders on order_lines.order_id = all_orders.order_id
     where not order_lines.is_deleted
-        and (order_lines.exclusion_reason is not null or included_orders.order_id is null)
+        and (order_lines.exclusion_reason is not null or all_orders.is_included is not true)
 ),
 
 final as (
