@@ -132,6 +132,43 @@ def test_one_answer_serves_all_columns(
     assert shown == expected
 
 
+CURRENCIES = """
+create table orders (id int primary key, user_id int, status text, placed_at date, {});
+insert into orders (id, {}) values (1, {}), (2, {}), (3, null);
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "currency", "confidence", "choices", "reason"),
+    [
+        ("curr", ("CAD", "cad"), None, "OPEN", 1, "perhaps curr (CAD (1), cad (1), null (1))"),
+        ("money", ("CAD", "USD"), None, "OPEN", 1, "perhaps money (CAD (1), USD (1), null (1))"),
+        ("curr", ("CAD", "USD"), "USD", "OPEN", 1, "chosen with --currency, but perhaps curr"),
+        ("money", ("usd", "USD"), "USD", "high", 0, "chosen with --currency"),
+        ("paid_in", ("$", "C$"), None, "OPEN", 1, "run again with --currency EUR"),
+        ("note", ("a long text", "USD"), None, "OPEN", 0, "run again with --currency EUR"),
+        ("currency", ("CAD", "USD"), "USD", "high", 0, "--currency is not used"),
+    ],
+)
+def test_a_currency_with_another_name_is_offered(
+    shop: psycopg.Connection,
+    name: str,
+    values: tuple[str, str],
+    currency: str | None,
+    confidence: str,
+    choices: int,
+    reason: str,
+) -> None:
+    """One currency for all orders is never the only advice if a column may hold it."""
+    literals = [f"'{value}'" for value in values]
+    shop.execute(CURRENCIES.format(f"{name} text", name, *literals))
+    found = column(proposed(shop, choices=Choices(currency=currency))["orders"], "currency")
+    assert (found.confidence, len(found.choices)) == (confidence, choices)
+    assert found.choices in ([], [f"source.{name}::text"])
+    assert reason in found.reason
+    assert currency or ("--currency" in found.reason) == ("perhaps" not in found.reason)
+
+
 SEVERAL = """
 create table users (id int primary key, email text);
 create table customers (id int primary key, email text);

@@ -341,9 +341,8 @@ def _missing_options(proposals: list[Proposal]) -> dict[str, int]:
         for column in each.guesses:
             if each.relation is None or column.confidence != OPEN:
                 continue
-            texts = (column.reason, *column.choices)
             for option, shown in options.items():
-                if any(option in text for text in texts):
+                if f"run again with {option}" in column.reason:
                     counts[shown] = counts.get(shown, 0) + 1
     return counts
 

@@ -5,6 +5,7 @@ What can be meant in two ways is not chosen: it becomes null, marked as open, wi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ _USABLE = {
     "timestamptz": {"timestamptz", "timestamp", "date", "integer", "text"},
     "jsonb": {"json"},
 }
+_CODE = re.compile("[A-Za-z]{3}")  # a code of a currency, in any case
+_SHORT = 5  # the longest symbol of a currency, such as US$
 _MOSTLY = 0.5  # a larger share of nulls makes a required column open
 
 Values = Callable[[Relation, Column], list[tuple[str | None, int]] | None]
@@ -354,6 +357,7 @@ class _Guesser:
         self._check_nulls(proposal)
         proposal.guesses += self._stamps(proposal)
         proposal.rows = self._row_questions(table.name, relation)
+        self._doubt_currency(proposal)
         return proposal
 
     def _from_totals(self, table: Table) -> Proposal:
@@ -420,7 +424,10 @@ class _Guesser:
                 return self._amount(table, column, columns)
             if (table, column) in words.STATUSES:
                 return self._status(table, column, relation, found)
-            return self._convert(column, data_type, found, confidence)
+            converted = self._convert(column, data_type, found, confidence)
+            if column == "currency" and self.choices.currency:
+                converted.reason += "; --currency is not used"
+            return converted
         if level in ("tiers", "weak"):
             names = " and ".join(each.name for each in columns)
             choices = [self._convert(column, data_type, each, HIGH) for each in columns]
@@ -738,6 +745,53 @@ class _Guesser:
 
     # --- Checks and additional columns
 
+    def _doubt_currency(self, proposal: Proposal) -> None:
+        """Name the columns that may be the currency under another name.
+
+        One currency for all orders would add the amounts of several as if they were one.
+        """
+        relation = proposal.relation
+        assert relation is not None
+        guess = next((each for each in proposal.guesses if each.column == "currency"), None)
+        sought = COLUMNS.get(proposal.table.name, {}).get("currency")
+        if guess is None or sought is None:
+            return
+        if self._match(relation, proposal.table.name, sought, "text")[0] is not None:
+            return
+        shown, codes, others = [], [], []
+        for column in unused(proposal, with_choices=True):
+            is_named = "curr" in snake(column.name)
+            is_text = column.kind in ("text", "enum")
+            if not is_text and not (is_named and column.kind in _USABLE["text"]):
+                continue
+            counts = self.values(relation, column) or []
+            found = [value.strip() for value, _ in counts if value is not None and value.strip()]
+            if len(counts) > MOST_VALUES and not is_named:
+                continue
+            if self.choices.currency and {value.upper() for value in found} == {
+                self.choices.currency
+            }:
+                continue
+            choice = f"{SOURCE}.{column.sql}::text"
+            if is_named or (found and all(_CODE.fullmatch(value) for value in found)):
+                values = ", ".join(f"{_shown(value)} ({count:,})" for value, count in counts[:5])
+                shown.append(f"{column.name} ({values or 'no values yet'})")
+                codes.append(choice)
+            elif found and max(map(len, found)) <= _SHORT:
+                others.append(choice)
+        if codes:
+            columns = f"perhaps {' or '.join(shown)}"
+            if self.choices.currency:
+                guess.reason = f"chosen with --currency, but {columns}"
+            else:
+                guess.reason = (
+                    f"none of the names known; {columns}; only if all orders have one currency, "
+                    "write it as 'EUR'::text"
+                )
+            guess.confidence, guess.choices = OPEN, codes + others
+        elif guess.confidence == OPEN:
+            guess.choices += others
+
     def _check_nulls(self, proposal: Proposal) -> None:
         """Required columns that are mostly null are open."""
         relation = proposal.relation
@@ -859,6 +913,27 @@ class _Guesser:
                     )
                 )
         return found
+
+
+def unused(proposal: Proposal, *, with_choices: bool = False) -> list[Column]:
+    """The columns of the source that a select does not read.
+
+    Args:
+        proposal: the select.
+        with_choices: leave out those that a choice or a question reads, too.
+    """
+    if proposal.relation is None:
+        return []
+    texts = [each.expression for each in proposal.guesses] + proposal.joins
+    if with_choices:
+        texts += [choice for each in proposal.guesses for choice in each.choices]
+        texts += [example for _, example in proposal.rows]
+    read = "\n".join(texts)
+    return [
+        column
+        for column in proposal.relation.columns.values()
+        if not re.search(rf"\b{SOURCE}\.{re.escape(column.sql)}(?![\w$\"])", read)
+    ]
 
 
 def nothing(table: Table, confidence: str, reason: str, *, is_stamped: bool) -> Proposal:
