@@ -257,6 +257,30 @@ def test_a_reference_to_a_key_of_several_columns_is_open(shop: psycopg.Connectio
     assert "several columns: id, placed_at" in order.reason
 
 
+@pytest.mark.parametrize(
+    ("users", "orders", "confidence"),
+    [
+        ("client_no int primary key", "client_no int", "medium"),
+        ("no int primary key", "client_no int", "medium"),
+        ("client_no int primary key", "client_no text", "OPEN"),  # another type
+        ("uid int primary key", "uid int", "OPEN"),  # other tables have it, too
+    ],
+)
+def test_a_column_named_like_a_key_is_a_reference(
+    shop: psycopg.Connection, users: str, orders: str, confidence: str
+) -> None:
+    shop.execute(
+        f"create table clients ({users}, email text); create table notes (uid int primary key);"
+        f"create table purchases (id int primary key, {orders}, status text, placed_at date)"
+    )
+    tables = {"users": "public.clients", "orders": "public.purchases"}
+    user = column(proposed(shop, choices=Choices(tables=tables))["orders"], "user_id")
+    assert user.confidence == confidence
+    if confidence == "medium":
+        assert user.expression == "source.client_no::text"
+        assert user.reason == "named like the key of public.clients; no foreign key"
+
+
 def test_a_domain_over_a_domain_is_its_base_type(shop: psycopg.Connection) -> None:
     shop.execute(
         "create domain a_text as text; create domain a_mail as a_text;"

@@ -617,6 +617,7 @@ class _Guesser:
         relation, table = proposal.relation, proposal.table.name
         assert relation is not None
         target = self.chosen.get(_TARGETS[column])
+        like = ""
         _, named = self._match(relation, table, ColumnWords(sought.tiers), "text")
         if target is not None:
             declared = [
@@ -633,12 +634,9 @@ class _Guesser:
                 choices = [f"{SOURCE}.{each.sql}::text" for each in both]
                 reason = f"several columns refer to {target.shown}: {names}"
                 return Guess(column, "null::text", OPEN, reason, choices)
-            own = bare(singular(snake(target.name))) + "id"
-            named = named or [
-                each
-                for each in relation.columns.values()
-                if bare(snake(each.name)) == own and target is not relation
-            ]
+            if not named and target is not relation:
+                named = self._named_like_key(relation, target)
+                like = f"named like the key of {target.shown}" if named else ""
         elsewhere = [
             each
             for each in named
@@ -656,7 +654,8 @@ class _Guesser:
         parts = target.key if target is not None and len(target.key) > 1 else ()
         if len(named) == 1 and not elsewhere and not wrong_type and not parts:
             expression = f"{SOURCE}.{named[0].sql}::text"
-            return Guess(column, expression, MEDIUM, f"named {named[0].name}; no foreign key")
+            reason = like or f"named {named[0].name}"
+            return Guess(column, expression, MEDIUM, f"{reason}; no foreign key")
         choices = [f"{SOURCE}.{each.sql}::text" for each in named]
         required = column in REQUIRED.get(table, ())
         if named and parts:
@@ -675,6 +674,24 @@ class _Guesser:
                 return joined
             return self._linked(proposal, column, sought, target, required=required)
         return Guess(column, "null::text", OPEN, reason, choices)
+
+    def _named_like_key(self, relation: Relation, target: Relation) -> list[Column]:
+        """The columns whose name is the key of a table, with or without the name of the table.
+
+        A name that is also the key of another table says nothing: each table may have an `uid`.
+        """
+        names = {f"{noun}id" for noun in words.name_forms(target.name, self.prefixes)}
+        if len(target.key) == 1:
+            key = bare(snake(target.key[0]))
+            names |= {f"{noun}{key}" for noun in words.name_forms(target.name, self.prefixes)}
+            if not any(
+                each is not target and len(each.key) == 1 and bare(snake(each.key[0])) == key
+                for each in self.relations.values()
+            ):
+                names.add(key)
+        return [
+            each for each in relation.columns.values() if bare(snake(each.name)) in names - {"id"}
+        ]
 
     def _linked(
         self,
