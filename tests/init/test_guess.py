@@ -320,6 +320,28 @@ def test_a_zone_with_two_meanings_is_refused(shop: psycopg.Connection, zone: str
         ("is_deleted boolean", "null::timestamptz", "OPEN"),
         ("deleted smallint", "null::timestamptz", "OPEN"),
         ("discarded_at timestamptz", "source.discarded_at", "high"),
+        # Rows that the application marks, and rows that are deleted.
+        (
+            "removed_at timestamp, _deleted_at timestamptz",
+            "coalesce(source.removed_at at time zone 'UTC', source._deleted_at)",
+            "medium",
+        ),
+        (
+            "deleted_at timestamptz, _deleted_at timestamptz",
+            "coalesce(source.deleted_at, source._deleted_at)",
+            "medium",
+        ),
+        (
+            "is_deleted boolean, updated_at timestamptz, _deleted_at timestamptz",
+            "coalesce(case when source.is_deleted then source.updated_at end, source._deleted_at)",
+            "medium",
+        ),
+        ("removed_at bigint, _deleted_at timestamptz", "null::timestamptz", "OPEN"),
+        (
+            "deleted_at timestamptz, _ab_cdc_deleted_at text",
+            "coalesce(source.deleted_at, source._ab_cdc_deleted_at::timestamptz)",
+            "medium",
+        ),
     ],
 )
 def test_marks_of_deletion_are_found(
@@ -328,6 +350,8 @@ def test_marks_of_deletion_are_found(
     shop.execute(f"create table users (id int primary key, email text, {columns})")
     deleted = column(proposed(shop)["users"], "_deleted_at")
     assert (deleted.expression, deleted.confidence) == (expression, confidence)
+    for each in (expression, *deleted.choices):
+        shop.execute(f"select {each} from users as source")
 
 
 @pytest.mark.parametrize(

@@ -844,11 +844,10 @@ class _Guesser:
         relation = proposal.relation
         assert relation is not None
         found: list[Guess] = []
-        by_name = {snake(name): column for name, column in relation.columns.items()}
         moved = next((each for each in proposal.guesses if each.column == "updated_at"), None)
         if self.choices.is_stamped:
             found.append(self._loaded_at(relation, moved))
-        found += self._deleted_at(by_name, moved)
+        found += self._deleted_at(relation, moved)
         if self.choices.is_stamped and found[-1].column != DELETED_AT:
             reason = "no such column: rows that are deleted stay until a full refresh"
             found.append(Guess(DELETED_AT, "null::timestamptz", NONE, reason))
@@ -869,17 +868,56 @@ class _Guesser:
         reason = "no column says when a row changed: see docs/adapting.md for a trigger"
         return Guess(LOADED_AT, "null::timestamptz", OPEN, reason)
 
-    def _deleted_at(self, by_name: dict[str, Column], moved: Guess | None) -> list[Guess]:
-        if "ab_cdc_deleted_at" in by_name:
+    def _deleted_at(self, relation: Relation, moved: Guess | None) -> list[Guess]:
+        """The application's own mark of deletion, and that of a tool or a trigger."""
+        by_name = {snake(name): column for name, column in relation.columns.items()
+                   if name != DELETED_AT}  # fmt: skip
+        marks = self._marks_of_application(by_name, moved) + self._marks_of_tools(relation)
+        if len(marks) < 2:
+            return [guess for _, guess in marks]
+        # A row that the application only marks is deleted, too.
+        names = ", else ".join(name for name, _ in marks)
+        parts = [each.expression if each.confidence != OPEN else each.choices[0]
+                 for _, each in marks]  # fmt: skip
+        both = f"coalesce({', '.join(parts)})"
+        doubts = [each.reason for _, each in marks if each.confidence == OPEN]
+        if doubts:
+            return [Guess(DELETED_AT, "null::timestamptz", OPEN, "; ".join(doubts), [both])]
+        return [Guess(DELETED_AT, both, MEDIUM, names)]
+
+    def _marks_of_tools(self, relation: Relation) -> list[tuple[str, Guess]]:
+        columns = {snake(name): name for name in relation.columns}
+        if "ab_cdc_deleted_at" in columns:
             expression = f"{SOURCE}._ab_cdc_deleted_at::timestamptz"
-            return [Guess(DELETED_AT, expression, HIGH, "Airbyte's time of deletion")]
-        if "fivetran_deleted" in by_name and "fivetran_synced" in by_name:
+            return [
+                (
+                    "_ab_cdc_deleted_at",
+                    Guess(DELETED_AT, expression, HIGH, "Airbyte's time of deletion"),
+                )
+            ]
+        if "fivetran_deleted" in columns and "fivetran_synced" in columns:
             text = "case when {0}._fivetran_deleted then {0}._fivetran_synced::timestamptz end"
-            return [Guess(DELETED_AT, text.format(SOURCE), HIGH, "Fivetran's flag")]
-        for name in (DELETED_AT, *words.DELETED_TIMES):
-            column = by_name.get(snake(name))
-            if column is not None and column.kind in _USABLE["timestamptz"]:
-                return [self._time(DELETED_AT, column, HIGH)]
+            return [
+                (
+                    "_fivetran_deleted",
+                    Guess(DELETED_AT, text.format(SOURCE), HIGH, "Fivetran's flag"),
+                )
+            ]
+        column = relation.columns.get(DELETED_AT)
+        if column is not None and column.kind in _USABLE["timestamptz"]:
+            return [(column.name, self._time(DELETED_AT, column, HIGH))]
+        return []
+
+    def _marks_of_application(
+        self, by_name: dict[str, Column], moved: Guess | None
+    ) -> list[tuple[str, Guess]]:
+        times = [
+            (by_name[name].name, self._time(DELETED_AT, by_name[name], HIGH))
+            for name in words.DELETED_TIMES
+            if name in by_name and by_name[name].kind in _USABLE["timestamptz"]
+        ]
+        if times:
+            return times
         for name in words.DELETED_FLAGS:
             column = by_name.get(name)
             if column is None:
@@ -893,13 +931,15 @@ class _Guesser:
                 at = moved.expression if is_moved else "timestamptz '2000-01-01'"
                 value = "1" if column.kind in ("integer", "number") else "'...'"
                 choices = [f"case when {flag} = {value} then {at} end"]
-                return [Guess(DELETED_AT, "null::timestamptz", OPEN, reason, choices)]
-            if moved is not None and moved.confidence in (HIGH, MEDIUM):
+                guess = Guess(DELETED_AT, "null::timestamptz", OPEN, reason, choices)
+            elif moved is not None and moved.confidence in (HIGH, MEDIUM):
                 expression = f"case when {flag} then {moved.expression} end"
-                return [Guess(DELETED_AT, expression, MEDIUM, f"{name}, at its last change")]
-            reason = f"{name} says that a row is deleted, but not when"
-            choices = [f"case when {flag} then timestamptz '2000-01-01' end"]
-            return [Guess(DELETED_AT, "null::timestamptz", OPEN, reason, choices)]
+                guess = Guess(DELETED_AT, expression, MEDIUM, f"{name}, at its last change")
+            else:
+                reason = f"{name} says that a row is deleted, but not when"
+                choices = [f"case when {flag} then timestamptz '2000-01-01' end"]
+                guess = Guess(DELETED_AT, "null::timestamptz", OPEN, reason, choices)
+            return [(column.name, guess)]
         return []
 
     def _row_questions(self, table: str, relation: Relation) -> list[tuple[str, str]]:
