@@ -9,6 +9,7 @@ import pytest
 
 from tests.init.shapes import OPEN, SHAPES, TRUTH
 from warehouse import contract as contracts
+from warehouse.contract import Contract, Table
 from warehouse.errors import WarehouseError
 from warehouse.init import catalogue, files, guess
 from warehouse.init.command import propose
@@ -279,6 +280,43 @@ def test_a_column_named_like_a_key_is_a_reference(
     if confidence == "medium":
         assert user.expression == "source.client_no::text"
         assert user.reason == "named like the key of public.clients; no foreign key"
+
+
+def test_a_table_of_rates_is_mapped_if_it_is_named(shop: psycopg.Connection) -> None:
+    """A rate may be the inverse of ours, so that it stays open."""
+    shop.execute(
+        "create table fx_rates (currency char(3), day date, rate numeric, mark text,"
+        " primary key (currency, day))"
+    )
+    rates = {"exchange_rates": "public.fx_rates"}
+    assert "exchange_rates" not in proposed(shop)
+    found = proposed(shop, choices=Choices(tables=rates))["exchange_rates"]
+    shop.execute(files.render(found))
+    assert [(each.column, each.confidence) for each in found.guesses] == [
+        ("exchange_rate_id", "high"),
+        ("currency", "high"),
+        ("rate_date", "high"),
+        ("rate", "OPEN"),
+        ("updated_at", "none"),
+        ("xmin", "high"),
+    ]
+    assert column(found, "rate").choices[0] == "source.rate::numeric"
+    with pytest.raises(
+        WarehouseError, match=r"--table exchange_rates=public\.gone: the source has"
+    ):
+        proposed(shop, choices=Choices(tables={"exchange_rates": "public.gone"}))
+
+
+def test_a_table_added_to_the_contract_is_mapped_if_it_is_named(
+    shop: psycopg.Connection,
+) -> None:
+    shop.execute("create table marks (id int primary key, colour text, updated_at timestamptz)")
+    columns = {"mark_id": "text", "colour": "text", "updated_at": "timestamptz"}
+    added = Contract("raw", {"marks": Table("marks", "mark_id", columns, "updated_at")})
+    (found,), _ = propose(shop, "public", added, Choices(tables={"marks": "public.marks"}))
+    assert [each.confidence for each in found.guesses] == ["high"] * 4
+    (found,), _ = propose(shop, "public", added, Choices())
+    assert "set --table marks=..." in found.reason
 
 
 def test_a_domain_over_a_domain_is_its_base_type(shop: psycopg.Connection) -> None:

@@ -385,6 +385,9 @@ def test_empty_files_are_a_template(session: psycopg.Connection, tmp_path: Path)
     (tmp_path / "users.sql").unlink()
     found = mapping.read(tmp_path, CONTRACT)
     assert [*found] == [name for name in CONTRACT.tables if name != "users"]
+    rates = found["exchange_rates"].text
+    for name in ("exchange_rate_id", "currency", "rate_date", "rate"):
+        assert f"as {name}, -- OPEN: to be written" in rates
     for name, each in found.items():
         cursor = session.execute(each.query)
         assert {column.name for column in cursor.description} >= set(CONTRACT.tables[name].columns)

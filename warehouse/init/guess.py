@@ -165,9 +165,6 @@ class _Guesser:
     # --- Tables
 
     def _choose(self, table: str) -> None:
-        if table not in TABLES:
-            self.why[table] = (NONE, "not known here")
-            return
         named = self.choices.tables.get(table)
         if named:
             if named not in self.relations:
@@ -176,6 +173,10 @@ class _Guesser:
                     f"has {', '.join(self.relations) or 'none'}."
                 )
             self._take(table, self.relations[named], HIGH, "chosen with --table")
+            return
+        if table not in TABLES:
+            reason = f"its names are not known here: set --table {table}=... if you have it"
+            self.why[table] = (NONE, reason)
             return
         taken = {relation.shown for relation in self.chosen.values()}
         free = [each for each in self.relations.values() if each.shown not in taken]
@@ -296,6 +297,8 @@ class _Guesser:
             return has("event_type") and has("event_timestamp") and (has("user_id", "session_id"))
         if table == "consents":
             return has("user_id") and has("is_granted")
+        if table == "exchange_rates":
+            return has("currency") and has("rate")
         return has("user_id")
 
     def _type(self, column: str) -> str:
@@ -311,7 +314,7 @@ class _Guesser:
         own = singular(snake(relation.name))
         forms = {own} | {own.removeprefix(prefix) for prefix in self.prefixes}
         if table is not None:
-            forms |= set(TABLES[table].nouns)
+            forms |= set(TABLES[table].nouns if table in TABLES else (singular(table),))
         return sorted(forms, key=len, reverse=True)
 
     def _forms(self, relation: Relation, table: str, column: Column) -> set[str]:
@@ -410,9 +413,8 @@ class _Guesser:
     def _column(self, proposal: Proposal, column: str, data_type: str) -> Guess:
         table, relation = proposal.table.name, proposal.relation
         assert relation is not None
-        sought = COLUMNS.get(table, {}).get(column)
-        if sought is None:
-            return Guess(column, f"null::{data_type}", NONE, "not known here")
+        # A column that somebody added to the contract is known by its own name.
+        sought = COLUMNS.get(table, {}).get(column, ColumnWords(((column,),)))
         if column in _TARGETS and _TARGETS[column] in self.contract.tables:
             return self._reference(proposal, column, sought)
         level, columns = self._match(relation, table, sought, data_type)
@@ -422,6 +424,8 @@ class _Guesser:
             found = columns[0]
             if (table, column) in words.AMOUNTS:
                 return self._amount(table, column, columns)
+            if column == "rate":
+                return self._rate(found)
             if (table, column) in words.STATUSES:
                 return self._status(table, column, relation, found)
             converted = self._convert(column, data_type, found, confidence)
@@ -571,6 +575,12 @@ class _Guesser:
                 reason = f"{columns[0].name} and {other.partition('::')[0]} could both be it"
                 return Guess(column, "null::numeric", OPEN, reason, choices)
         return Guess(column, whole, HIGH, reason)
+
+    def _rate(self, found: Column) -> Guess:
+        name = f"{SOURCE}.{found.sql}::numeric"
+        choices = [name, f"1 / nullif({name}, 0)"]
+        reason = f"is {found.name} what one unit of the currency is worth in yours, or the inverse?"
+        return Guess("rate", "null::numeric", OPEN, reason, choices)
 
     def _status(self, table: str, column: str, relation: Relation, found: Column) -> Guess:
         """A status, with the values that the warehouse does not know as open questions."""
