@@ -319,6 +319,24 @@ def test_a_table_added_to_the_contract_is_mapped_if_it_is_named(
     assert "set --table marks=..." in found.reason
 
 
+def test_columns_that_are_not_used_are_listed(shop: psycopg.Connection) -> None:
+    """A column that is not found may be there under a name of the application's own."""
+    shop.execute(
+        'create table users (id int primary key, email text, joined timestamptz, "Stand" date);'
+        "create table orders (id int primary key, user_id int, status text, placed_at date)"
+    )
+    found = proposed(shop)
+    users = files.render(found["users"])
+    assert users.endswith("-- Unused columns of public.users: joined, Stand\n")
+    unknown = "not found: none of the names known; unused columns are below"
+    assert f"as created_at, -- {unknown}: users without a sign-up date are in no cohort" in users
+    assert f"as updated_at, -- {unknown}: each load reads the whole table" in users
+    assert "no such column" not in users
+    orders = files.render(found["orders"])
+    assert "Unused" not in orders
+    assert "OPEN: no such column: if all orders have one currency, run again" in orders
+
+
 def test_a_domain_over_a_domain_is_its_base_type(shop: psycopg.Connection) -> None:
     shop.execute(
         "create domain a_text as text; create domain a_mail as a_text;"

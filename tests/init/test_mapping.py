@@ -341,6 +341,7 @@ def test_the_commands_follow_each_other(
 
     first = run("init", "--currency", "EUR", link=source.replace("postgresql", "POSTGRESQL"))
     assert "1 column waits for one answer: run this again with --time-zone ZONE" in first
+    assert "Without" not in first
     # A file of an earlier run goes if the table is not found any more, unless it was edited.
     for name, end in (("events", ""), ("consents", "-- edited\n")):
         (tmp_path / f"{name}.sql").write_text(files.render(nothing(name)) + end)

@@ -320,6 +320,8 @@ def _write(
                 f"Row-level security of {each.relation.shown} may hide rows from this user.",
                 style="yellow",
             )
+    for text in _costs(proposals, is_stamped=source is None):
+        console.say(text)
     for option, count in _missing_options(proposals).items():
         columns = "1 column waits" if count == 1 else f"{count} columns wait"
         console.say(f"{columns} for one answer: run this again with {option}.")
@@ -330,6 +332,18 @@ def _write(
         "then run:"
     )
     console.say(f"  {_command('init', source, folder)} --check")
+
+
+def _costs(proposals: list[Proposal], *, is_stamped: bool) -> list[str]:
+    """What the warehouse lacks because a column was not found."""
+    columns: dict[str, list[str]] = {}
+    for each in proposals:
+        for column in each.guesses if each.relation is not None else []:
+            without = guess.cost(each.table, column.column, is_stamped=is_stamped)
+            if column.confidence == NONE and without:
+                columns.setdefault(without, []).append(f"{each.table.name}.{column.column}")
+    return [f"Without {', '.join(names)}, {without}. The files list unused columns."
+            for without, names in columns.items()]  # fmt: skip
 
 
 def _missing_options(proposals: list[Proposal]) -> dict[str, int]:

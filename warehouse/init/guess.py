@@ -36,6 +36,7 @@ _USABLE = {
     "timestamptz": {"timestamptz", "timestamp", "date", "integer", "text"},
     "jsonb": {"json"},
 }
+_NO_COLUMN = "no such column"
 _CODE = re.compile("[A-Za-z]{3}")  # a code of a currency, in any case
 _SHORT = 5  # the longest symbol of a currency, such as US$
 _MOSTLY = 0.5  # a larger share of nulls makes a required column open
@@ -361,6 +362,7 @@ class _Guesser:
         proposal.guesses += self._stamps(proposal)
         proposal.rows = self._row_questions(table.name, relation)
         self._doubt_currency(proposal)
+        _say_what_is_missing(proposal, is_stamped=self.choices.is_stamped)
         return proposal
 
     def _from_totals(self, table: Table) -> Proposal:
@@ -449,7 +451,7 @@ class _Guesser:
             names = ", ".join(each.name for each in columns)
             reason = f"not the same, but related: {names}"
         else:
-            reason = "no such column"
+            reason = _NO_COLUMN
         if not required:
             return Guess(column, f"null::{data_type}", NONE, reason)
         choices = [
@@ -726,7 +728,7 @@ class _Guesser:
             <= {other.shown for name in each.columns.values()
                 if (other := self._points_to(each, name)) is not None}
         ]  # fmt: skip
-        reason = "no such column"
+        reason = _NO_COLUMN
         if related:
             reason = f"not the same, but related: {', '.join(each.name for each in related)}"
         if links:
@@ -859,7 +861,7 @@ class _Guesser:
             found.append(self._loaded_at(relation, moved))
         found += self._deleted_at(relation, moved)
         if self.choices.is_stamped and found[-1].column != DELETED_AT:
-            reason = "no such column: rows that are deleted stay until a full refresh"
+            reason = f"{_NO_COLUMN}: rows that are deleted stay until a full refresh"
             found.append(Guess(DELETED_AT, "null::timestamptz", NONE, reason))
         if relation.shows_xmin:
             reason = "the transaction that wrote the row"
@@ -1001,6 +1003,25 @@ def unused(proposal: Proposal, *, with_choices: bool = False) -> list[Column]:
         for column in proposal.relation.columns.values()
         if not re.search(rf"\b{SOURCE}\.{re.escape(column.sql)}(?![\w$\"])", read)
     ]
+
+
+def cost(table: Table, column: str, *, is_stamped: bool) -> str | None:
+    """What the warehouse lacks without a column, if that is more than the column."""
+    if column == table.incremental_column and not is_stamped:
+        return "each load reads the whole table"
+    return words.COSTS.get((table.name, column))
+
+
+def _say_what_is_missing(proposal: Proposal, *, is_stamped: bool) -> None:
+    is_any_unused = bool(unused(proposal))
+    for guess in proposal.guesses:
+        if guess.confidence == NONE and (without := cost(proposal.table, guess.column,
+                                                         is_stamped=is_stamped)):  # fmt: skip
+            guess.reason += f": {without}"
+        if is_any_unused and guess.reason.startswith(_NO_COLUMN):
+            # It may be there under a name of the application's own.
+            rest = guess.reason.removeprefix(_NO_COLUMN)
+            guess.reason = f"none of the names known; unused columns are below{rest}"
 
 
 def nothing(table: Table, confidence: str, reason: str, *, is_stamped: bool) -> Proposal:

@@ -360,6 +360,7 @@ REQUIRED = {
     "erasure_requests": ("request_id", "user_id", "requested_at"),
     "exchange_rates": ("exchange_rate_id", "currency", "rate_date", "rate"),
 }
+COSTS = {("users", "created_at"): "users without a sign-up date are in no cohort"}
 AMOUNTS = {
     ("products", "unit_price"),
     ("order_items", "price_at_purchase"),
