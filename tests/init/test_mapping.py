@@ -356,6 +356,36 @@ def test_the_commands_follow_each_other(
         assert session.execute("select count(*) from raw.orders").fetchone() == (12,)
 
 
+def test_what_an_edited_file_leaves_open_is_not_asked(shop: Database, tmp_path: Path) -> None:
+    """A missing answer or column is said of the files that are written, not of those kept."""
+    with shop.connect() as session:
+        session.execute(
+            "create schema plain; create table plain.users (id int primary key, email text,"
+            " last_login timestamp)"
+        )
+
+    def run() -> str:
+        options = ["--schema", "plain", "--mapping", str(tmp_path)]
+        result = CliRunner().invoke(app, ["init", address(shop), *options])
+        assert result.exit_code == 0, result.output
+        return " ".join(result.output.split())
+
+    said = (
+        "1 column waits for one answer: run this again with --time-zone ZONE",
+        "Without users.created_at, users without a sign-up date are in no cohort.",
+        "Without users.updated_at, each load reads the whole table.",
+    )
+    first = run()
+    assert [text for text in said if text not in first] == []
+    path = tmp_path / "users.sql"
+    path.write_text(path.read_text().replace("source.email::text", "lower(source.email)"))
+    again = run()
+    assert "Kept users: edited." in again
+    assert [text for text in said if text in again] == []
+    with shop.connect() as session:
+        session.execute("drop schema plain cascade")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -320,9 +320,11 @@ def _write(
                 f"Row-level security of {each.relation.shown} may hide rows from this user.",
                 style="yellow",
             )
-    for text in _costs(proposals, is_stamped=source is None):
+    # Those of files that are kept are decided by hand.
+    written = [each for each in proposals if each.table.name not in kept]
+    for text in _costs(written, is_stamped=source is None):
         console.say(text)
-    for option, count in _missing_options(proposals).items():
+    for option, count in _missing_options(written).items():
         columns = "1 column waits" if count == 1 else f"{count} columns wait"
         console.say(f"{columns} for one answer: run this again with {option}.")
     if kept:
