@@ -170,6 +170,25 @@ def test_a_currency_with_another_name_is_offered(
     assert currency or ("--currency" in found.reason) == ("perhaps" not in found.reason)
 
 
+@pytest.mark.parametrize(
+    ("cents", "choices"),
+    [
+        (True, ["source.price / 100.0", "source.unit_price / 100.0"]),
+        (False, ["source.price::numeric", "source.unit_price::numeric"]),
+    ],
+)
+def test_choices_of_amounts_are_in_units(
+    shop: psycopg.Connection, cents: bool, choices: list[str]
+) -> None:
+    shop.execute(
+        "create table order_items (id int primary key, order_id int, quantity int, price int,"
+        " unit_price int)"
+    )
+    found = proposed(shop, choices=Choices(cents=cents))["order_items"]
+    assert column(found, "price_at_purchase").choices == choices
+    assert found.options == {"--amounts"}
+
+
 SEVERAL = """
 create table users (id int primary key, email text);
 create table customers (id int primary key, email text);

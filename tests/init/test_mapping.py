@@ -342,10 +342,13 @@ def test_the_commands_follow_each_other(
     first = run("init", "--currency", "EUR", link=source.replace("postgresql", "POSTGRESQL"))
     assert "1 column waits for one answer: run this again with --time-zone ZONE" in first
     assert "Without" not in first
+    assert "changed nothing" not in first
     # A file of an earlier run goes if the table is not found any more, unless it was edited.
     for name, end in (("events", ""), ("consents", "-- edited\n")):
         (tmp_path / f"{name}.sql").write_text(files.render(nothing(name)) + end)
-    again = run("init", "--time-zone", "UTC", "--currency", "EUR")
+    again = run("init", "--time-zone", "UTC", "--currency", "EUR", "--amounts", "cents")
+    assert "--amounts changed nothing: found no amount that is a whole number" in again
+    assert again.count("changed nothing") == 1
     assert "waits" not in again
     assert f"init {source.replace(':secret', '')} --mapping" in again
     assert [path.stem for path in sorted(tmp_path.iterdir())] == ["consents", "orders", "users"]

@@ -159,6 +159,7 @@ def init(
             proposals, unreadable = propose(session, schema or "public", contract, choices)
         where.mkdir(parents=True, exist_ok=True)
         _write(proposals, where, source, unreadable, force=force)
+        _say_unused(proposals, choices)
 
 
 def seeds() -> dict[str, set[str]]:
@@ -334,6 +335,19 @@ def _write(
         "then run:"
     )
     console.say(f"  {_command('init', source, folder)} --check")
+
+
+def _say_unused(proposals: list[Proposal], choices: Choices) -> None:
+    """Name the answers that no column took."""
+    used = set().union(*(each.options for each in proposals))
+    given = {
+        "--time-zone": (choices.time_zone, "no timestamp without time zone"),
+        "--currency": (choices.currency, "no orders without a column of the currency"),
+        "--amounts": (choices.cents, "no amount that is a whole number"),
+    }
+    for option, (answer, nothing) in given.items():
+        if answer is not None and option not in used:
+            console.say(f"{option} changed nothing: found {nothing}.", style="yellow")
 
 
 def _costs(proposals: list[Proposal], *, is_stamped: bool) -> list[str]:

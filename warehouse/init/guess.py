@@ -97,6 +97,7 @@ class Proposal:
         joins: the joins of the select.
         rows: open questions about which rows belong to the table: the question and an example.
         is_disabled: add `where false`, because a person must first confirm it.
+        options: the answers beforehand that a column took: --time-zone, --currency, --amounts.
     """
 
     table: Table
@@ -107,6 +108,7 @@ class Proposal:
     joins: list[str] = field(default_factory=list)
     rows: list[tuple[str, str]] = field(default_factory=list)
     is_disabled: bool = False
+    options: set[str] = field(default_factory=set)
 
 
 def propose(
@@ -154,6 +156,7 @@ class _Guesser:
         self.chosen: dict[str, Relation] = {}
         self.why: dict[str, tuple[str, str]] = {}
         self.other_prices: list[str] = []
+        self.options: set[str] = set()  # those that the table at hand uses
 
     def all(self) -> list[Proposal]:
         for table in ("orders", "users", "order_items", "products", "categories"):
@@ -161,7 +164,13 @@ class _Guesser:
         for table in self.contract.tables:
             if table not in self.why:
                 self._choose(table)
-        return [self._propose(table) for table in self.contract.tables.values()]
+        found = []
+        for table in self.contract.tables.values():
+            self.options = set()
+            proposal = self._propose(table)
+            proposal.options = self.options
+            found.append(proposal)
+        return found
 
     # --- Tables
 
@@ -445,6 +454,7 @@ class _Guesser:
                 [choice for each in choices for choice in (each.choices or [each.expression])],
             )
         if column == "currency" and self.choices.currency:
+            self.options.add("--currency")
             text = f"'{self.choices.currency}'::text"
             return Guess(column, text, HIGH, "chosen with --currency")
         if level == "hints":
@@ -499,6 +509,8 @@ class _Guesser:
             if found.kind == "text":
                 reason = f"{found.name} is text"
                 return Guess(column, null, OPEN, reason, [f"{name}::numeric"])
+            if column in {amount for _, amount in words.AMOUNTS}:
+                return Guess(column, null, OPEN, reason, self._units(found))
             return Guess(column, f"{name}::numeric", confidence, reason)
         if data_type == "boolean":
             if found.kind == "boolean":
@@ -527,6 +539,7 @@ class _Guesser:
             if _is_utc(found):
                 return Guess(column, f"{name} at time zone 'UTC'", confidence, reason)
             if self.choices.time_zone:
+                self.options.add("--time-zone")
                 expression = f"{name} at time zone {_quoted(self.choices.time_zone)}"
                 return Guess(column, expression, confidence, f"{reason}; --time-zone")
             return Guess(
@@ -544,20 +557,21 @@ class _Guesser:
 
     def _amount(self, table: str, column: str, columns: list[Column]) -> Guess:
         name = f"{SOURCE}.{columns[0].sql}"
-        whole, cents = f"{name}::numeric", f"{name} / 100.0"
+        whole = f"{name}::numeric"
         reason = f"named {columns[0].name}"
         if len(columns) > 1:
             names = " and ".join(each.name for each in columns)
-            choices = [f"{SOURCE}.{each.sql}::numeric" for each in columns]
+            choices = [text for each in columns for text in self._units(each)]
             return Guess(column, "null::numeric", OPEN, f"{names} could both be it", choices)
         if columns[0].kind == "text":
             return Guess(column, "null::numeric", OPEN, f"{columns[0].name} is text", [whole])
         if columns[0].kind == "integer":
             if self.choices.cents is None:
                 reason = f"{columns[0].name} is a whole number: run again with --amounts cents, or "
-                return Guess(column, "null::numeric", OPEN, f"{reason}units", [cents, whole])
+                choices = self._units(columns[0])
+                return Guess(column, "null::numeric", OPEN, f"{reason}units", choices)
             reason += "; --amounts"
-            whole = cents if self.choices.cents else whole
+            (whole,) = self._units(columns[0])
         if columns[0].data_type == "money":
             whole = f"{name}::numeric"
         relation = self.chosen.get(table)
@@ -577,6 +591,16 @@ class _Guesser:
                 reason = f"{columns[0].name} and {other.partition('::')[0]} could both be it"
                 return Guess(column, "null::numeric", OPEN, reason, choices)
         return Guess(column, whole, HIGH, reason)
+
+    def _units(self, found: Column) -> list[str]:
+        """An amount in units; a whole number may be cents."""
+        whole, cents = f"{SOURCE}.{found.sql}::numeric", f"{SOURCE}.{found.sql} / 100.0"
+        if found.kind != "integer":
+            return [whole]
+        if self.choices.cents is None:
+            return [cents, whole]
+        self.options.add("--amounts")
+        return [cents if self.choices.cents else whole]
 
     def _rate(self, found: Column) -> Guess:
         name = f"{SOURCE}.{found.sql}::numeric"
