@@ -320,6 +320,11 @@ def test_a_table_of_rates_is_mapped_if_it_is_named(shop: psycopg.Connection) -> 
         ("xmin", "high"),
     ]
     assert column(found, "rate").choices[0] == "source.rate::numeric"
+    # One currency is of orders alone.
+    shop.execute("alter table fx_rates rename currency to coin")
+    found = proposed(shop, choices=Choices(tables=rates, currency="EUR"))["exchange_rates"]
+    assert column(found, "currency").expression == "null::text"
+    assert "--currency" not in column(found, "currency").reason
     with pytest.raises(
         WarehouseError, match=r"--table exchange_rates=public\.gone: the source has"
     ):

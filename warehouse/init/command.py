@@ -158,8 +158,7 @@ def init(
         with _source(source) as session:
             proposals, unreadable = propose(session, schema or "public", contract, choices)
         where.mkdir(parents=True, exist_ok=True)
-        _write(proposals, where, source, unreadable, force=force)
-        _say_unused(proposals, choices)
+        _write(proposals, where, source, unreadable, choices, force=force)
 
 
 def seeds() -> dict[str, set[str]]:
@@ -267,6 +266,7 @@ def _write(
     folder: Path,
     source: str | None,
     unreadable: tuple[str, ...],
+    choices: Choices,
     *,
     force: bool,
 ) -> None:
@@ -321,6 +321,7 @@ def _write(
                 f"Row-level security of {each.relation.shown} may hide rows from this user.",
                 style="yellow",
             )
+    _say_unused(proposals, choices)
     # Those of files that are kept are decided by hand.
     written = [each for each in proposals if each.table.name not in kept]
     for text in _costs(written, is_stamped=source is None):
@@ -358,7 +359,7 @@ def _costs(proposals: list[Proposal], *, is_stamped: bool) -> list[str]:
             without = guess.cost(each.table, column.column, is_stamped=is_stamped)
             if column.confidence == NONE and without:
                 columns.setdefault(without, []).append(f"{each.table.name}.{column.column}")
-    return [f"Without {', '.join(names)}, {without}. The files list unused columns."
+    return [f"Without {', '.join(names)}, {without}."
             for without, names in columns.items()]  # fmt: skip
 
 

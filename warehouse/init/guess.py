@@ -430,6 +430,8 @@ class _Guesser:
             return self._reference(proposal, column, sought)
         level, columns = self._match(relation, table, sought, data_type)
         required = column in REQUIRED.get(table, ())
+        # A table of rates has several.
+        one_currency = self.choices.currency if (table, column) == ("orders", "currency") else None
         if level in ("tiers", "weak") and len(columns) == 1:
             confidence = HIGH if level == "tiers" else MEDIUM
             found = columns[0]
@@ -440,7 +442,7 @@ class _Guesser:
             if (table, column) in words.STATUSES:
                 return self._status(table, column, relation, found)
             converted = self._convert(column, data_type, found, confidence)
-            if column == "currency" and self.choices.currency:
+            if one_currency:
                 converted.reason += "; --currency is not used"
             return converted
         if level in ("tiers", "weak"):
@@ -453,9 +455,9 @@ class _Guesser:
                 f"{names} could both be it",
                 [choice for each in choices for choice in (each.choices or [each.expression])],
             )
-        if column == "currency" and self.choices.currency:
+        if one_currency:
             self.options.add("--currency")
-            text = f"'{self.choices.currency}'::text"
+            text = f"'{one_currency}'::text"
             return Guess(column, text, HIGH, "chosen with --currency")
         if level == "hints":
             names = ", ".join(each.name for each in columns)
@@ -471,7 +473,7 @@ class _Guesser:
         ]
         if column == "price_at_purchase":
             choices += self.other_prices
-        if column == "currency":
+        if (table, column) == ("orders", "currency"):
             reason += ": if all orders have one currency, run again with --currency EUR"
         elif (table, column) == ("orders", "order_status"):
             reason += ": if every row is a paid order, write 'completed'"
@@ -806,10 +808,9 @@ class _Guesser:
         relation = proposal.relation
         assert relation is not None
         guess = next((each for each in proposal.guesses if each.column == "currency"), None)
-        sought = COLUMNS.get(proposal.table.name, {}).get("currency")
-        if guess is None or sought is None:
+        if proposal.table.name != "orders" or guess is None:
             return
-        if self._match(relation, proposal.table.name, sought, "text")[0] is not None:
+        if self._match(relation, "orders", COLUMNS["orders"]["currency"], "text")[0] is not None:
             return
         shown, codes, others = [], [], []
         for column in unused(proposal, with_choices=True):
