@@ -20,7 +20,7 @@ _KEPT = {"WAREHOUSE_POSTGRES"}
 # `make test` distributes whole files to its processes. A long file that starts last makes the other
 # processes wait, so the longest files come first and the short ones fill the gaps.
 LONGEST_FIRST = (
-    *("faults/test_faults", "project/test_project", "replay/test_replay"),
+    *("project/test_project", "replay/test_replay", "faults/test_faults"),
     *("postgres/test_partitions", "clv/test_clv", "postgres/test_indexes"),
     *("real/test_real_data", "incremental/test_cost", "incremental/test_time_zones"),
     *("build/test_build", "project/test_docs", "retention/test_retain", "load/test_load_files"),

@@ -30,9 +30,10 @@ from tests.support.server import temporary_server
 POINTS = int(os.environ.get("FAULT_POINTS", "20"))
 SEED = os.environ.get("FAULT_SEED", "1")
 PAIRS = (POINTS + 1) // 2
-# make test has one fault of each kind, make test-long the others.
-LONG = pytest.mark.long
 KILLABLE = {"shared_buffers": "128MB", "fsync": "off", "full_page_writes": "off"}
+
+# The replay of make test kills builds too.
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +62,7 @@ def assert_failed(outcome: Outcome, node: str, *words: str) -> None:
 # --- kill -9 of dbt ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "number",
-    # Random moments are equally good, so make test has one of them.
-    [pytest.param(n, marks=LONG if n else ()) for n in range(PAIRS)],
-)
+@pytest.mark.parametrize("number", range(PAIRS))
 def test_killed_at_any_moment(scene: Scene, number: int) -> None:
     """Kill the builds of two consecutive loads; the second one shows what the first left behind."""
     points = kill_points(SEED, 2 * PAIRS, scene.statements)
@@ -79,7 +76,6 @@ def test_killed_at_any_moment(scene: Scene, number: int) -> None:
             scene.recover(load)
 
 
-@pytest.mark.long
 def test_killed_again_and_again(scene: Scene) -> None:
     """Kill three consecutive builds, each later than the one before.
 
@@ -94,7 +90,6 @@ def test_killed_again_and_again(scene: Scene) -> None:
         scene.recover(HISTORY)
 
 
-@pytest.mark.long
 def test_the_first_build_is_killed(scene: Scene) -> None:
     """Kill it while it creates the snapshot, whose contents cannot be rebuilt later."""
     scene.restore(0)
@@ -115,7 +110,6 @@ DANGEROUS = (
 )
 
 
-@pytest.mark.long
 def test_killed_at_one_dangerous_point_after_the_other(scene: Scene) -> None:
     """Each build continues where the one before was killed."""
     scene.restore()
@@ -125,7 +119,6 @@ def test_killed_at_one_dangerous_point_after_the_other(scene: Scene) -> None:
         scene.recover(HISTORY)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("kill", DANGEROUS, ids=str)
 def test_killed_at_a_dangerous_point(scene: Scene, kill: Kill) -> None:
     scene.restore()
@@ -134,7 +127,6 @@ def test_killed_at_a_dangerous_point(scene: Scene, kill: Kill) -> None:
         scene.recover(HISTORY)
 
 
-@pytest.mark.long
 def test_killed_while_a_view_is_replaced(scene: Scene) -> None:
     scene.restore()
     view = "staging.stg_app__orders"
@@ -151,7 +143,6 @@ def test_killed_while_a_view_is_replaced(scene: Scene) -> None:
 
 
 # The statement waits inside its transaction, and the server does not notice the dead client.
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("relation", "moment"),
     [
@@ -184,7 +175,6 @@ def test_the_orphan_of_a_killed_build_ends_and_the_next_build_waits_for_it(
         scene.recover(HISTORY)
 
 
-@pytest.mark.long
 def test_the_orphan_of_a_refresh_locks_nobody_out(scene: Scene) -> None:
     """A refresh waits for another one; no other session waits, and it ends with its build."""
     scene.restore()
@@ -209,7 +199,6 @@ def test_the_orphan_of_a_refresh_locks_nobody_out(scene: Scene) -> None:
 # --- The connection is lost, a statement is cancelled -----------------------------------------
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("function", "says", "relation"),
     [
@@ -232,7 +221,6 @@ def test_a_backend_is_ended_in_the_midst_of_a_model(
         scene.recover(HISTORY)
 
 
-@pytest.mark.long
 def test_a_statement_takes_too_long(scene: Scene) -> None:
     scene.restore()
     with scene.watched(HISTORY):
@@ -244,7 +232,6 @@ def test_a_statement_takes_too_long(scene: Scene) -> None:
         scene.recover(HISTORY)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("hold", "who"),
     [
@@ -275,8 +262,8 @@ def test_a_lock_is_not_to_be_had(scene: Scene, hold: str, who: str) -> None:
 @pytest.mark.parametrize(
     ("victim", "relation"),
     [
-        pytest.param("all at once", "marts.fct_orders", marks=LONG),
-        pytest.param("the postmaster", "snapshots.snp_app__users", marks=LONG),
+        ("all at once", "marts.fct_orders"),
+        ("the postmaster", "snapshots.snp_app__users"),
         ("a backend", "marts.fct_user_events"),
     ],
 )
@@ -309,7 +296,6 @@ def test_the_server_crashes(scene: Scene, victim: str, relation: str) -> None:
 # --- The disk is full -------------------------------------------------------------------------
 
 
-@pytest.mark.long
 def test_no_room_for_temporary_files(scene: Scene) -> None:
     scene.restore()
     with scene.watched(HISTORY):
@@ -321,7 +307,6 @@ def test_no_room_for_temporary_files(scene: Scene) -> None:
         scene.recover(HISTORY)
 
 
-@pytest.mark.long
 def test_no_room_for_a_table(scene: Scene) -> None:
     """The file of a table cannot grow: the operating system returns an error.
 
@@ -374,7 +359,6 @@ def file_size_limit(size: int) -> Iterator[None]:
 # --- Two builds at once -----------------------------------------------------------------------
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("number", [0, 1])
 def test_two_builds_at_once(scene: Scene, number: int) -> None:
     scene.restore()
@@ -400,7 +384,6 @@ def test_a_second_build_waits_for_the_model_that_is_being_written_alone(scene: S
         scene.recover(HISTORY)
 
 
-@pytest.mark.long
 def test_two_first_builds_at_once(scene: Scene) -> None:
     """Both create the same tables. A build may fail, but only with `already exists`."""
     scene.restore(0)
@@ -410,7 +393,6 @@ def test_two_first_builds_at_once(scene: Scene) -> None:
     scene.recover(0)
 
 
-@pytest.mark.long
 def test_dbt_build_beside_warehouse_build(scene: Scene, tmp_path: Path) -> None:
     """The commands as users type them; `warehouse build` locks out its own kind, but not dbt."""
     scene.restore()

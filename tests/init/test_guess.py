@@ -9,6 +9,7 @@ import pytest
 
 from tests.init.shapes import OPEN, SHAPES, TRUTH
 from warehouse import contract as contracts
+from warehouse.contract import Contract, Table
 from warehouse.errors import WarehouseError
 from warehouse.init import catalogue, files, guess
 from warehouse.init.command import propose
@@ -132,6 +133,62 @@ def test_one_answer_serves_all_columns(
     assert shown == expected
 
 
+CURRENCIES = """
+create table orders (id int primary key, user_id int, status text, placed_at date, {});
+insert into orders (id, {}) values (1, {}), (2, {}), (3, null);
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "currency", "confidence", "choices", "reason"),
+    [
+        ("curr", ("CAD", "cad"), None, "OPEN", 1, "perhaps curr (CAD (1), cad (1), null (1))"),
+        ("money", ("CAD", "USD"), None, "OPEN", 1, "perhaps money (CAD (1), USD (1), null (1))"),
+        ("curr", ("CAD", "USD"), "USD", "OPEN", 1, "chosen with --currency, but perhaps curr"),
+        ("money", ("usd", "USD"), "USD", "high", 0, "chosen with --currency"),
+        ("paid_in", ("$", "C$"), None, "OPEN", 1, "run again with --currency EUR"),
+        ("note", ("a long text", "USD"), None, "OPEN", 0, "run again with --currency EUR"),
+        ("currency", ("CAD", "USD"), "USD", "high", 0, "--currency is not used"),
+    ],
+)
+def test_a_currency_with_another_name_is_offered(
+    shop: psycopg.Connection,
+    name: str,
+    values: tuple[str, str],
+    currency: str | None,
+    confidence: str,
+    choices: int,
+    reason: str,
+) -> None:
+    """One currency for all orders is never the only advice if a column may hold it."""
+    literals = [f"'{value}'" for value in values]
+    shop.execute(CURRENCIES.format(f"{name} text", name, *literals))
+    found = column(proposed(shop, choices=Choices(currency=currency))["orders"], "currency")
+    assert (found.confidence, len(found.choices)) == (confidence, choices)
+    assert found.choices in ([], [f"source.{name}::text"])
+    assert reason in found.reason
+    assert currency or ("--currency" in found.reason) == ("perhaps" not in found.reason)
+
+
+@pytest.mark.parametrize(
+    ("cents", "choices"),
+    [
+        (True, ["source.price / 100.0", "source.unit_price / 100.0"]),
+        (False, ["source.price::numeric", "source.unit_price::numeric"]),
+    ],
+)
+def test_choices_of_amounts_are_in_units(
+    shop: psycopg.Connection, cents: bool, choices: list[str]
+) -> None:
+    shop.execute(
+        "create table order_items (id int primary key, order_id int, quantity int, price int,"
+        " unit_price int)"
+    )
+    found = proposed(shop, choices=Choices(cents=cents))["order_items"]
+    assert column(found, "price_at_purchase").choices == choices
+    assert found.options == {"--amounts"}
+
+
 SEVERAL = """
 create table users (id int primary key, email text);
 create table customers (id int primary key, email text);
@@ -220,6 +277,90 @@ def test_a_reference_to_a_key_of_several_columns_is_open(shop: psycopg.Connectio
     assert "several columns: id, placed_at" in order.reason
 
 
+@pytest.mark.parametrize(
+    ("users", "orders", "confidence"),
+    [
+        ("client_no int primary key", "client_no int", "medium"),
+        ("no int primary key", "client_no int", "medium"),
+        ("client_no int primary key", "client_no text", "OPEN"),  # another type
+        ("uid int primary key", "uid int", "OPEN"),  # other tables have it, too
+    ],
+)
+def test_a_column_named_like_a_key_is_a_reference(
+    shop: psycopg.Connection, users: str, orders: str, confidence: str
+) -> None:
+    shop.execute(
+        f"create table clients ({users}, email text); create table notes (uid int primary key);"
+        f"create table purchases (id int primary key, {orders}, status text, placed_at date)"
+    )
+    tables = {"users": "public.clients", "orders": "public.purchases"}
+    user = column(proposed(shop, choices=Choices(tables=tables))["orders"], "user_id")
+    assert user.confidence == confidence
+    if confidence == "medium":
+        assert user.expression == "source.client_no::text"
+        assert user.reason == "named like the key of public.clients; no foreign key"
+
+
+def test_a_table_of_rates_is_mapped_if_it_is_named(shop: psycopg.Connection) -> None:
+    """A rate may be the inverse of ours, so that it stays open."""
+    shop.execute(
+        "create table fx_rates (currency char(3), day date, rate numeric, mark text,"
+        " primary key (currency, day))"
+    )
+    rates = {"exchange_rates": "public.fx_rates"}
+    assert "exchange_rates" not in proposed(shop)
+    found = proposed(shop, choices=Choices(tables=rates))["exchange_rates"]
+    shop.execute(files.render(found))
+    assert [(each.column, each.confidence) for each in found.guesses] == [
+        ("exchange_rate_id", "high"),
+        ("currency", "high"),
+        ("rate_date", "high"),
+        ("rate", "OPEN"),
+        ("updated_at", "none"),
+        ("xmin", "high"),
+    ]
+    assert column(found, "rate").choices[0] == "source.rate::numeric"
+    # One currency is of orders alone.
+    shop.execute("alter table fx_rates rename currency to coin")
+    found = proposed(shop, choices=Choices(tables=rates, currency="EUR"))["exchange_rates"]
+    assert column(found, "currency").expression == "null::text"
+    assert "--currency" not in column(found, "currency").reason
+    with pytest.raises(
+        WarehouseError, match=r"--table exchange_rates=public\.gone: the source has"
+    ):
+        proposed(shop, choices=Choices(tables={"exchange_rates": "public.gone"}))
+
+
+def test_a_table_added_to_the_contract_is_mapped_if_it_is_named(
+    shop: psycopg.Connection,
+) -> None:
+    shop.execute("create table marks (id int primary key, colour text, updated_at timestamptz)")
+    columns = {"mark_id": "text", "colour": "text", "updated_at": "timestamptz"}
+    added = Contract("raw", {"marks": Table("marks", "mark_id", columns, "updated_at")})
+    (found,), _ = propose(shop, "public", added, Choices(tables={"marks": "public.marks"}))
+    assert [each.confidence for each in found.guesses] == ["high"] * 4
+    (found,), _ = propose(shop, "public", added, Choices())
+    assert "set --table marks=..." in found.reason
+
+
+def test_columns_that_are_not_used_are_listed(shop: psycopg.Connection) -> None:
+    """A column that is not found may be there under a name of the application's own."""
+    shop.execute(
+        'create table users (id int primary key, email text, joined timestamptz, "Stand" date);'
+        "create table orders (id int primary key, user_id int, status text, placed_at date)"
+    )
+    found = proposed(shop)
+    users = files.render(found["users"])
+    assert users.endswith("-- Unused columns of public.users: joined, Stand\n")
+    unknown = "not found: none of the names known; unused columns are below"
+    assert f"as created_at, -- {unknown}: users without a sign-up date are in no cohort" in users
+    assert f"as updated_at, -- {unknown}: each load reads the whole table" in users
+    assert "no such column" not in users
+    orders = files.render(found["orders"])
+    assert "Unused" not in orders
+    assert "OPEN: no such column: if all orders have one currency, run again" in orders
+
+
 def test_a_domain_over_a_domain_is_its_base_type(shop: psycopg.Connection) -> None:
     shop.execute(
         "create domain a_text as text; create domain a_mail as a_text;"
@@ -259,6 +400,28 @@ def test_a_zone_with_two_meanings_is_refused(shop: psycopg.Connection, zone: str
         ("is_deleted boolean", "null::timestamptz", "OPEN"),
         ("deleted smallint", "null::timestamptz", "OPEN"),
         ("discarded_at timestamptz", "source.discarded_at", "high"),
+        # Rows that the application marks, and rows that are deleted.
+        (
+            "removed_at timestamp, _deleted_at timestamptz",
+            "coalesce(source.removed_at at time zone 'UTC', source._deleted_at)",
+            "medium",
+        ),
+        (
+            "deleted_at timestamptz, _deleted_at timestamptz",
+            "coalesce(source.deleted_at, source._deleted_at)",
+            "medium",
+        ),
+        (
+            "is_deleted boolean, updated_at timestamptz, _deleted_at timestamptz",
+            "coalesce(case when source.is_deleted then source.updated_at end, source._deleted_at)",
+            "medium",
+        ),
+        ("removed_at bigint, _deleted_at timestamptz", "null::timestamptz", "OPEN"),
+        (
+            "deleted_at timestamptz, _ab_cdc_deleted_at text",
+            "coalesce(source.deleted_at, source._ab_cdc_deleted_at::timestamptz)",
+            "medium",
+        ),
     ],
 )
 def test_marks_of_deletion_are_found(
@@ -267,6 +430,8 @@ def test_marks_of_deletion_are_found(
     shop.execute(f"create table users (id int primary key, email text, {columns})")
     deleted = column(proposed(shop)["users"], "_deleted_at")
     assert (deleted.expression, deleted.confidence) == (expression, confidence)
+    for each in (expression, *deleted.choices):
+        shop.execute(f"select {each} from users as source")
 
 
 @pytest.mark.parametrize(

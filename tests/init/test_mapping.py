@@ -341,10 +341,14 @@ def test_the_commands_follow_each_other(
 
     first = run("init", "--currency", "EUR", link=source.replace("postgresql", "POSTGRESQL"))
     assert "1 column waits for one answer: run this again with --time-zone ZONE" in first
+    assert "Without" not in first
+    assert "changed nothing" not in first
     # A file of an earlier run goes if the table is not found any more, unless it was edited.
     for name, end in (("events", ""), ("consents", "-- edited\n")):
         (tmp_path / f"{name}.sql").write_text(files.render(nothing(name)) + end)
-    again = run("init", "--time-zone", "UTC", "--currency", "EUR")
+    again = run("init", "--time-zone", "UTC", "--currency", "EUR", "--amounts", "cents")
+    assert "--amounts changed nothing: found no amount that is a whole number" in again
+    assert again.count("changed nothing") == 1
     assert "waits" not in again
     assert f"init {source.replace(':secret', '')} --mapping" in again
     assert [path.stem for path in sorted(tmp_path.iterdir())] == ["consents", "orders", "users"]
@@ -353,6 +357,36 @@ def test_the_commands_follow_each_other(
     run("load")
     with database.connect() as session:
         assert session.execute("select count(*) from raw.orders").fetchone() == (12,)
+
+
+def test_what_an_edited_file_leaves_open_is_not_asked(shop: Database, tmp_path: Path) -> None:
+    """A missing answer or column is said of the files that are written, not of those kept."""
+    with shop.connect() as session:
+        session.execute(
+            "create schema plain; create table plain.users (id int primary key, email text,"
+            " last_login timestamp)"
+        )
+
+    def run() -> str:
+        options = ["--schema", "plain", "--mapping", str(tmp_path)]
+        result = CliRunner().invoke(app, ["init", address(shop), *options])
+        assert result.exit_code == 0, result.output
+        return " ".join(result.output.split())
+
+    said = (
+        "1 column waits for one answer: run this again with --time-zone ZONE",
+        "Without users.created_at, users without a sign-up date are in no cohort.",
+        "Without users.updated_at, each load reads the whole table.",
+    )
+    first = run()
+    assert [text for text in said if text not in first] == []
+    path = tmp_path / "users.sql"
+    path.write_text(path.read_text().replace("source.email::text", "lower(source.email)"))
+    again = run()
+    assert "Kept users: edited." in again
+    assert [text for text in said if text in again] == []
+    with shop.connect() as session:
+        session.execute("drop schema plain cascade")
 
 
 @pytest.mark.parametrize(
@@ -385,6 +419,9 @@ def test_empty_files_are_a_template(session: psycopg.Connection, tmp_path: Path)
     (tmp_path / "users.sql").unlink()
     found = mapping.read(tmp_path, CONTRACT)
     assert [*found] == [name for name in CONTRACT.tables if name != "users"]
+    rates = found["exchange_rates"].text
+    for name in ("exchange_rate_id", "currency", "rate_date", "rate"):
+        assert f"as {name}, -- OPEN: to be written" in rates
     for name, each in found.items():
         cursor = session.execute(each.query)
         assert {column.name for column in cursor.description} >= set(CONTRACT.tables[name].columns)

@@ -158,6 +158,7 @@ def test_a_cell_without_its_one_segment_is_found(built: Any, change: str) -> Non
         dbt_project.run(built, "test", "rfm_segments_cover_each_cell_once")
 
 
+@pytest.mark.long
 def test_users_who_did_nothing_move_when_others_buy(built: Any, tmp_path: Path) -> None:
     """The build writes only rows that differ, including users without newly loaded rows."""
     as_of = dt.datetime.now(dt.UTC).date()

@@ -92,6 +92,7 @@ def test_the_page_leads_to_an_incremental_mart(reader: Reader) -> None:
     reader.run(drop)
 
 
+@pytest.mark.long
 def test_a_key_that_does_not_fit(reader: Reader) -> None:
     """The message is that of the page, and its first remedy works."""
     text = section("If the key does not fit")

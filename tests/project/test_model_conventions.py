@@ -6,11 +6,13 @@ import dataclasses
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.support import dbt_project
+from warehouse.build import report
 from warehouse.dbt import compiled
 
 # What the models of each layer may read: the column "may read" in docs/architecture.md.
@@ -229,3 +231,21 @@ def test_no_expression_passes_a_row_of_nulls(manifest: Any, database: Any) -> No
             assert row[0] is not None, f"{test.name}: null for a row of nulls; add `is true`"
             seen += 1
     assert seen >= 10
+
+
+def test_every_data_test_can_be_reported(manifest: Any) -> None:
+    """Whatever fails, the report of a build names it, and how to look at its rows."""
+    tests = [node for node in manifest.nodes.values() if node.resource_type == "test"]
+    generic = [node for node in tests if is_generic(node)]
+    assert 100 < len(generic) < len(tests)
+    for node in tests:
+        node.compiled_code = 'select from "d"."marts"."a" inner join "d"."marts"."b"'
+        node.compiled_path = "target/compiled/a.sql"
+        result = SimpleNamespace(node=node, status="fail", failures=1, message="Got 1 result")
+        described = report._described(result)
+        assert node.name in described[0] and "warehouse psql -" in described[1]
+
+
+def is_generic(node: Any) -> bool:
+    """Whether a data test is declared in YAML, not a file of its own."""
+    return getattr(node, "test_metadata", None) is not None

@@ -71,6 +71,7 @@ def test_unit_tests_run_only_if_they_are_asked_for() -> None:
             "select * from staging.a where ended_at < started_at and ended_at is not null",
         ),
         ("unique", {"column_name": "id"}, None),
+        ("relationships", {"column_name": "id"}, None),
         ("expression_is_true", {"expression": "{{ today() }} = b"}, None),
     ],
 )
@@ -83,6 +84,27 @@ def test_the_rows_of_a_warning_are_shown_whole(
         config=SimpleNamespace(where=None),
     )
     assert report.query_of_rows(node) == query
+
+
+def test_a_test_in_a_file_of_its_own_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """It has no metadata; its own SQL shows the rows."""
+    node = SimpleNamespace(
+        name="amounts_are_in_one_currency",
+        resource_type="test",
+        test_metadata=None,
+        description="",
+        compiled_code='select * from "d"."marts"."fct_orders"',
+        compiled_path="target/compiled/amounts.sql",
+        config=SimpleNamespace(where=None),
+    )
+    for status in ("warn", "fail"):
+        result = SimpleNamespace(node=node, status=status, failures=2, message="Got 2 results")
+        report.Report().show([result])
+
+        shown = capsys.readouterr().out
+        assert "- 2 rows: amounts_are_in_one_currency\n" in shown
+        assert "warehouse psql -f target/compiled/amounts.sql\n" in shown
+        assert "Built 0 models" in shown
 
 
 def test_what_a_model_wrote() -> None:

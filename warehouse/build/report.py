@@ -125,25 +125,35 @@ def query_of_rows(node: Any) -> str | None:
         The query; None if the test's own SQL shows the rows.
     """
     metadata = getattr(node, "test_metadata", None)
-    given = {**(getattr(metadata, "kwargs", None) or {}), "model": None}  # a call of dbt
+    if metadata is None:  # a test in a file of its own selects whole rows
+        return None
+    given = {**(metadata.kwargs or {}), "model": None}  # a call of dbt
     relations = re.findall(r'"[^"]+"[.]"([^"]+)"[.]"([^"]+)"', node.compiled_code or "")
     if not relations or node.config.where or "{{" in str(given.values()):
         return None
-    model = ".".join(relations[0])
+    try:
+        return _selected(metadata.name, given, [".".join(each) for each in relations])
+    except KeyError:  # a test of this name with other arguments
+        return None
+
+
+def _selected(name: str, given: dict[str, Any], relations: Sequence[str]) -> str | None:
+    """The query of the rows that a test of a known name finds; None for other tests."""
+    model, *others = relations
     column = given.get("column_name") or ""
     only = f" and {given['row_condition']}" if given.get("row_condition") else ""
-    if metadata.name == "relationships" and len(relations) > 1:
+    if name == "relationships" and others:
         same = f"parent.{given['field']} = child.{column}"
-        parents = f"select from {'.'.join(relations[1])} as parent where {same}"
+        parents = f"select from {others[0]} as parent where {same}"
         return (
             f"select * from {model} as child where {column} is not null and not exists ({parents})"
         )
-    if metadata.name == "expression_is_true":
+    if name == "expression_is_true":
         condition = f"{column} {given['expression']}".strip()
         return f"select * from {model} where not ({condition})"
-    if metadata.name == "expect_column_values_to_match_regex":
+    if name == "expect_column_values_to_match_regex":
         return f"select * from {model} where {column} !~ '{given['regex']}'{only}"
-    if metadata.name == "expect_column_pair_values_A_to_be_greater_than_B":
+    if name == "expect_column_pair_values_A_to_be_greater_than_B":
         sign = "<" if given.get("or_equal") else "<="
         return f"select * from {model} where {given['column_A']} {sign} {given['column_B']}{only}"
     return None

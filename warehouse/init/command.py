@@ -158,7 +158,7 @@ def init(
         with _source(source) as session:
             proposals, unreadable = propose(session, schema or "public", contract, choices)
         where.mkdir(parents=True, exist_ok=True)
-        _write(proposals, where, source, unreadable, force=force)
+        _write(proposals, where, source, unreadable, choices, force=force)
 
 
 def seeds() -> dict[str, set[str]]:
@@ -266,6 +266,7 @@ def _write(
     folder: Path,
     source: str | None,
     unreadable: tuple[str, ...],
+    choices: Choices,
     *,
     force: bool,
 ) -> None:
@@ -320,7 +321,12 @@ def _write(
                 f"Row-level security of {each.relation.shown} may hide rows from this user.",
                 style="yellow",
             )
-    for option, count in _missing_options(proposals).items():
+    _say_unused(proposals, choices)
+    # Those of files that are kept are decided by hand.
+    written = [each for each in proposals if each.table.name not in kept]
+    for text in _costs(written, is_stamped=source is None):
+        console.say(text)
+    for option, count in _missing_options(written).items():
         columns = "1 column waits" if count == 1 else f"{count} columns wait"
         console.say(f"{columns} for one answer: run this again with {option}.")
     if kept:
@@ -332,6 +338,31 @@ def _write(
     console.say(f"  {_command('init', source, folder)} --check")
 
 
+def _say_unused(proposals: list[Proposal], choices: Choices) -> None:
+    """Name the answers that no column took."""
+    used = set().union(*(each.options for each in proposals))
+    given = {
+        "--time-zone": (choices.time_zone, "no timestamp without time zone"),
+        "--currency": (choices.currency, "no orders without a column of the currency"),
+        "--amounts": (choices.cents, "no amount that is a whole number"),
+    }
+    for option, (answer, nothing) in given.items():
+        if answer is not None and option not in used:
+            console.say(f"{option} changed nothing: found {nothing}.", style="yellow")
+
+
+def _costs(proposals: list[Proposal], *, is_stamped: bool) -> list[str]:
+    """What the warehouse lacks because a column was not found."""
+    columns: dict[str, list[str]] = {}
+    for each in proposals:
+        for column in each.guesses if each.relation is not None else []:
+            without = guess.cost(each.table, column.column, is_stamped=is_stamped)
+            if column.confidence == NONE and without:
+                columns.setdefault(without, []).append(f"{each.table.name}.{column.column}")
+    return [f"Without {', '.join(names)}, {without}."
+            for without, names in columns.items()]  # fmt: skip
+
+
 def _missing_options(proposals: list[Proposal]) -> dict[str, int]:
     """Options that would answer open columns, with their number."""
     options = {"--time-zone": "--time-zone ZONE", "--amounts": "--amounts cents (or units)",
@@ -341,9 +372,8 @@ def _missing_options(proposals: list[Proposal]) -> dict[str, int]:
         for column in each.guesses:
             if each.relation is None or column.confidence != OPEN:
                 continue
-            texts = (column.reason, *column.choices)
             for option, shown in options.items():
-                if any(option in text for text in texts):
+                if f"run again with {option}" in column.reason:
                     counts[shown] = counts.get(shown, 0) + 1
     return counts
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import textwrap
 from pathlib import Path
 
-from warehouse.init.guess import NONE, OPEN, SOURCE, Guess, Proposal
+from warehouse.init.guess import NONE, OPEN, SOURCE, Guess, Proposal, unused
 from warehouse.mapping import read_text
 
 # The fingerprint of the rest of the file: it tells whether somebody edited it.
@@ -37,6 +38,7 @@ def render(proposal: Proposal) -> str:
     for question, example in proposal.rows:
         lines.append(f"-- {OPEN}: {_line(question)}" + (" For example:" if example else ""))
         lines += [f"-- where {_line(example)}"] if example else []
+    lines += _unused(proposal)
     body = "\n".join(lines) + "\n"
     first, rest = body.split("\n", 1)
     mark = f"{_MARK}{_digest(body)} (warehouse init replaces the file until it is edited)"
@@ -81,6 +83,23 @@ def _column(guess: Guess, *, is_last: bool) -> list[str]:
     if guess.confidence == OPEN and guess.choices:
         lines += [f"    --   {_line(choice)} as {guess.column}{comma}" for choice in guess.choices]
     return lines
+
+
+def _unused(proposal: Proposal) -> list[str]:
+    """The columns that the select does not read; lines made from totals are no place for them."""
+    names = [_line(column.name) for column in unused(proposal)]
+    if not names or proposal.is_disabled:
+        return []
+    assert proposal.relation is not None
+    text = f"Unused columns of {proposal.relation.shown}: {', '.join(names)}"
+    return textwrap.wrap(
+        text,
+        100,
+        initial_indent="-- ",
+        subsequent_indent="--   ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _flag(confidence: str) -> str:

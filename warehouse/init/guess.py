@@ -5,6 +5,7 @@ What can be meant in two ways is not chosen: it becomes null, marked as open, wi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,6 +36,9 @@ _USABLE = {
     "timestamptz": {"timestamptz", "timestamp", "date", "integer", "text"},
     "jsonb": {"json"},
 }
+_NO_COLUMN = "no such column"
+_CODE = re.compile("[A-Za-z]{3}")  # a code of a currency, in any case
+_SHORT = 5  # the longest symbol of a currency, such as US$
 _MOSTLY = 0.5  # a larger share of nulls makes a required column open
 
 Values = Callable[[Relation, Column], list[tuple[str | None, int]] | None]
@@ -93,6 +97,7 @@ class Proposal:
         joins: the joins of the select.
         rows: open questions about which rows belong to the table: the question and an example.
         is_disabled: add `where false`, because a person must first confirm it.
+        options: the answers beforehand that a column took: --time-zone, --currency, --amounts.
     """
 
     table: Table
@@ -103,6 +108,7 @@ class Proposal:
     joins: list[str] = field(default_factory=list)
     rows: list[tuple[str, str]] = field(default_factory=list)
     is_disabled: bool = False
+    options: set[str] = field(default_factory=set)
 
 
 def propose(
@@ -150,6 +156,7 @@ class _Guesser:
         self.chosen: dict[str, Relation] = {}
         self.why: dict[str, tuple[str, str]] = {}
         self.other_prices: list[str] = []
+        self.options: set[str] = set()  # those that the table at hand uses
 
     def all(self) -> list[Proposal]:
         for table in ("orders", "users", "order_items", "products", "categories"):
@@ -157,14 +164,17 @@ class _Guesser:
         for table in self.contract.tables:
             if table not in self.why:
                 self._choose(table)
-        return [self._propose(table) for table in self.contract.tables.values()]
+        found = []
+        for table in self.contract.tables.values():
+            self.options = set()
+            proposal = self._propose(table)
+            proposal.options = self.options
+            found.append(proposal)
+        return found
 
     # --- Tables
 
     def _choose(self, table: str) -> None:
-        if table not in TABLES:
-            self.why[table] = (NONE, "not known here")
-            return
         named = self.choices.tables.get(table)
         if named:
             if named not in self.relations:
@@ -173,6 +183,10 @@ class _Guesser:
                     f"has {', '.join(self.relations) or 'none'}."
                 )
             self._take(table, self.relations[named], HIGH, "chosen with --table")
+            return
+        if table not in TABLES:
+            reason = f"its names are not known here: set --table {table}=... if you have it"
+            self.why[table] = (NONE, reason)
             return
         taken = {relation.shown for relation in self.chosen.values()}
         free = [each for each in self.relations.values() if each.shown not in taken]
@@ -293,6 +307,8 @@ class _Guesser:
             return has("event_type") and has("event_timestamp") and (has("user_id", "session_id"))
         if table == "consents":
             return has("user_id") and has("is_granted")
+        if table == "exchange_rates":
+            return has("currency") and has("rate")
         return has("user_id")
 
     def _type(self, column: str) -> str:
@@ -308,7 +324,7 @@ class _Guesser:
         own = singular(snake(relation.name))
         forms = {own} | {own.removeprefix(prefix) for prefix in self.prefixes}
         if table is not None:
-            forms |= set(TABLES[table].nouns)
+            forms |= set(TABLES[table].nouns if table in TABLES else (singular(table),))
         return sorted(forms, key=len, reverse=True)
 
     def _forms(self, relation: Relation, table: str, column: Column) -> set[str]:
@@ -354,6 +370,8 @@ class _Guesser:
         self._check_nulls(proposal)
         proposal.guesses += self._stamps(proposal)
         proposal.rows = self._row_questions(table.name, relation)
+        self._doubt_currency(proposal)
+        _say_what_is_missing(proposal, is_stamped=self.choices.is_stamped)
         return proposal
 
     def _from_totals(self, table: Table) -> Proposal:
@@ -406,21 +424,27 @@ class _Guesser:
     def _column(self, proposal: Proposal, column: str, data_type: str) -> Guess:
         table, relation = proposal.table.name, proposal.relation
         assert relation is not None
-        sought = COLUMNS.get(table, {}).get(column)
-        if sought is None:
-            return Guess(column, f"null::{data_type}", NONE, "not known here")
+        # A column that somebody added to the contract is known by its own name.
+        sought = COLUMNS.get(table, {}).get(column, ColumnWords(((column,),)))
         if column in _TARGETS and _TARGETS[column] in self.contract.tables:
             return self._reference(proposal, column, sought)
         level, columns = self._match(relation, table, sought, data_type)
         required = column in REQUIRED.get(table, ())
+        # A table of rates has several.
+        one_currency = self.choices.currency if (table, column) == ("orders", "currency") else None
         if level in ("tiers", "weak") and len(columns) == 1:
             confidence = HIGH if level == "tiers" else MEDIUM
             found = columns[0]
             if (table, column) in words.AMOUNTS:
                 return self._amount(table, column, columns)
+            if column == "rate":
+                return self._rate(found)
             if (table, column) in words.STATUSES:
                 return self._status(table, column, relation, found)
-            return self._convert(column, data_type, found, confidence)
+            converted = self._convert(column, data_type, found, confidence)
+            if one_currency:
+                converted.reason += "; --currency is not used"
+            return converted
         if level in ("tiers", "weak"):
             names = " and ".join(each.name for each in columns)
             choices = [self._convert(column, data_type, each, HIGH) for each in columns]
@@ -431,14 +455,15 @@ class _Guesser:
                 f"{names} could both be it",
                 [choice for each in choices for choice in (each.choices or [each.expression])],
             )
-        if column == "currency" and self.choices.currency:
-            text = f"'{self.choices.currency}'::text"
+        if one_currency:
+            self.options.add("--currency")
+            text = f"'{one_currency}'::text"
             return Guess(column, text, HIGH, "chosen with --currency")
         if level == "hints":
             names = ", ".join(each.name for each in columns)
             reason = f"not the same, but related: {names}"
         else:
-            reason = "no such column"
+            reason = _NO_COLUMN
         if not required:
             return Guess(column, f"null::{data_type}", NONE, reason)
         choices = [
@@ -448,7 +473,7 @@ class _Guesser:
         ]
         if column == "price_at_purchase":
             choices += self.other_prices
-        if column == "currency":
+        if (table, column) == ("orders", "currency"):
             reason += ": if all orders have one currency, run again with --currency EUR"
         elif (table, column) == ("orders", "order_status"):
             reason += ": if every row is a paid order, write 'completed'"
@@ -486,6 +511,8 @@ class _Guesser:
             if found.kind == "text":
                 reason = f"{found.name} is text"
                 return Guess(column, null, OPEN, reason, [f"{name}::numeric"])
+            if column in {amount for _, amount in words.AMOUNTS}:
+                return Guess(column, null, OPEN, reason, self._units(found))
             return Guess(column, f"{name}::numeric", confidence, reason)
         if data_type == "boolean":
             if found.kind == "boolean":
@@ -514,6 +541,7 @@ class _Guesser:
             if _is_utc(found):
                 return Guess(column, f"{name} at time zone 'UTC'", confidence, reason)
             if self.choices.time_zone:
+                self.options.add("--time-zone")
                 expression = f"{name} at time zone {_quoted(self.choices.time_zone)}"
                 return Guess(column, expression, confidence, f"{reason}; --time-zone")
             return Guess(
@@ -531,20 +559,21 @@ class _Guesser:
 
     def _amount(self, table: str, column: str, columns: list[Column]) -> Guess:
         name = f"{SOURCE}.{columns[0].sql}"
-        whole, cents = f"{name}::numeric", f"{name} / 100.0"
+        whole = f"{name}::numeric"
         reason = f"named {columns[0].name}"
         if len(columns) > 1:
             names = " and ".join(each.name for each in columns)
-            choices = [f"{SOURCE}.{each.sql}::numeric" for each in columns]
+            choices = [text for each in columns for text in self._units(each)]
             return Guess(column, "null::numeric", OPEN, f"{names} could both be it", choices)
         if columns[0].kind == "text":
             return Guess(column, "null::numeric", OPEN, f"{columns[0].name} is text", [whole])
         if columns[0].kind == "integer":
             if self.choices.cents is None:
                 reason = f"{columns[0].name} is a whole number: run again with --amounts cents, or "
-                return Guess(column, "null::numeric", OPEN, f"{reason}units", [cents, whole])
+                choices = self._units(columns[0])
+                return Guess(column, "null::numeric", OPEN, f"{reason}units", choices)
             reason += "; --amounts"
-            whole = cents if self.choices.cents else whole
+            (whole,) = self._units(columns[0])
         if columns[0].data_type == "money":
             whole = f"{name}::numeric"
         relation = self.chosen.get(table)
@@ -564,6 +593,22 @@ class _Guesser:
                 reason = f"{columns[0].name} and {other.partition('::')[0]} could both be it"
                 return Guess(column, "null::numeric", OPEN, reason, choices)
         return Guess(column, whole, HIGH, reason)
+
+    def _units(self, found: Column) -> list[str]:
+        """An amount in units; a whole number may be cents."""
+        whole, cents = f"{SOURCE}.{found.sql}::numeric", f"{SOURCE}.{found.sql} / 100.0"
+        if found.kind != "integer":
+            return [whole]
+        if self.choices.cents is None:
+            return [cents, whole]
+        self.options.add("--amounts")
+        return [cents if self.choices.cents else whole]
+
+    def _rate(self, found: Column) -> Guess:
+        name = f"{SOURCE}.{found.sql}::numeric"
+        choices = [name, f"1 / nullif({name}, 0)"]
+        reason = f"is {found.name} what one unit of the currency is worth in yours, or the inverse?"
+        return Guess("rate", "null::numeric", OPEN, reason, choices)
 
     def _status(self, table: str, column: str, relation: Relation, found: Column) -> Guess:
         """A status, with the values that the warehouse does not know as open questions."""
@@ -610,6 +655,7 @@ class _Guesser:
         relation, table = proposal.relation, proposal.table.name
         assert relation is not None
         target = self.chosen.get(_TARGETS[column])
+        like = ""
         _, named = self._match(relation, table, ColumnWords(sought.tiers), "text")
         if target is not None:
             declared = [
@@ -626,12 +672,9 @@ class _Guesser:
                 choices = [f"{SOURCE}.{each.sql}::text" for each in both]
                 reason = f"several columns refer to {target.shown}: {names}"
                 return Guess(column, "null::text", OPEN, reason, choices)
-            own = bare(singular(snake(target.name))) + "id"
-            named = named or [
-                each
-                for each in relation.columns.values()
-                if bare(snake(each.name)) == own and target is not relation
-            ]
+            if not named and target is not relation:
+                named = self._named_like_key(relation, target)
+                like = f"named like the key of {target.shown}" if named else ""
         elsewhere = [
             each
             for each in named
@@ -649,7 +692,8 @@ class _Guesser:
         parts = target.key if target is not None and len(target.key) > 1 else ()
         if len(named) == 1 and not elsewhere and not wrong_type and not parts:
             expression = f"{SOURCE}.{named[0].sql}::text"
-            return Guess(column, expression, MEDIUM, f"named {named[0].name}; no foreign key")
+            reason = like or f"named {named[0].name}"
+            return Guess(column, expression, MEDIUM, f"{reason}; no foreign key")
         choices = [f"{SOURCE}.{each.sql}::text" for each in named]
         required = column in REQUIRED.get(table, ())
         if named and parts:
@@ -668,6 +712,24 @@ class _Guesser:
                 return joined
             return self._linked(proposal, column, sought, target, required=required)
         return Guess(column, "null::text", OPEN, reason, choices)
+
+    def _named_like_key(self, relation: Relation, target: Relation) -> list[Column]:
+        """The columns whose name is the key of a table, with or without the name of the table.
+
+        A name that is also the key of another table says nothing: each table may have an `uid`.
+        """
+        names = {f"{noun}id" for noun in words.name_forms(target.name, self.prefixes)}
+        if len(target.key) == 1:
+            key = bare(snake(target.key[0]))
+            names |= {f"{noun}{key}" for noun in words.name_forms(target.name, self.prefixes)}
+            if not any(
+                each is not target and len(each.key) == 1 and bare(snake(each.key[0])) == key
+                for each in self.relations.values()
+            ):
+                names.add(key)
+        return [
+            each for each in relation.columns.values() if bare(snake(each.name)) in names - {"id"}
+        ]
 
     def _linked(
         self,
@@ -692,7 +754,7 @@ class _Guesser:
             <= {other.shown for name in each.columns.values()
                 if (other := self._points_to(each, name)) is not None}
         ]  # fmt: skip
-        reason = "no such column"
+        reason = _NO_COLUMN
         if related:
             reason = f"not the same, but related: {', '.join(each.name for each in related)}"
         if links:
@@ -738,6 +800,52 @@ class _Guesser:
 
     # --- Checks and additional columns
 
+    def _doubt_currency(self, proposal: Proposal) -> None:
+        """Name the columns that may be the currency under another name.
+
+        One currency for all orders would add the amounts of several as if they were one.
+        """
+        relation = proposal.relation
+        assert relation is not None
+        guess = next((each for each in proposal.guesses if each.column == "currency"), None)
+        if proposal.table.name != "orders" or guess is None:
+            return
+        if self._match(relation, "orders", COLUMNS["orders"]["currency"], "text")[0] is not None:
+            return
+        shown, codes, others = [], [], []
+        for column in unused(proposal, with_choices=True):
+            is_named = "curr" in snake(column.name)
+            is_text = column.kind in ("text", "enum")
+            if not is_text and not (is_named and column.kind in _USABLE["text"]):
+                continue
+            counts = self.values(relation, column) or []
+            found = [value.strip() for value, _ in counts if value is not None and value.strip()]
+            if len(counts) > MOST_VALUES and not is_named:
+                continue
+            if self.choices.currency and {value.upper() for value in found} == {
+                self.choices.currency
+            }:
+                continue
+            choice = f"{SOURCE}.{column.sql}::text"
+            if is_named or (found and all(_CODE.fullmatch(value) for value in found)):
+                values = ", ".join(f"{_shown(value)} ({count:,})" for value, count in counts[:5])
+                shown.append(f"{column.name} ({values or 'no values yet'})")
+                codes.append(choice)
+            elif found and max(map(len, found)) <= _SHORT:
+                others.append(choice)
+        if codes:
+            columns = f"perhaps {' or '.join(shown)}"
+            if self.choices.currency:
+                guess.reason = f"chosen with --currency, but {columns}"
+            else:
+                guess.reason = (
+                    f"none of the names known; {columns}; only if all orders have one currency, "
+                    "write it as 'EUR'::text"
+                )
+            guess.confidence, guess.choices = OPEN, codes + others
+        elif guess.confidence == OPEN:
+            guess.choices += others
+
     def _check_nulls(self, proposal: Proposal) -> None:
         """Required columns that are mostly null are open."""
         relation = proposal.relation
@@ -773,13 +881,12 @@ class _Guesser:
         relation = proposal.relation
         assert relation is not None
         found: list[Guess] = []
-        by_name = {snake(name): column for name, column in relation.columns.items()}
         moved = next((each for each in proposal.guesses if each.column == "updated_at"), None)
         if self.choices.is_stamped:
             found.append(self._loaded_at(relation, moved))
-        found += self._deleted_at(by_name, moved)
+        found += self._deleted_at(relation, moved)
         if self.choices.is_stamped and found[-1].column != DELETED_AT:
-            reason = "no such column: rows that are deleted stay until a full refresh"
+            reason = f"{_NO_COLUMN}: rows that are deleted stay until a full refresh"
             found.append(Guess(DELETED_AT, "null::timestamptz", NONE, reason))
         if relation.shows_xmin:
             reason = "the transaction that wrote the row"
@@ -798,17 +905,56 @@ class _Guesser:
         reason = "no column says when a row changed: see docs/adapting.md for a trigger"
         return Guess(LOADED_AT, "null::timestamptz", OPEN, reason)
 
-    def _deleted_at(self, by_name: dict[str, Column], moved: Guess | None) -> list[Guess]:
-        if "ab_cdc_deleted_at" in by_name:
+    def _deleted_at(self, relation: Relation, moved: Guess | None) -> list[Guess]:
+        """The application's own mark of deletion, and that of a tool or a trigger."""
+        by_name = {snake(name): column for name, column in relation.columns.items()
+                   if name != DELETED_AT}  # fmt: skip
+        marks = self._marks_of_application(by_name, moved) + self._marks_of_tools(relation)
+        if len(marks) < 2:
+            return [guess for _, guess in marks]
+        # A row that the application only marks is deleted, too.
+        names = ", else ".join(name for name, _ in marks)
+        parts = [each.expression if each.confidence != OPEN else each.choices[0]
+                 for _, each in marks]  # fmt: skip
+        both = f"coalesce({', '.join(parts)})"
+        doubts = [each.reason for _, each in marks if each.confidence == OPEN]
+        if doubts:
+            return [Guess(DELETED_AT, "null::timestamptz", OPEN, "; ".join(doubts), [both])]
+        return [Guess(DELETED_AT, both, MEDIUM, names)]
+
+    def _marks_of_tools(self, relation: Relation) -> list[tuple[str, Guess]]:
+        columns = {snake(name): name for name in relation.columns}
+        if "ab_cdc_deleted_at" in columns:
             expression = f"{SOURCE}._ab_cdc_deleted_at::timestamptz"
-            return [Guess(DELETED_AT, expression, HIGH, "Airbyte's time of deletion")]
-        if "fivetran_deleted" in by_name and "fivetran_synced" in by_name:
+            return [
+                (
+                    "_ab_cdc_deleted_at",
+                    Guess(DELETED_AT, expression, HIGH, "Airbyte's time of deletion"),
+                )
+            ]
+        if "fivetran_deleted" in columns and "fivetran_synced" in columns:
             text = "case when {0}._fivetran_deleted then {0}._fivetran_synced::timestamptz end"
-            return [Guess(DELETED_AT, text.format(SOURCE), HIGH, "Fivetran's flag")]
-        for name in (DELETED_AT, *words.DELETED_TIMES):
-            column = by_name.get(snake(name))
-            if column is not None and column.kind in _USABLE["timestamptz"]:
-                return [self._time(DELETED_AT, column, HIGH)]
+            return [
+                (
+                    "_fivetran_deleted",
+                    Guess(DELETED_AT, text.format(SOURCE), HIGH, "Fivetran's flag"),
+                )
+            ]
+        column = relation.columns.get(DELETED_AT)
+        if column is not None and column.kind in _USABLE["timestamptz"]:
+            return [(column.name, self._time(DELETED_AT, column, HIGH))]
+        return []
+
+    def _marks_of_application(
+        self, by_name: dict[str, Column], moved: Guess | None
+    ) -> list[tuple[str, Guess]]:
+        times = [
+            (by_name[name].name, self._time(DELETED_AT, by_name[name], HIGH))
+            for name in words.DELETED_TIMES
+            if name in by_name and by_name[name].kind in _USABLE["timestamptz"]
+        ]
+        if times:
+            return times
         for name in words.DELETED_FLAGS:
             column = by_name.get(name)
             if column is None:
@@ -822,13 +968,15 @@ class _Guesser:
                 at = moved.expression if is_moved else "timestamptz '2000-01-01'"
                 value = "1" if column.kind in ("integer", "number") else "'...'"
                 choices = [f"case when {flag} = {value} then {at} end"]
-                return [Guess(DELETED_AT, "null::timestamptz", OPEN, reason, choices)]
-            if moved is not None and moved.confidence in (HIGH, MEDIUM):
+                guess = Guess(DELETED_AT, "null::timestamptz", OPEN, reason, choices)
+            elif moved is not None and moved.confidence in (HIGH, MEDIUM):
                 expression = f"case when {flag} then {moved.expression} end"
-                return [Guess(DELETED_AT, expression, MEDIUM, f"{name}, at its last change")]
-            reason = f"{name} says that a row is deleted, but not when"
-            choices = [f"case when {flag} then timestamptz '2000-01-01' end"]
-            return [Guess(DELETED_AT, "null::timestamptz", OPEN, reason, choices)]
+                guess = Guess(DELETED_AT, expression, MEDIUM, f"{name}, at its last change")
+            else:
+                reason = f"{name} says that a row is deleted, but not when"
+                choices = [f"case when {flag} then timestamptz '2000-01-01' end"]
+                guess = Guess(DELETED_AT, "null::timestamptz", OPEN, reason, choices)
+            return [(column.name, guess)]
         return []
 
     def _row_questions(self, table: str, relation: Relation) -> list[tuple[str, str]]:
@@ -859,6 +1007,46 @@ class _Guesser:
                     )
                 )
         return found
+
+
+def unused(proposal: Proposal, *, with_choices: bool = False) -> list[Column]:
+    """The columns of the source that a select does not read.
+
+    Args:
+        proposal: the select.
+        with_choices: leave out those that a choice or a question reads, too.
+    """
+    if proposal.relation is None:
+        return []
+    texts = [each.expression for each in proposal.guesses] + proposal.joins
+    if with_choices:
+        texts += [choice for each in proposal.guesses for choice in each.choices]
+        texts += [example for _, example in proposal.rows]
+    read = "\n".join(texts)
+    return [
+        column
+        for column in proposal.relation.columns.values()
+        if not re.search(rf"\b{SOURCE}\.{re.escape(column.sql)}(?![\w$\"])", read)
+    ]
+
+
+def cost(table: Table, column: str, *, is_stamped: bool) -> str | None:
+    """What the warehouse lacks without a column, if that is more than the column."""
+    if column == table.incremental_column and not is_stamped:
+        return "each load reads the whole table"
+    return words.COSTS.get((table.name, column))
+
+
+def _say_what_is_missing(proposal: Proposal, *, is_stamped: bool) -> None:
+    is_any_unused = bool(unused(proposal))
+    for guess in proposal.guesses:
+        if guess.confidence == NONE and (without := cost(proposal.table, guess.column,
+                                                         is_stamped=is_stamped)):  # fmt: skip
+            guess.reason += f": {without}"
+        if is_any_unused and guess.reason.startswith(_NO_COLUMN):
+            # It may be there under a name of the application's own.
+            rest = guess.reason.removeprefix(_NO_COLUMN)
+            guess.reason = f"none of the names known; unused columns are below{rest}"
 
 
 def nothing(table: Table, confidence: str, reason: str, *, is_stamped: bool) -> Proposal:

@@ -114,6 +114,11 @@ TABLES = {
         ("gdpr_request", "privacy_request", "data_request"),
         ("request",),
     ),
+    "exchange_rates": TableWords(
+        (),  # a rate may be the inverse of ours
+        ("exchange_rate", "fx_rate", "currency_rate", "conversion_rate", "rate"),
+        ("exchange_rate", "fx_rate", "rate"),
+    ),
 }
 
 USER_KEYS = (
@@ -329,6 +334,16 @@ COLUMNS: dict[str, dict[str, ColumnWords]] = {
         "user_id": _tiers(USER_KEYS),
         "requested_at": _tiers(("requested_at", "request_date", "requested_on"), weak=_CREATED),
     },
+    "exchange_rates": {
+        "currency": _tiers(
+            ("currency", "currency_code", "from_currency", "source_currency", "curr", "iso_code")
+        ),
+        "rate_date": _tiers(
+            ("rate_date", "date", "day", "valid_from", "effective_date", "valid_on", "as_of")
+        ),
+        "rate": _tiers(("rate", "exchange_rate", "conversion_rate", "fx_rate"), weak=("value",)),
+        "updated_at": _UPDATED_AT,
+    },
 }
 
 # The columns without which the warehouse says little: what is missing there is open, not absent.
@@ -343,7 +358,9 @@ REQUIRED = {
     "events": ("event_id", "event_type", "event_timestamp"),
     "consents": ("consent_id", "user_id", "purpose", "is_granted", "recorded_at"),
     "erasure_requests": ("request_id", "user_id", "requested_at"),
+    "exchange_rates": ("exchange_rate_id", "currency", "rate_date", "rate"),
 }
+COSTS = {("users", "created_at"): "users without a sign-up date are in no cohort"}
 AMOUNTS = {
     ("products", "unit_price"),
     ("order_items", "price_at_purchase"),
