@@ -72,19 +72,21 @@ def test_rows_that_are_committed_late_are_read_whatever_their_time(source, conne
     assert "13" in keys(connection, "users", "user_id")
 
 
+# Rows of 2020 in a partition, and one of 2021 in a table that is attached later.
+PARTITION_TO_ATTACH = """
+    drop table events;
+    create table events (event_id bigint, event_timestamp timestamptz not null)
+        partition by range (event_timestamp);
+    create table events_old partition of events
+        for values from ('2020-01-01') to ('2021-01-01');
+    create table events_new (like events);
+    insert into events values (1, '2020-05-05');
+    insert into events_new values (2, '2021-05-05');
+"""
+
+
 def test_a_partition_that_was_filled_before_it_was_attached_is_read(source, connection) -> None:
-    source.execute(
-        """
-        drop table events;
-        create table events (event_id bigint, event_timestamp timestamptz not null)
-            partition by range (event_timestamp);
-        create table events_old partition of events
-            for values from ('2020-01-01') to ('2021-01-01');
-        create table events_new (like events);
-        insert into events values (1, '2020-05-05');
-        insert into events_new values (2, '2021-05-05');
-        """
-    )
+    source.execute(PARTITION_TO_ATTACH)
     load(source, connection, "events")
     source.execute(
         "alter table events attach partition events_new for values from ('2021-01-01') to"
@@ -254,18 +256,7 @@ def test_a_table_that_took_the_place_of_a_mapped_one_is_read(source, connection,
 def test_an_attached_partition_below_a_select_is_read(
     source, connection, tmp_path, is_mapped: bool
 ) -> None:
-    source.execute(
-        """
-        drop table events;
-        create table events (event_id bigint, event_timestamp timestamptz not null)
-            partition by range (event_timestamp);
-        create table events_old partition of events
-            for values from ('2020-01-01') to ('2021-01-01');
-        create table events_new (like events);
-        insert into events values (1, '2020-05-05');
-        insert into events_new values (2, '2021-05-05');
-        """
-    )
+    source.execute(PARTITION_TO_ATTACH)
     select = "select event_id::text as event_id, event_timestamp, xmin as xmin from public.events"
     source.execute(f"create schema shop; create view shop.events as {select}")
     options = {"mapping": mapped(tmp_path, select)} if is_mapped else {"schema": "shop"}

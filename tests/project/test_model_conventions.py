@@ -249,3 +249,28 @@ def test_every_data_test_can_be_reported(manifest: Any) -> None:
 def is_generic(node: Any) -> bool:
     """Whether a data test is declared in YAML, not a file of its own."""
     return getattr(node, "test_metadata", None) is not None
+
+
+def test_the_guide_lists_the_keys_that_each_fact_logs(manifest: Any) -> None:
+    guide = (dbt_project.ROOT / "docs" / "incremental-models.md").read_text()
+    table = guide.split("| fact | logged keys |\n|---|---|\n")[1].split("\n\n")[0]
+    listed = {}
+    for line in table.splitlines():
+        facts, keys = (re.findall("`([^`]+)`", cell) for cell in line.strip("|").split("|"))
+        listed |= {fact: keys for fact in facts}
+    logged = {
+        node.name: list(node.config.meta["change_log_keys"])
+        for node in manifest.nodes.values()
+        if node.name.startswith("fct_") and "change_log_keys" in node.config.meta
+    }
+    assert listed == logged
+
+
+def test_tables_that_seldom_change_are_not_said_to_be_stale(manifest: Any) -> None:
+    """Their latest row is older than any load that found nothing new."""
+    without = {
+        source.name
+        for source in manifest.sources.values()
+        if source.source_name == "app" and not (source.freshness and source.freshness.warn_after)
+    }
+    assert without == {"categories", "products", "exchange_rates", "consents", "erasure_requests"}
