@@ -103,9 +103,14 @@ def test_the_guide_names_every_variable() -> None:
 
 def test_blocks_are_told_apart() -> None:
     """Otherwise a block could be neither found nor run, so no test would check it."""
-    for path in (README, GUIDE):
-        marked = len(re.findall(r"^```sql", path.read_text(), re.MULTILINE))
-        assert len(blocks(path)) == marked
+    for path in documents():
+        fences = re.findall(r"^```.*", path.read_text(), re.MULTILINE)
+        opening, closing = fences[::2], fences[1::2]
+        assert set(closing) <= {"```"} and len(opening) == len(closing), path.name
+        for fence in set(opening):
+            found = blocks(path, fence.removeprefix("```"))
+            assert len(found) == opening.count(fence), f"{path.name}: {fence}"
+            assert not any("```" in block for block in found), f"{path.name}: {fence}"
 
 
 def named_tests(text: str) -> list[tuple[str, str]]:
