@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 
+import pyarrow as pa
 import pytest
 
 from tests.load.test_load_files import fetch, one, quarantined
 from tests.support.files import write
 from warehouse.load import load_folder
+from warehouse.load.checks import form_of
+from warehouse.load.stage import all_have
 from warehouse.printable import printable
 
 TIMES = {
@@ -77,6 +80,27 @@ def test_only_documented_values_are_taken(connection, tmp_path, is_new: bool) ->
         for value, reason in zip(bad[table], reasons, strict=True):
             assert f'"{value}"' in reason
         (tmp_path / f"{table}.csv").unlink()
+
+
+@pytest.mark.parametrize(
+    ("data_type", "good", "bad"),
+    [
+        ("timestamp with time zone", TIMES, NO_TIMES),
+        ("numeric", NUMBERS, NO_NUMBERS),
+        ("boolean", TRUTHS, NO_TRUTHS),
+        ("date", ["2024-01-31", "2024-01-31T00:00:00.000Z"], ["2024-01-31 06:00:00", "31.01.2024"]),
+        ("bigint", ["1", "-20", "+3"], ["1.0", "1e3", "0x1F", "٣", " 1"]),
+    ],
+)
+def test_arrow_finds_what_postgresql_finds(data_type: str, good, bad) -> None:
+    """Values that match while they are read are not checked again before they are cast."""
+    form = form_of(data_type)
+    assert form
+    for value in good:
+        assert all_have(pa.array([value, None]), form), value
+    more = [f"{value}{end}" for value in good for end in ("\n", " ", "\n2024-01-01")]
+    for value in [*bad, *more, ""]:
+        assert not all_have(pa.array([*good, value]), form), value
 
 
 def test_dates_are_iso_and_have_no_time_but_midnight(connection, tmp_path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import datetime
 
 import psycopg
@@ -96,6 +96,7 @@ def apply(
     *,
     find_texts: Callable[[], None] | None = None,
     finds_deleted: bool = False,
+    exact: Container[str] = (),
     before_commit: Callable[[datetime], None] | None = None,
 ) -> None:
     """Apply the rows in `incoming` to the raw table in one transaction, and count them.
@@ -110,6 +111,7 @@ def apply(
         report: receives the progress.
         find_texts: adds the line and the text to the rejected rows.
         finds_deleted: whether `incoming` has the whole table, as with `complete`.
+        exact: the columns whose values are known to have the form of their type.
         before_commit: runs in the same transaction, with the time of the load.
 
     Raises:
@@ -130,7 +132,7 @@ def apply(
             warehouse.check_stamp(connection, options.loaded_at)
             check_stamp(connection, target, stamp)
             report.step("writing")
-            upsert(connection, target, columns, stamp, summary, is_checked=is_checked)
+            upsert(connection, target, columns, stamp, summary, is_checked=is_checked, exact=exact)
             if options.complete or finds_deleted:
                 delete_missing(connection, target, stamp, options, summary)
             if summary.rejected or summary.superseded:

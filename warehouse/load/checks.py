@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from datetime import datetime
 
 import psycopg
@@ -88,10 +89,26 @@ _FORMS = {
 }
 
 
+def form_of(data_type: str) -> str | None:
+    """The values of a type that a load takes, as a regular expression; None if the type has none.
+
+    PostgreSQL and Arrow read it alike.
+    """
+    return next(
+        (form for begin, (_, form, _) in _FORMS.items() if data_type.startswith(begin)), None
+    )
+
+
 def form_problems(
-    target: Target, columns: list[str]
+    target: Target, columns: list[str], exact: Container[str] = ()
 ) -> list[tuple[sql.Composable, sql.Composable]]:
-    """Values that PostgreSQL takes, but whose meaning it guesses, or that an index cannot hold."""
+    """Values that PostgreSQL takes, but whose meaning it guesses, or that an index cannot hold.
+
+    Args:
+        target: the raw table.
+        columns: the columns of `incoming`.
+        exact: the columns whose values are known to have the form of their type.
+    """
     problems = []
     for name in columns:
         column = sql.Identifier("incoming", name)
@@ -103,7 +120,7 @@ def form_problems(
                 )
             )
         for data_type, (usual, form, problem) in _FORMS.items():
-            if target.types[name].startswith(data_type):
+            if target.types[name].startswith(data_type) and name not in exact:
                 problems.append(
                     (
                         sql.SQL("not {} and {} !~ {}").format(

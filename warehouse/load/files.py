@@ -20,6 +20,7 @@ from warehouse.contract import DELETED_AT, LOADED_AT, Contract, Table
 from warehouse.errors import WarehouseError
 from warehouse.load import stage, target
 from warehouse.load.apply import apply
+from warehouse.load.checks import form_of
 from warehouse.load.formats import csv, jsonl, parquet
 from warehouse.load.formats.opening import BROKEN, broken, open_bytes
 from warehouse.load.options import Options
@@ -456,7 +457,7 @@ def _load_table(
     table = files.table
     summary = TableSummary(table.name, [part.name for part in files.parts])
     report.start(table.name, sum(part.path.stat().st_size for part in files.parts))
-    columns, read = _stage(connection, files, report)
+    columns, read, exact = _stage(connection, files, raw_table, report)
     missing = [name for name in table.columns if name not in columns]
     if missing and any(read):
         report.warn(
@@ -468,7 +469,11 @@ def _load_table(
         _find_texts(connection, files)
 
     with target.writing(raw_table):
-        apply(connection, raw_table, columns, read, summary, options, report, find_texts=find_texts)
+        apply(
+            *(connection, raw_table, columns, read, summary, options, report),
+            find_texts=find_texts,
+            exact=exact,
+        )
     stage.drop(connection)
     summary.seconds = time.monotonic() - began
     report.finish(summary)
@@ -476,9 +481,14 @@ def _load_table(
 
 
 def _stage(
-    connection: psycopg.Connection, files: TableFiles, report: Reporter
-) -> tuple[list[str], list[int]]:
-    """Write the rows of all parts into `incoming`; returns its columns and the rows per part."""
+    connection: psycopg.Connection, files: TableFiles, raw_table: Target, report: Reporter
+) -> tuple[list[str], list[int], set[str]]:
+    """Write the rows of all parts into `incoming`.
+
+    Returns:
+        The columns of `incoming`, the number of rows per part, and the columns whose values are
+        known to have the form of their type.
+    """
     table = files.table
     columns = files.columns() or [table.key]
     done = rows = 0
@@ -491,6 +501,8 @@ def _stage(
     stage.create(connection, columns)
     if lines:
         jsonl.create_lines(connection)
+    forms = {name: form for name in columns if (form := form_of(raw_table.types[name]))}
+    doubtful = {name for part in files.parts for name in part.constants}
     read: list[int] = []
     for number, part in enumerate(files.parts):
         if part.is_empty:
@@ -502,7 +514,7 @@ def _stage(
             wanted = [n for n in columns if n in part.columns and n not in part.constants]
 
             def write(number: int = number, wanted: list[str] = wanted):
-                return stage.writer(connection, number, wanted)
+                return stage.writer(connection, number, wanted, forms, doubtful)
 
             with _readable(part.name):
                 if part.format == "csv":
@@ -538,7 +550,7 @@ def _stage(
                 ),
                 (value, first, (number + 1) << stage.ROW_BITS),
             )
-    return columns, read
+    return columns, read, set() if lines else {*forms} - doubtful
 
 
 def _find_texts(connection: psycopg.Connection, files: TableFiles) -> None:

@@ -8,7 +8,7 @@ nothing: the tables are temporary.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import psycopg
@@ -64,10 +64,19 @@ class Writer:
     Rows that PostgreSQL cannot store (NUL characters, invalid UTF-8) go to `rejects`.
     """
 
-    def __init__(self, copy: psycopg.Copy, file_number: int, columns: list[str]) -> None:
+    def __init__(
+        self,
+        copy: psycopg.Copy,
+        file_number: int,
+        columns: list[str],
+        forms: Mapping[str, str],
+        doubtful: set[str],
+    ) -> None:
         self._copy = copy
         self._first = file_number << ROW_BITS
         self._columns = columns
+        self._forms = forms
+        self._doubtful = doubtful
         self.rows = 0
         self.rejects: list[tuple[int, str, str | None]] = []
 
@@ -85,6 +94,10 @@ class Writer:
         else:
             numbers = pc.add(numbers, self._first)
         self.rows += count
+        for name, column in zip(self._columns, columns, strict=True):
+            form = self._forms.get(name)
+            if form and name not in self._doubtful and not all_have(column, form):
+                self._doubtful.add(name)
         batch = pa.table([numbers, *columns], names=["n", *self._columns])
         data = _csv(batch)
         if not _is_text(data):
@@ -120,6 +133,11 @@ class Writer:
         self.rejects.append((self._first + row, reason, text))
 
 
+def all_have(column: pa.Array, form: str) -> bool:
+    """Whether all values of a string column match a regular expression; nulls do not count."""
+    return pc.all(pc.match_substring_regex(column, form)).as_py() is not False
+
+
 def _csv(batch: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pacsv.write_csv(batch, sink, _FORMAT)
@@ -150,15 +168,27 @@ def not_utf8(value: bytes) -> str | None:
 
 @contextmanager
 def writer(
-    connection: psycopg.Connection, file_number: int, columns: list[str]
+    connection: psycopg.Connection,
+    file_number: int,
+    columns: list[str],
+    forms: Mapping[str, str],
+    doubtful: set[str],
 ) -> Iterator[Writer]:
-    """Open `incoming` for the rows of one file; on an error it keeps none of them."""
+    """Open `incoming` for the rows of one file; on an error it keeps none of them.
+
+    Args:
+        connection: the load's connection.
+        file_number: the number of the file.
+        columns: the columns of the file.
+        forms: a regular expression for the values of some columns.
+        doubtful: receives the columns that have a value which does not match.
+    """
     with connection.transaction():
         statement = sql.SQL("copy {} (n, {}) from stdin (format csv)").format(
             _ROWS, sql.SQL(", ").join(map(sql.Identifier, columns))
         )
         with connection.cursor().copy(statement) as copy:
-            result = Writer(copy, file_number, columns)
+            result = Writer(copy, file_number, columns, forms, doubtful)
             yield result
         add_rejects(connection, result.rejects)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import datetime, timedelta
 
 import psycopg
@@ -27,6 +28,7 @@ def upsert(
     summary: TableSummary,
     *,
     is_checked: bool,
+    exact: Container[str] = (),
 ) -> None:
     """Insert new rows, update changed ones, leave the others untouched, and count all three.
 
@@ -40,6 +42,7 @@ def upsert(
         summary: receives the counts.
         is_checked: whether `reject_unreadable` and `reject_superseded` have run. If not, Doubtful
             or psycopg.DataError is raised for a row that must be rejected.
+        exact: the columns whose values are known to have the form of their type.
     """
     table = target.name
     key = sql.Identifier(target.table.key)
@@ -52,7 +55,7 @@ def upsert(
         sql.SQL(", ").join(values.values()),
     )
     waiting = connection.execute("select count(*) from pg_temp.incoming").fetchone()[0]
-    amiss = any_of([*key_problems(target), *form_problems(target, columns)])
+    amiss = any_of([*key_problems(target), *form_problems(target, columns, exact)])
     is_empty = connection.execute(
         sql.SQL("select not exists (select from {})").format(table)
     ).fetchone()[0]
