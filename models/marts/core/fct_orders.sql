@@ -44,14 +44,18 @@ changed_items as (
     where {{ is_changed(changed_orders) }}
 ),
 
--- Each line is converted and rounded, so that categories add up to orders.
+-- Each line is converted and rounded, so that categories add up to orders. A line that is converted
+-- into more than an amount can be leaves its order without a rate.
 items as (
     select
         changed_items.order_id,
         count(*) as item_count,
         sum(changed_items.quantity) as quantity,
         sum(changed_items.line_amount) as order_amount,
-        sum(round(changed_items.line_amount * orders.exchange_rate, 4)) as reported_amount
+        case
+            when max(abs(changed_items.line_amount * orders.exchange_rate)) <= 1000000000000
+                then sum(round(changed_items.line_amount * orders.exchange_rate, 4))
+        end as reported_amount
     from changed_items
     inner join orders on changed_items.order_id = orders.order_id
     group by 1
@@ -86,7 +90,10 @@ joined as (
         coalesce(items.item_count, 0) as item_count,
         coalesce(items.quantity, 0)::{{ amount_type() }} as quantity,
         coalesce(items.order_amount, 0)::{{ amount_type() }} as order_amount,
-        orders.exchange_rate::{{ rate_type() }} as exchange_rate,
+        case
+            when items.order_id is null or items.reported_amount is not null
+                then orders.exchange_rate
+        end::{{ rate_type() }} as exchange_rate,
         coalesce(items.reported_amount, 0) as reported_amount,
         coalesce(payments.paid_amount, 0)::{{ amount_type() }} as paid_amount,
         coalesce(statuses.is_revenue, false) as has_revenue_status,
