@@ -1,5 +1,6 @@
 {% macro before_run() -%}
     {#- Each call is a transaction of its own. The log of retention needs the schema of the incremental state. -#}
+    {%- do check_server_version() -%}
     {%- if execute and flags.WHICH in ['build', 'run', 'seed', 'snapshot'] -%}
         {%- do check_variables() -%}
         {%- do check_sources() -%}

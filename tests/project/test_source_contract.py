@@ -13,6 +13,7 @@ from tests.support import dbt_project
 from tests.support.database import ask, do
 from warehouse import dbt
 from warehouse.contract import read
+from warehouse.database.connection import OLDEST_VERSION
 from warehouse.load import target
 
 NO_TESTS = dbt_project.NO_TESTS
@@ -195,3 +196,19 @@ def test_the_owner_of_a_raw_table_changes_it(built: Any) -> None:
     dbt_project.build(built, "stg_app__orders+", options=NO_TESTS)
     assert ask(built, "select count(*) from marts.fct_orders") == before
     assert ask(built, "select count(*) > 0 from quarantine.excluded_rows") is True
+
+
+def test_an_old_server_is_refused_before_anything_is_asked_of_it(database: Any) -> None:
+    """Plain dbt has no other check; the version of this server is too old for version 99."""
+    dbt_project.edit(database, "oldest_server_version", "16", "99")
+    for command in ("build", "test", "run"):
+        message = f"database {database.name} is version .*: the warehouse needs 99 or newer"
+        with pytest.raises(dbt_project.DbtFailed, match=message):
+            dbt_project.run(database, command)
+    dbt_project.forget_configured(database)
+
+
+def test_dbt_and_the_commands_support_the_same_servers() -> None:
+    macros = dbt_project.parsed().macros
+    text = macros["macro.analytics_warehouse.oldest_server_version"].macro_sql
+    assert re.findall(r"return\((\d+)\)", text) == [str(OLDEST_VERSION)]
