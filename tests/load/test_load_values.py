@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from tests.load.test_load_files import fetch, one, quarantined
+from tests.support.documents import blocks
 from tests.support.files import write
 from warehouse.load import load_folder
 from warehouse.load.checks import form_of
 from warehouse.load.stage import all_have
 from warehouse.printable import printable
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "adapting.md"
 
 TIMES = {
     "2024-01-01": "2024-01-01 00:00:00",
@@ -164,3 +168,26 @@ def test_quarantine_has_no_escapes(connection, tmp_path) -> None:
     assert "\\x1b]0;t\\x07" in text
     assert "\\u202ey" in text
     assert "\\x9b" in text
+
+
+def test_the_guide_counts_rejected_rows_by_error(connection, tmp_path) -> None:
+    """However many values are wrong, an error is one row of the result."""
+    write(
+        tmp_path,
+        "order_items.csv",
+        "order_item_id,order_id,quantity,price_at_purchase\n"
+        + "".join(f'{n},1,1,"{n},{n % 100:02d} ""EUR"""\n' for n in range(1, 31))
+        + "".join(f"{n},1,1,1e{n + 200000}\n" for n in range(31, 61)),
+    )
+    write(
+        tmp_path,
+        "users.csv",
+        "user_id,created_at\n"
+        + "".join(f"{n},{n % 28 + 1}.01.2026\n" for n in range(1, 31))
+        + "".join(f"{n},2026-01-01 {n}:00:00\n" for n in range(31, 61)),
+    )
+    load_folder(tmp_path, connection=connection, max_rejected=100)
+    (question,) = [block for block in blocks(GUIDE) if "quarantine.rejected_rows" in block]
+    found = fetch(connection, question)
+    assert [row[2] for row in found] == [30] * len(found)
+    assert len(found) == 4
