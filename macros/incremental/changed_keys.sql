@@ -27,6 +27,7 @@
     {%- set upstreams = read_upstreams(columns, upstreams, ignoring) -%}
     {%- set definition = definition_fingerprint() -%}
     {%- do check_upstreams(columns, upstreams, definition) -%}
+    {%- do check_use_of_keys() -%}
     {%- do check_views_are_whole(upstreams) -%}
     {%- do remember_watermarks(
         upstreams, definition, own_columns(columns, upstreams, event_time), own_queries(columns, upstreams, recompute_when)

@@ -4,7 +4,7 @@
             'is_changed_in_partitions in ' ~ model.name ~ ' takes keys of one column, and these have ' ~ keys.columns | join(', ') ~ '; use is_changed.'
         ) }}
     {%- elif keys.all -%}
-        true
+        {{ is_changed(keys) }}
     {%- elif flags.EMPTY -%}
         false
     {%- else -%}

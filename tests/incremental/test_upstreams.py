@@ -48,12 +48,29 @@ MISTAKES = {
         " has order_id, amount.",
     ),
     "asks_a_name": (
-        model("changed_keys()", select().replace("(keys)", "('order_id')")),
+        model("changed_keys()", select().replace("(keys)", "(keys.columns[0])")),
         "is_changed in asks_a_name is given 'order_id'; it takes what changed_keys returned",
     ),
     "asks_two_columns": (
         model("changed_keys()", select().replace("(keys)", "(keys, ['order_id', 'amount'])")),
         "is_changed in asks_two_columns is given the columns order_id, amount, and the keys have",
+    ),
+    "asks_an_unknown_column": (
+        model("changed_keys()", select().replace("(keys)", "(keys, 'order_number')")),
+        'column "order_number" does not exist',
+    ),
+    "asks_nothing": (
+        model("changed_keys()", select().replace("{{ is_changed(keys) }}", "true -- keys: all")),
+        "changed_keys in asks_nothing: nothing uses keys, so every build would select all rows.",
+    ),
+    "rebuilt": (
+        model("changed_keys()", select()).replace("'incremental'", "'table'"),
+        "changed_keys in rebuilt needs materialized='incremental' and incremental_strategy="
+        "'changed_keys'; the config has materialized='table' and incremental_strategy='changed",
+    ),
+    "merged": (
+        model("changed_keys()", select()).replace("strategy='changed_keys'", "strategy='merge'"),
+        "the config has materialized='incremental' and incremental_strategy='merge'.",
     ),
     "computed_of_another_type": (
         model(
@@ -214,7 +231,7 @@ MISTAKES = {
     "looks_itself_up": (
         model(
             f"changed_keys(upstreams=[upstream({FACT}, columns='order_id', lookup=this)])",
-            select("order_id as id"),
+            select("order_id as id").replace("(keys)", "(keys, 'order_id')"),
             "unique_key='id'",
         ).replace("changed_keys(", "changed_keys('id', "),
         "looks_itself_up has no column 'order_id', which its unique_key",
