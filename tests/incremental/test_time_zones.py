@@ -291,7 +291,7 @@ def test_days_are_those_of_the_business(
     """Build twice in the first zone, and switch to each other one without a load.
 
     Each time the marts are those of the oracle, and at last those of a full refresh. The unit tests
-    pass in the first zone, west of UTC: their midnights are those of UTC.
+    pass west and east of UTC: their midnights are those of UTC.
     """
     tables, users = [], []
     builds = [(zones[0], 0), (zones[0], 1), *((zone, None) for zone in zones[1:])]
@@ -318,14 +318,17 @@ def test_days_are_those_of_the_business(
     assert not before
     units = ("--resource-type", "unit_test")
     chosen = () if options else tuple(unit_tests_of_days())
-    dbt_project.run(database, "test", *chosen, variables={"time_zone": zones[0]}, options=units)
+    for zone in (zones[0], "Pacific/Kiritimati"):
+        dbt_project.run(database, "test", *chosen, variables={"time_zone": zone}, options=units)
 
 
 def unit_tests_of_days() -> Iterator[str]:
     """The unit tests that do not choose a zone, of models whose SQL counts days."""
     manifest = dbt_project.parsed()
     models = {node.name: node.raw_code for node in manifest.nodes.values()}
-    days = re.compile(r"\b(local_\w+|time_key|start_of_day|not_within_calendar|as_of)\(")
+    days = re.compile(
+        r"\b(local_\w+|time_key|start_of_day|not_within_calendar|as_of|rows_of_changed_\w+)\("
+    )
     for test in manifest.unit_tests.values():
         chosen = test.overrides.vars if test.overrides else {}
         if "time_zone" not in chosen and days.search(models[test.model]):

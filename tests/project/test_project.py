@@ -248,7 +248,9 @@ def test_another_target_prefixes_its_schemas(database: Any, sample_folder: Path)
 
 
 def test_the_sample_passes_all_tests(sample_warehouse: Any) -> None:
-    dbt_project.run(sample_warehouse, "test")
+    """Also in sessions with a time zone of their own, as a profile of the user may open them."""
+    elsewhere = {**sample_warehouse.environment, "PGOPTIONS": "-c timezone=Asia/Kolkata"}
+    dbt_project.run(dataclasses.replace(sample_warehouse, environment=elsewhere), "test")
 
 
 @pytest.mark.long
