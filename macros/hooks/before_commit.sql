@@ -3,6 +3,7 @@
     {%- do warn_of_default_partition() -%}
     {%- do check_exclusions() -%}
     {%- do check_loss() -%}
+    {%- do check_known_values() -%}
     {%- set statements = [] -%}
     {#- A model of another strategy may call changed_keys as well, and a materialized view watches its upstreams in any folder. -#}
     {%- if uses_changed_keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +177,52 @@ def test_a_full_refresh_does_not_halve_a_fact(built: Any) -> None:
     assert ask(built, payments) == before
     refresh(full_refresh_max_loss=0.9)
     assert ask(built, payments) <= left < before
+
+
+def test_unknown_statuses_stop_the_build_with_a_list(built: Any) -> None:
+    """Without revenue, every mart would be green and wrong."""
+    facts = ("fct_orders", "fct_payments")
+    chosen = ("stg_app__orders", "stg_app__payments", *facts)
+
+    def build(**variables: Any) -> None:
+        chosen_variables = {**STRICTLY, **variables}
+        dbt_project.build(built, *chosen, variables=chosen_variables, options=NO_TESTS)
+
+    do(built, *(f"drop table marts.{fact} cascade" for fact in facts))
+    do(
+        built,
+        "update raw.orders set order_status = 'Geliefert', _loaded_at = now()",
+        "update raw.orders set order_status = 'Bezahlt'"
+        " where order_id in (select order_id from raw.orders order by order_id limit 10)",
+    )
+    with pytest.raises(dbt_project.DbtFailed) as failure:
+        build()
+    said = " ".join(str(failure.value).split())
+    assert re.search(
+        r"fct_orders: (\S+) of \1 rows have no order_status of seeds/order_statuses.csv, so that"
+        r" they count for no revenue; allowed are 10.0 % \(variable max_excluded_share\):"
+        r" geliefert \(\S+\), bezahlt \(\d+\)\. Say in the seed what each status means",
+        said,
+    ), said
+    assert ask(built, "select to_regclass('marts.fct_orders') is null")
+    build(accept_excluded=True)
+    build()
+    do(built, "update raw.payments set payment_status = null, _loaded_at = now()")
+    with pytest.raises(
+        dbt_project.DbtFailed,
+        match=r"no payment_status of seeds/payment_statuses.*: null \(\d+\)\.",
+    ):
+        build()
+    build(accept_excluded=True)
+
+    # A later build judges what it writes: 15 orders are few, 25 of 30 are not.
+    some = "update raw.orders set order_status = '{}', _loaded_at = now() where order_id in ({})"
+    orders = "select order_id from raw.orders order by order_id limit {}"
+    do(built, some.format("paid", orders.format(30)))
+    build()
+    do(built, some.format("sent", orders.format(15)))
+    build()
+    do(built, some.format("lost", orders.format(25)), some.format("paid", orders.format(5)))
+    with pytest.raises(dbt_project.DbtFailed, match=r"20 of 25 rows of this build.*: lost \(20\)"):
+        build()
+    assert ask(built, "select count(*) from marts.fct_orders where order_status = 'lost'") == 0

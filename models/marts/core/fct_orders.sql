@@ -6,7 +6,10 @@
         {'columns': ['date_key'], 'why': 'orders of some days'},
     ],
     event_time='ordered_at',
-    meta={'change_log_keys': ['order_id', 'user_id', 'date_key']},
+    meta={
+        'change_log_keys': ['order_id', 'user_id', 'date_key'],
+        'known_values': {'order_status': 'order_statuses'},
+    },
 ) }}
 
 {%- set changed_orders = changed_keys('order_id', [

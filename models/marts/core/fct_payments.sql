@@ -4,7 +4,10 @@
         {'columns': ['order_id'], 'why': 'payments of an order'},
     ],
     event_time='paid_at',
-    meta={'change_log_keys': ['order_id']},
+    meta={
+        'change_log_keys': ['order_id'],
+        'known_values': {'payment_status': 'payment_statuses'},
+    },
 ) }}
 
 {%- set changed_payments = changed_keys('payment_id') %}
