@@ -297,11 +297,14 @@ COLUMNS: dict[str, dict[str, ColumnWords]] = {
         "visitor_id": _tiers(
             (
                 *("visitor_id", "visitor_token", "visitor_uuid", "visitor_key", "visitor"),
-                *("anonymous_id", "anonymous_user_id", "anonymous", "anon_id", "domain_userid"),
+                *("anonymous_id", "anonymous_user_id", "anon_id", "domain_userid"),
                 "user_pseudo_id",
             ),
-            ("cookie_id", "browser_id", "device_id", "device_uuid", "device_token", "client_id"),
-            hints=("fingerprint", "cookie", "network_userid", "ip_hash"),
+            weak=(
+                *("cookie_id", "browser_id", "device_id", "device_uuid", "client_id"),
+                "installation_id",
+            ),
+            hints=("fingerprint", "cookie", "device_token", "network_userid"),
         ),
         "session_start": _tiers(
             ("session_start", "started_at", "start_time", "started", "start_at", "begun_at")
