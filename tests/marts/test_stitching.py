@@ -155,11 +155,17 @@ def test_the_events_of_a_session_name_its_user(database: Any, tmp_path: Path) ->
     assert contents(database) == incremental
     # Without the variable, the project leaves these unit tests out.
     unit_tests = dbt_project.run(
-        database, "test", "fct_user_events,test_type:unit", variables=STITCHED
+        database,
+        "test",
+        "fct_user_events,test_type:unit",
+        "int_session_users,test_type:unit",
+        variables=STITCHED,
     )
-    assert "fct_user_events_take_the_user_of_their_session" in [
-        result.node.name for result in unit_tests
-    ]
+    assert {
+        "fct_user_events_take_the_user_of_their_session",
+        "int_session_users_have_the_only_user_of_their_visitor",
+        "int_session_users_reads_the_keys_of_the_run",
+    } == {result.node.name for result in unit_tests}
 
 
 def load_sessions(database: Any, folder: Path, hour: int, sessions: str) -> None:

@@ -291,9 +291,7 @@ COLUMNS: dict[str, dict[str, ColumnWords]] = {
         "updated_at": _UPDATED_AT,
     },
     "user_sessions": {
-        "user_id": _tiers(
-            tuple(name for name in USER_KEYS if name != "client_id"), ("client_id",)
-        ),
+        "user_id": _tiers(tuple(name for name in USER_KEYS if name != "client_id"), ("client_id",)),
         "visitor_id": _tiers(
             (
                 *("visitor_id", "visitor_token", "visitor_uuid", "visitor_key", "visitor"),
