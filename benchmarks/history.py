@@ -268,11 +268,12 @@ def create(connection: Any, size: Size) -> None:
         {_insert_orders(stamped)}
 
         insert into raw.user_sessions (
-            session_id, user_id, session_start, session_end, device, _loaded_at
+            session_id, user_id, visitor_id, session_start, session_end, device, _loaded_at
         )
         select
             md5('session' || number),
             case when who is not null then {_user("who")} end,
+            md5('visitor' || coalesce({_user("who")}, md5('session' || number))),
             signed_up + bench.uniform(number, 3) * (timestamptz '{END:%F %T+00}' - signed_up),
             signed_up + bench.uniform(number, 3) * (timestamptz '{END:%F %T+00}' - signed_up)
                 + interval '10 minutes',
@@ -477,9 +478,16 @@ def add_day(connection: Any, size: Size, number: int) -> dict[str, int]:
             from generate_series(0, {sessions - 1}) as number;
 
             insert into raw.user_sessions (
-                session_id, user_id, session_start, session_end, device, _loaded_at
+                session_id, user_id, visitor_id, session_start, session_end, device, _loaded_at
             )
-            select session_id, user_id, started, started + interval '10 minutes', 'phone', {stamped}
+            select
+                session_id,
+                user_id,
+                md5('visitor' || coalesce(user_id, session_id)),
+                started,
+                started + interval '10 minutes',
+                'phone',
+                {stamped}
             from new_sessions;
 
             insert into raw.events ({_EVENT_NAMES})

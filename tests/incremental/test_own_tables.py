@@ -44,7 +44,7 @@ create table raw.payments (
     amount numeric(10, 2), paid_at timestamptz, updated_at timestamptz
 );
 create table raw.user_sessions (
-    session_id uuid primary key, user_id bigint, session_start timestamptz,
+    session_id uuid primary key, user_id bigint, visitor_id uuid, session_start timestamptz,
     session_end timestamptz, device text, updated_at timestamptz
 );
 create table raw.events (

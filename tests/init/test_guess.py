@@ -469,6 +469,37 @@ def test_other_tables_of_a_name_are_not_taken(shop: psycopg.Connection) -> None:
     assert set(proposed(shop)) == {"users", "orders"}  # both open: they are missing
 
 
+@pytest.mark.parametrize(
+    ("columns", "user", "visitor", "confidence"),
+    [
+        ("user_id int, visitor_token text", "user_id", "visitor_token", "high"),
+        ("user_id int, visitor_id bigint", "user_id", "visitor_id", "high"),
+        ("user_id int, anonymous_id uuid, device_id text", "user_id", "anonymous_id", "high"),
+        ("user_id int, visit_cookie_id text", "user_id", "visit_cookie_id", "medium"),
+        ("user_id int, client_id text", "user_id", "client_id", "medium"),
+        ("user_id int, visitor_id text, anonymous_id text", "user_id", "", "OPEN"),
+        ("user_id int, device_id int references kinds", "user_id", "", "OPEN"),
+        ("user_id int, device_id bigint", "user_id", "", "OPEN"),
+        # A client is a customer here.
+        ("client_id int", "client_id", "", "none"),
+        ("client_id int, device_id text", "client_id", "device_id", "medium"),
+        ("user_id int, device text", "user_id", "", "none"),
+    ],
+)
+def test_visitors_of_sessions(
+    shop: psycopg.Connection, columns: str, user: str, visitor: str, confidence: str
+) -> None:
+    shop.execute(
+        "create table users (id int primary key, email text);"
+        "create table kinds (id int primary key, name text);"
+        f"create table visits (id int primary key, started_at timestamptz, {columns})"
+    )
+    sessions = proposed(shop)["user_sessions"]
+    found = column(sessions, "visitor_id")
+    assert columns_read(column(sessions, "user_id").expression) == user
+    assert (columns_read(found.expression), found.confidence) == (visitor, confidence)
+
+
 def test_what_cannot_be_read_is_said(shop: psycopg.Connection) -> None:
     shop.execute(
         "create table orders (id int primary key, user_id int, status text, placed_at date);"

@@ -19,7 +19,7 @@ ROWS = {
     "orders": [{"order_id": LONG}, {"user_id": LONG}, {"currency": LONG}],
     "order_items": [{"order_item_id": LONG}, {"product_id": LONG}],
     "payments": [{"payment_id": LONG}, {"order_id": LONG}],
-    "user_sessions": [{"session_id": LONG}, {"user_id": LONG}],
+    "user_sessions": [{"session_id": LONG}, {"user_id": LONG}, {"visitor_id": LONG}],
     "events": [{"event_id": LONG}, {"user_id": LONG}, {"session_id": LONG}],
     "consents": [{"consent_id": LONG}, {"user_id": LONG}],
     "erasure_requests": [{"request_id": LONG}, {"user_id": LONG}],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -69,18 +70,39 @@ def generic_tests(manifest: Any) -> dict[str, list[Any]]:
     return found
 
 
-def test_a_layer_reads_only_what_it_may(manifest: Any) -> None:
-    seen = set()
+def read_against_the_rules(manifest: Any) -> list[str]:
+    """What models and snapshots read of layers that they may not read."""
     wrong = []
     for node in built(manifest, "model", "snapshot"):
         layer = layer_of(node)
-        seen.add(layer)
         for name in node.depends_on.nodes:
             read = layer_of(manifest.nodes.get(name) or manifest.sources[name])
             if read not in MAY_READ[layer]:
                 wrong.append(f"{node.name} of {layer} reads {name} of {read}")
-    assert wrong == []
-    assert seen == set(MAY_READ)
+    return wrong
+
+
+def test_a_layer_reads_only_what_it_may(manifest: Any) -> None:
+    assert read_against_the_rules(manifest) == []
+    assert {layer_of(node) for node in built(manifest, "model", "snapshot")} == set(MAY_READ)
+
+
+def test_stitching_adds_one_model_that_keeps_the_conventions(manifest: Any) -> None:
+    variables = json.dumps({"stitch_sessions": True})
+    stitched = dbt_project._parsed_once((), variables, dbt_project.ROOT)
+    before = {node.unique_id for node in built(manifest, "model", "snapshot", "seed")}
+    (model,) = (
+        node
+        for node in built(stitched, "model", "snapshot", "seed")
+        if node.unique_id not in before
+    )
+    assert model.name == "int_session_users" and model.access == "protected"
+    assert has_tested_key(model, generic_tests(stitched)[model.unique_id])
+    assert model.description and all(column.description for column in model.columns.values())
+    assert read_against_the_rules(stitched) == [
+        f"fct_user_events of marts/core reads {model.unique_id} of intermediate"
+    ]
+    assert overrides_without_effect(stitched) == []
 
 
 def test_only_snapshots_read_their_states(manifest: Any) -> None:
@@ -159,16 +181,25 @@ def called(manifest: Any, node: Any) -> set[str]:
     return {macro.rpartition(".")[2] for macro in found}
 
 
-def test_unit_tests_override_macros_that_are_called(manifest: Any) -> None:
-    """dbt ignores an override of any other macro, so the test would test something else."""
-    overrides = {
+def overridden(manifest: Any) -> dict[tuple[str, str], set[str]]:
+    """The macros that the model calls, by unit test and overridden macro."""
+    return {
         (test.name, macro): called(manifest, manifest.nodes[test.depends_on.nodes[0]])
         for test in manifest.unit_tests.values()
         if test.overrides
         for macro in test.overrides.macros
     }
-    assert len(overrides) > 30
-    assert [key for key, names in overrides.items() if key[1] not in names] == []
+
+
+def overrides_without_effect(manifest: Any) -> list[tuple[str, str]]:
+    """The unit tests and macros for which the model does not call the macro."""
+    return [key for key, names in overridden(manifest).items() if key[1] not in names]
+
+
+def test_unit_tests_override_macros_that_are_called(manifest: Any) -> None:
+    """dbt ignores an override of any other macro, so the test would test something else."""
+    assert len(overridden(manifest)) > 30
+    assert overrides_without_effect(manifest) == []
 
 
 def test_source_is_called_where_it_may_be() -> None:

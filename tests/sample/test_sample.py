@@ -790,6 +790,23 @@ def test_the_funnel_narrows(large: tuple[Path, dict], tmp_path: Path) -> None:
     assert 0.05 < shares[0][0] < 0.3 and 0 < shares[0][1] < 0.05
 
 
+def test_visitors_stay_in_their_browser(large: tuple[Path, dict]) -> None:
+    """Most are one user; some come back before they sign up, share a tablet, or have no cookie."""
+    before, devices, shared, strangers, without = query(
+        large[0],
+        """
+        with visitors as (
+            select visitor_id, count(distinct user_id) as users, count(distinct device) as devices,
+                bool_or(user_id is null) as was_anonymous
+            from user_sessions where visitor_id is not null group by 1)
+        select count(*) filter (users = 1 and was_anonymous), max(devices),
+            count(*) filter (users > 1) / count(*), count(*) filter (users = 0),
+            (select count(*) from user_sessions where visitor_id is null and user_id is null)
+        from visitors""",
+    )[0]
+    assert before > 500 and devices == 1 and 0 < shared < 0.02 and strangers > 500 and without > 100
+
+
 def test_users_change(large: tuple[Path, dict]) -> None:
     changed = query(
         large[0],

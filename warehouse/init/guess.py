@@ -336,13 +336,18 @@ class _Guesser:
         return found
 
     def _match(
-        self, relation: Relation, table: str, sought: ColumnWords, data_type: str
+        self,
+        relation: Relation,
+        table: str,
+        sought: ColumnWords,
+        data_type: str,
+        without: frozenset[str] = frozenset(),
     ) -> tuple[str | None, list[Column]]:
         """The columns of the first group of names that any column has, and the group's level."""
         usable = [
             (self._forms(relation, table, column), column)
             for column in relation.columns.values()
-            if column.kind in _USABLE[data_type]
+            if column.kind in _USABLE[data_type] and column.name not in without
         ]
         groups = [("tiers", tier) for tier in sought.tiers]
         groups += [("weak", sought.weak), ("hints", sought.hints)]
@@ -428,7 +433,8 @@ class _Guesser:
         sought = COLUMNS.get(table, {}).get(column, ColumnWords(((column,),)))
         if column in _TARGETS and _TARGETS[column] in self.contract.tables:
             return self._reference(proposal, column, sought)
-        level, columns = self._match(relation, table, sought, data_type)
+        others = _columns_of_users(proposal) if column == "visitor_id" else frozenset()
+        level, columns = self._match(relation, table, sought, data_type, others)
         required = column in REQUIRED.get(table, ())
         # A table of rates has several.
         one_currency = self.choices.currency if (table, column) == ("orders", "currency") else None
@@ -441,6 +447,8 @@ class _Guesser:
                 return self._rate(found)
             if (table, column) in words.STATUSES:
                 return self._status(table, column, relation, found)
+            if column == "visitor_id":
+                return self._visitor(relation, found, confidence)
             converted = self._convert(column, data_type, found, confidence)
             if one_currency:
                 converted.reason += "; --currency is not used"
@@ -609,6 +617,16 @@ class _Guesser:
         choices = [name, f"1 / nullif({name}, 0)"]
         reason = f"is {found.name} what one unit of the currency is worth in yours, or the inverse?"
         return Guess("rate", "null::numeric", OPEN, reason, choices)
+
+    def _visitor(self, relation: Relation, found: Column, confidence: str) -> Guess:
+        """A browser or device; a reference of another name may be to a kind of device."""
+        expression = f"{SOURCE}.{found.sql}::text"
+        if confidence == HIGH:
+            return Guess("visitor_id", expression, HIGH, f"named {found.name}")
+        if found.name in relation.references or found.kind in ("integer", "number"):
+            reason = f"does each {found.name} stand for one browser or device?"
+            return Guess("visitor_id", "null::text", OPEN, reason, [expression])
+        return Guess("visitor_id", expression, MEDIUM, f"named {found.name}")
 
     def _status(self, table: str, column: str, relation: Relation, found: Column) -> Guess:
         """A status, with the values that the warehouse does not know as open questions."""
@@ -1028,6 +1046,18 @@ def unused(proposal: Proposal, *, with_choices: bool = False) -> list[Column]:
         for column in proposal.relation.columns.values()
         if not re.search(rf"\b{SOURCE}\.{re.escape(column.sql)}(?![\w$\"])", read)
     ]
+
+
+def _columns_of_users(proposal: Proposal) -> frozenset[str]:
+    """The columns that are, or may be, the user: a client may be a customer or a browser."""
+    taken = [each for each in proposal.guesses if each.column == "user_id"]
+    texts = {text for each in taken for text in (each.expression, *each.choices)}
+    assert proposal.relation is not None
+    return frozenset(
+        column.name
+        for column in proposal.relation.columns.values()
+        if f"{SOURCE}.{column.sql}::text" in texts
+    )
 
 
 def cost(table: Table, column: str, *, is_stamped: bool) -> str | None:

@@ -291,7 +291,19 @@ COLUMNS: dict[str, dict[str, ColumnWords]] = {
         "updated_at": _UPDATED_AT,
     },
     "user_sessions": {
-        "user_id": _tiers(USER_KEYS),
+        "user_id": _tiers(tuple(name for name in USER_KEYS if name != "client_id"), ("client_id",)),
+        "visitor_id": _tiers(
+            (
+                *("visitor_id", "visitor_token", "visitor_uuid", "visitor_key", "visitor"),
+                *("anonymous_id", "anonymous_user_id", "anon_id", "domain_userid"),
+                "user_pseudo_id",
+            ),
+            weak=(
+                *("cookie_id", "browser_id", "device_id", "device_uuid", "client_id"),
+                "installation_id",
+            ),
+            hints=("fingerprint", "cookie", "device_token", "network_userid"),
+        ),
         "session_start": _tiers(
             ("session_start", "started_at", "start_time", "started", "start_at", "begun_at")
         ),
@@ -373,7 +385,7 @@ STATUSES = {
 }
 PERSONAL = {
     *("email", "first_name", "last_name", "phone", "birth_date"),
-    *("page_url", "referrer_url", "properties"),
+    *("visitor_id", "page_url", "referrer_url", "properties"),
 }
 # What makes a table something else: the store of a framework's sessions, or a calendar.
 FOREIGN = {

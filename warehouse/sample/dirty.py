@@ -279,6 +279,7 @@ def add_sessions(plan: Plan, dirt: Dirt, users: Users, sessions: Sessions) -> No
             session_rows(
                 columns.hexed("s", number + np.arange(count), 11),
                 user,
+                columns.nulls(count),
                 start,
                 columns.times(end),
                 rng.integers(0, len(DEVICES), count),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 # Increase it if the same arguments produce other files than before.
-GENERATOR_VERSION = "1"
+GENERATOR_VERSION = "2"
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND

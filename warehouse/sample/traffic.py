@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from warehouse.sample import columns
 from warehouse.sample.people import FIRST_USER, Users
@@ -49,6 +50,7 @@ EVENT_TYPES = [
 # The frequencies of the first seven event types, if no other is due.
 BROWSING = np.cumsum([0.38, 0.14, 0.36, 0.03, 0.01, 0.06])
 DEVICES = ["mobile", "desktop", "tablet"]
+TABLET = 2
 SITE = "https://shop.example.com"
 # The first of the URLs, and the one that marks an outdated event.
 OUTDATED_URL = SITE + "/outdated"
@@ -76,14 +78,17 @@ QUERIES = [
 CHUNK = 1 << 19
 SESSION_SALT = 11
 EVENT_SALT = 13
+VISITOR_SALT = 17
 
 
 @dataclass
 class Sessions:
-    """All sessions by their start. `user` and `order` are -1 if there is none; a session that
-    is never closed has `open_for_ever`. `first_event` numbers the events through all sessions."""
+    """All sessions by their start. `user`, `order` and `visitor` are -1 if there is none; a session
+    that is never closed has `open_for_ever`. `first_event` numbers the events through all sessions.
+    """
 
     user: np.ndarray
+    visitor: np.ndarray
     order: np.ndarray
     start: np.ndarray
     length: np.ndarray
@@ -108,12 +113,18 @@ class Sessions:
         user = self.user[rows]
         return columns.integers(user + FIRST_USER, missing=user < 0)
 
+    def visitor_key(self, rows: np.ndarray) -> pa.Array:
+        visitor = self.visitor[rows]
+        key = columns.hexed("v", visitor, VISITOR_SALT)
+        return pc.if_else(pa.array(visitor >= 0), key, pa.scalar(None, pa.string()))
+
     def table(self, rows: np.ndarray, moment: int) -> pa.Table:
         """The rows of these sessions just before the moment."""
         is_open = self.open_for_ever[rows] | (self.end[rows] >= moment)
         return session_rows(
             self.key(rows),
             self.user_key(rows),
+            self.visitor_key(rows),
             self.start[rows],
             columns.times(self.end[rows], missing=is_open),
             self.device[rows],
@@ -124,6 +135,7 @@ class Sessions:
 def session_rows(
     key: pa.Array,
     user: pa.Array,
+    visitor: pa.Array,
     start: np.ndarray,
     end: pa.Array,
     device: np.ndarray,
@@ -134,6 +146,7 @@ def session_rows(
         {
             "session_id": key,
             "user_id": user,
+            "visitor_id": visitor,
             "session_start": columns.times(start),
             "session_end": end,
             "device": columns.pick(device, DEVICES),
@@ -197,10 +210,41 @@ def make_sessions(plan: Plan, users: Users, orders: Orders, buyers: Buyers) -> S
         x[by_start]
         for x in (user, order, start, length, end, is_sign_up, device, open_for_ever, events)
     )
+    visitor = _visitors(plan.rng("visitors"), count, user, device, is_sign_up)
     first_event = np.cumsum(events) - events
     return Sessions(
-        user, order, start, length, end, is_sign_up, device, open_for_ever, events, first_event
+        *(user, visitor, order, start, length, end, is_sign_up, device, open_for_ever, events),
+        first_event,
     )
+
+
+def _visitors(
+    rng: np.random.Generator,
+    users: int,
+    user: np.ndarray,
+    device: np.ndarray,
+    is_sign_up: np.ndarray,
+) -> np.ndarray:
+    """The browser of each session: one for each kind of device of a user.
+
+    Some users share their tablet with the user before them. A session without a user is by somebody
+    who signs up soon after in the same browser, by somebody who never does, or without a cookie.
+    """
+    visitor = user * len(DEVICES) + device
+    shares = (rng.random(users) < 0.1)[user] & (device == TABLET) & (user > 0)
+    visitor[shares] -= len(DEVICES)
+    fate = rng.random(len(user))
+    ahead = rng.integers(0, 20, len(user))
+    stranger = user < 0
+    visitor[stranger] = users * len(DEVICES) + np.flatnonzero(stranger)
+    for kind in range(len(DEVICES)):
+        sign_ups = np.flatnonzero(is_sign_up & (device == kind))
+        early = np.flatnonzero(stranger & (device == kind) & (fate < 0.5))
+        next_one = np.searchsorted(sign_ups, early) + ahead[early]
+        early, next_one = early[next_one < len(sign_ups)], next_one[next_one < len(sign_ups)]
+        visitor[early] = visitor[sign_ups[next_one]]
+    visitor[stranger & (fate > 0.9)] = -1
+    return visitor
 
 
 @dataclass

@@ -29,7 +29,7 @@
 ) }}
 
 {%- set sessions = [
-    upstream(ref('stg_app__user_sessions'), columns='session_id', lookup=this),
+    upstream(ref('int_session_users'), columns='session_id', lookup=this),
 ] if var('stitch_sessions') else [] %}
 {%- set changed_events = changed_keys('event_id', [
     upstream(ref('dim_event_types'), columns='event_type', lookup=this),
@@ -50,32 +50,37 @@ own_events as (
 ),
 
 {% if var('stitch_sessions') -%}
-    sessions as (
+    session_users as (
         select
             session_id,
-            user_id as session_user_id
-        from {{ ref('stg_app__user_sessions') }}
-        where is_included
+            session_user_id,
+            user_id as visitor_user_id
+        from {{ ref('int_session_users') }}
     ),
 
     -- All events of a session are in own_events, because they are recomputed together.
     logins as (
         select
             session_id,
-            min(user_id) as login_user_id
+            min(user_id) as first_user_id,
+            max(user_id) as last_user_id
         from own_events
+        where user_id is not null
         group by 1
-        having min(user_id) = max(user_id)
     ),
 
     events as (
         select
             own_events.*,
-            coalesce(
-                own_events.user_id, sessions.session_user_id, logins.login_user_id
-            ) as known_user_id
+            case
+                when own_events.user_id is not null then own_events.user_id
+                when session_users.session_user_id is not null then session_users.session_user_id
+                when logins.first_user_id = logins.last_user_id then logins.first_user_id
+                -- Events that name several users say that the session is shared.
+                when logins.first_user_id is null then session_users.visitor_user_id
+            end as known_user_id
         from own_events
-        left join sessions on own_events.session_id = sessions.session_id
+        left join session_users on own_events.session_id = session_users.session_id
         left join logins on own_events.session_id = logins.session_id
     ),
 {%- else -%}

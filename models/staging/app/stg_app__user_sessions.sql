@@ -3,12 +3,14 @@
     'session_start is missing or outside the calendar': not_within_calendar('session_start'),
     'session_id is too long': is_too_long('session_id'),
     'user_id is too long': is_too_long('user_id'),
+    'visitor_id is too long': is_too_long('visitor_id'),
 } %}
 
 select
     -- ids
     session_id::{{ text_type() }} as session_id,
     {{ foreign_key('user_id') }} as user_id,
+    {{ foreign_key('visitor_id') }} as visitor_id,
 
     -- strings
     lower({{ clean_text('device') }}) as device,
