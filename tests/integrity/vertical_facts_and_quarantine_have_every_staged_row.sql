@@ -1,4 +1,5 @@
 -- Every staged row that is not deleted is either in its mart or in quarantine.excluded_rows.
+-- Staging shows what was loaded since; a build of a part of the facts cannot be compared with it.
 -- Dimensions keep users and products whose raw row no longer exists; only staged ones are counted.
 with
 
@@ -139,6 +140,7 @@ final as (
     left join taken on staged.table_name = taken.table_name
     left join excluded on staged.table_name = excluded.table_name
     where staged.staged_rows is distinct from taken.taken_rows + coalesce(excluded.excluded_rows, 0)
+        and {{ were_built_together() }}
 )
 
 select * from final

@@ -16,7 +16,8 @@ final as (
         user_analytics.user_id
     from living_users
     full outer join user_analytics on living_users.user_id = user_analytics.user_id
-    where living_users.user_id is null or user_analytics.user_id is null
+    where (living_users.user_id is null or user_analytics.user_id is null)
+        and {{ were_built_together() }}
 )
 
 select * from final

@@ -253,6 +253,26 @@ def test_the_sample_passes_all_tests(sample_warehouse: Any) -> None:
     dbt_project.run(dataclasses.replace(sample_warehouse, environment=elsewhere), "test")
 
 
+def test_a_build_of_a_part_passes_while_the_rest_is_behind(built: Any) -> None:
+    with built.connect() as session:
+        session.execute(
+            "insert into raw.events (event_id, event_type, event_timestamp, _loaded_at)"
+            " values ('new', 'page_view', now() - interval '2 days', now())"
+        )
+        session.execute(
+            "insert into raw.users (user_id, created_at, updated_at, _loaded_at)"
+            " values ('new', now(), now(), now())"
+        )
+    tests = ("vertical_facts_and_quarantine_have_every_staged_row",
+             "vertical_user_analytics_has_the_living_users")  # fmt: skip
+    ran = dbt_project.build(built, "+fct_orders+", options=NO_UNIT_TESTS)
+    assert {*tests} <= {result.node.name for result in ran}
+    with pytest.raises(dbt_project.DbtFailed, match=tests[0]):
+        dbt_project.run(built, "test", *tests)
+    dbt_project.build(built, options=NO_TESTS)
+    dbt_project.run(built, "test", *tests)
+
+
 @pytest.mark.long
 def test_plain_dbt_finds_the_database_and_passes_twice(database: Any, sample_folder: Path) -> None:
     """As a user would: dbt on the command line, in the project's folder, without a wrapper."""
