@@ -11,8 +11,10 @@ import pytest
 from tests.load.test_load_files import fetch, one, quarantined
 from tests.support.documents import blocks
 from tests.support.files import write
+from warehouse import project
 from warehouse.load import load_folder
 from warehouse.load.checks import form_of
+from warehouse.load.report import Reporter
 from warehouse.load.stage import all_have
 from warehouse.printable import printable
 
@@ -168,6 +170,27 @@ def test_quarantine_has_no_escapes(connection, tmp_path) -> None:
     assert "\\x1b]0;t\\x07" in text
     assert "\\u202ey" in text
     assert "\\x9b" in text
+
+
+def test_times_that_may_be_local_are_counted(connection, tmp_path, monkeypatch) -> None:
+    write(
+        tmp_path,
+        "users.csv",
+        "user_id,created_at,last_login_at\n1,2026-01-31 23:30:00,\n2,2026-01-31,\n"
+        "3,2026-01-31T23:30:00.5,2026-01-31T23:30Z\n4,2026-01-31 23:30:00+01,2026-01-31 23:30-03\n",
+    )
+    write(tmp_path, "orders.jsonl", '{"order_id": "1", "order_date": "2026-01-31T10:00:00"}\n')
+    quiet, told = Reporter(), Reporter()
+    load_folder(tmp_path, connection=connection, report=quiet)
+    assert not [note for note in quiet.notes if "offset" in note]
+    monkeypatch.setattr(project, "variable", lambda name, default: "Europe/Berlin")
+    load_folder(tmp_path, connection=connection, report=told)
+    noted = sorted(note for note in told.notes if "offset" in note)
+    assert [note.split(";")[0] for note in noted] == [
+        "orders.order_date: 1 times have no offset, such as 2026-01-31T10:00:00",
+        "users.created_at: 3 times have no offset, such as 2026-01-31",
+    ]
+    assert "local times of Europe/Berlin (variable time_zone)" in noted[0]
 
 
 def test_the_guide_counts_rejected_rows_by_error(connection, tmp_path) -> None:

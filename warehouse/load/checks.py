@@ -9,10 +9,11 @@ from datetime import datetime
 import psycopg
 from psycopg import sql
 
+from warehouse import project
 from warehouse.contract import LOADED_AT
 from warehouse.errors import WarehouseError
 from warehouse.load.options import Options
-from warehouse.load.report import TableSummary
+from warehouse.load.report import Reporter, TableSummary
 from warehouse.load.stage import ROW_BITS
 from warehouse.load.target import Target
 
@@ -210,6 +211,37 @@ def reject_unreadable(connection: psycopg.Connection, target: Target, columns: l
             ),
         )
     )
+
+
+def note_local_times(
+    connection: psycopg.Connection, target: Target, columns: list[str], report: Reporter
+) -> None:
+    """Note values that may be local times: without an offset, in a project with a time zone.
+
+    Args:
+        connection: the load's connection.
+        target: the raw table.
+        columns: the columns of `incoming`.
+        report: receives a note for each column.
+    """
+    zone = project.variable("time_zone", "UTC")
+    if zone == "UTC":
+        return
+    for name in columns:
+        if not target.types[name].startswith("timestamp"):
+            continue
+        rows, example = connection.execute(
+            sql.SQL(
+                "select count(*), min({0}) from pg_temp.incoming where {0} ~ "
+                "'^[0-9]+-[0-9]+-[0-9]+([ Tt][0-9:.]+)?$'"
+            ).format(sql.Identifier(name))
+        ).fetchone()
+        if rows:
+            report.note(
+                f"{target.table.name}.{name}: {rows:,} times have no offset, such as {example}; "
+                f"they are read as UTC. If they are local times of {zone} (variable time_zone), "
+                "export them with their offset."
+            )
 
 
 def reject_superseded(connection: psycopg.Connection, target: Target, columns: list[str]) -> None:

@@ -20,7 +20,7 @@ from warehouse.contract import DELETED_AT, LOADED_AT, Contract, Table
 from warehouse.errors import WarehouseError
 from warehouse.load import stage, target
 from warehouse.load.apply import apply
-from warehouse.load.checks import form_of
+from warehouse.load.checks import form_of, note_local_times
 from warehouse.load.formats import csv, jsonl, parquet
 from warehouse.load.formats.opening import BROKEN, broken, open_bytes
 from warehouse.load.options import Options
@@ -469,6 +469,7 @@ def _load_table(
         _find_texts(connection, files)
 
     with target.writing(raw_table):
+        note_local_times(connection, raw_table, columns, report)
         apply(
             *(connection, raw_table, columns, read, summary, options, report),
             find_texts=find_texts,
