@@ -35,6 +35,8 @@ final as (
     -- Null if the history is empty or the model has no watermark.
     where (build.as_of >= history.as_of) is not false
         and ({{ local_date('build.as_of') }} <= build.built_on) is not false
+        -- Users who sign up later have no history yet.
+        and (user_segments.signup_date > {{ local_date('build.as_of') }}) is not true
         and (
             user_segments.user_segment is distinct from last_states.user_segment
             or user_segments.rfm_segment is distinct from last_states.rfm_segment

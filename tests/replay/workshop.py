@@ -510,7 +510,10 @@ class Workshop:
                 select user_id, user_segment, rfm_segment, total_spent
                 from marts.user_segments
                 where user_id in (select user_id from marts.dim_users where is_current)
-                """
+                    -- Who signs up later has no history yet.
+                    and (signup_date > (%s at time zone %s)::date) is not true
+                """,
+                (_moment_of(load), load.time_zone),
             ).fetchall()
             deleted = session.execute(
                 """

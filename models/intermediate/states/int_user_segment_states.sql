@@ -23,6 +23,8 @@ final as (
     from users
     left join segments on users.user_id = segments.user_id
     where (segments.user_id is not null or users.is_deleted)
+        -- As of a past day, users who signed up later have no history yet.
+        and (segments.signup_date > {{ local_date(as_of()) }}) is not true
         and {{ is_latest_as_of('snp_user_segments') }}
 )
 
