@@ -218,6 +218,38 @@ def test_a_changed_macro_and_a_removed_column(built: Any, people: dict[str, str]
     assert versions(built, people["both"]) == [("IT", True), ("it", False)]
 
 
+def test_history_that_is_loaded_after_a_correction_reaches_its_dimension(built: Any) -> None:
+    someone = ask(built, "select min(user_id) from raw.users where _deleted_at is null")
+    do(
+        built,
+        f"update raw.users set country = null where user_id = '{someone}'",
+        AGE.format(table="users"),
+        NOT_SEEN,
+    )
+    build(built, USERS)
+    dbt_project.edit(built, "stg_app__users", "{{ clean_text('country') }}", "lower(country)")
+    dbt_project.build(built, *USERS, options=NO_TESTS)
+    # A load of history has stamps of its own, later than those of all loads before it. It has a new
+    # user, and one whose state the definition did not change.
+    do(
+        built,
+        "update raw.users set last_name = 'Later', _loaded_at ="
+        f" (select max(_loaded_at) from raw.users) + interval '2 days' where user_id = '{someone}'",
+        "insert into raw.users (user_id, last_name, created_at, _loaded_at)"
+        " select 'later', 'Later', max(_loaded_at), max(_loaded_at) from raw.users",
+    )
+    dbt_project.build(built, *USERS, options=NO_TESTS)
+    assert versions_of_later(built) == 2
+    dbt_project.run(built, "run", "dim_users", full_refresh=True)
+    assert versions_of_later(built) == 2
+
+
+def versions_of_later(database: Any) -> int:
+    return ask(
+        database, "select count(*) from marts.dim_users where last_name = 'Later' and is_current"
+    )
+
+
 def test_products_too(built: Any) -> None:
     do(built, AGE.format(table="products"), NOT_SEEN)
     build(built, PRODUCTS)

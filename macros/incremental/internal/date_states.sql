@@ -65,7 +65,8 @@
         update {{ source }} as changes
         set
             {{ names.dbt_valid_from }} = dated.began_at,
-            {{ names.dbt_updated_at }} = case when was_seen then greatest(began_at, statement_timestamp()) else began_at end,
+            {#- Readers find new states by it, in the order in which they were written, however old their rows are. -#}
+            {{ names.dbt_updated_at }} = greatest(began_at, statement_timestamp()),
             {{ names.dbt_valid_to }} = case when dbt_change_type = 'insert' then changes.{{ names.dbt_valid_to }} else began_at end,
             {%- for column in ['_loaded_at', 'version_started_at'] if has_loads and column in columns %}
             {{ column }} = case when is_correction then dated.previous_{{ column }} else changes.{{ column }} end,
