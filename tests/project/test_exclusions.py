@@ -210,7 +210,8 @@ def test_unknown_statuses_stop_the_build_with_a_list(built: Any) -> None:
     do(built, "update raw.payments set payment_status = null, _loaded_at = now()")
     with pytest.raises(
         dbt_project.DbtFailed,
-        match=r"no payment_status of seeds/payment_statuses.*: null \(\d+\)\.",
+        match=r"no payment_status of seeds/payment_statuses.csv, so that they count as not paid;"
+        r".*: null \(\d+\)\.",
     ):
         build()
     build(accept_excluded=True)
@@ -290,7 +291,9 @@ def test_unknown_values_are_those_of_the_keys_of_the_run(database: Any, tmp_path
         "update shop.lines set code = 'b\n' || line % 2, _loaded_at = now() where order_id < 3",
     )
     with pytest.raises(
-        dbt_project.DbtFailed, match=r"29 of 29 rows of this build .*: b 1 \(15\), b 0 \(14\)\."
+        dbt_project.DbtFailed,
+        match=r"29 of 29 rows of this build .*, so that their meaning is unknown;"
+        r".*: b 1 \(15\), b 0 \(14\)\.",
     ):
         run(database, project, variables=STRICTLY)
     run(database, project)

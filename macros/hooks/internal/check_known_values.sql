@@ -62,16 +62,18 @@
         {%- if values[0]['values_count'] > values | length -%}
             {%- do named.append('and ' ~ '{:,}'.format((values[0]['values_count'] - values | length) | int) ~ ' more') -%}
         {%- endif -%}
+        {%- set meaning = 'they count for no revenue' if 'is_revenue' in seed.columns else 'they count as not paid' if 'is_paid' in seed.columns
+            else 'their meaning is unknown' -%}
         {%- set message = (
             this.schema ~ '.' ~ this.identifier ~ ': ' ~ '{:,}'.format(unknown_count) ~ ' of ' ~ '{:,}'.format(total) ~ ' rows'
-            ~ (' of this build' if has_keys) ~ ' have no ' ~ column ~ ' of ' ~ seed.original_file_path ~ ', so that they count for no revenue; allowed are '
+            ~ (' of this build' if has_keys) ~ ' have no ' ~ column ~ ' of ' ~ seed.original_file_path ~ ', so that ' ~ meaning ~ '; allowed are '
             ~ (allowed * 100) | round(1) ~ ' % (variable max_excluded_share): ' ~ named | join(', ')
         ) -%}
         {%- if var('accept_excluded', false) or env_var('WAREHOUSE_ACCEPT_EXCLUDED', '') == '1' -%}
             {%- do exceptions.warn(message ~ '.') -%}
         {%- else -%}
             {{ exceptions.raise_compiler_error(
-                message ~ '.\nSay in the seed what each status means, or map it to one that is there (docs/adapting.md). To build without this revenue:'
+                message ~ '.\nSay in the seed what each status means, or map it to one that is there (docs/adapting.md). To build nevertheless:'
                 ~ " warehouse build --accept-excluded, or dbt build --vars '{accept_excluded: true}'."
             ) }}
         {%- endif -%}
