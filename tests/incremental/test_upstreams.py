@@ -63,6 +63,13 @@ MISTAKES = {
         model("changed_keys()", select().replace("{{ is_changed(keys) }}", "true -- keys: all")),
         "changed_keys in asks_nothing: nothing uses keys, so every build would select all rows.",
     ),
+    "adds_siblings_only": (
+        model(
+            f"changed_keys() %}}{{% set keys = with_siblings(keys, {FACT}, 'amount')",
+            select().replace("{{ is_changed(keys) }}", "true /* {{ is_changed(keys) }} */"),
+        ),
+        "changed_keys in adds_siblings_only: nothing uses keys, so every build would select all",
+    ),
     "rebuilt": (
         model("changed_keys()", select()).replace("'incremental'", "'table'"),
         "changed_keys in rebuilt needs materialized='incremental' and incremental_strategy="
@@ -344,6 +351,20 @@ def test_mistakes_stop_the_first_build(database: Any, tmp_path: Path) -> None:
     assert of_model.keys() == MISTAKES.keys()
     for name, (_, message) in MISTAKES.items():
         assert message in " ".join(of_model[name].split()), name
+
+
+def test_dashes_in_a_text_hide_no_use_of_the_keys(shop: Any, project: Path) -> None:
+    """Neither in the query, nor in a variable of the template."""
+    query = select().replace("where", "where '--' != '' and")
+    (project / "models" / "dashes.sql").write_text(model("changed_keys()", query))
+    query = "{% set separator = '--' %}{% set chosen = is_changed(keys) %}" + select()
+    query = query.replace("{{ is_changed(keys) }}", "{{ chosen }}")
+    (project / "models" / "dashed.sql").write_text(model("changed_keys()", query))
+    dbt_project.forget(project)
+    run(shop, project)
+    change(shop, 3, 33)
+    run(shop, project)
+    assert_right(shop, "dashes", "dashed")
 
 
 def test_a_period_that_there_is_not_stops_the_parse(database: Any, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support import dbt_project
-from tests.support.database import ask, do
+from tests.support.database import Database, ask, do
 from tests.support.small_project import run, write_project
 from warehouse.contract import read
 from warehouse.load import target
@@ -210,7 +210,8 @@ def test_unknown_statuses_stop_the_build_with_a_list(built: Any) -> None:
     do(built, "update raw.payments set payment_status = null, _loaded_at = now()")
     with pytest.raises(
         dbt_project.DbtFailed,
-        match=r"no payment_status of seeds/payment_statuses.*: null \(\d+\)\.",
+        match=r"no payment_status of seeds/payment_statuses.csv, so that they count as not paid;"
+        r".*: null \(\d+\)\.",
     ):
         build()
     build(accept_excluded=True)
@@ -226,3 +227,73 @@ def test_unknown_statuses_stop_the_build_with_a_list(built: Any) -> None:
     with pytest.raises(dbt_project.DbtFailed, match=r"20 of 25 rows of this build.*: lost \(20\)"):
         build()
     assert ask(built, "select count(*) from marts.fct_orders where order_status = 'lost'") == 0
+
+
+def test_statuses_are_those_of_the_seed_that_the_model_reads(built: Any, tmp_path: Path) -> None:
+    """With --defer, the seed is in the schemas of another target."""
+    files = ("--write-json", "--target-path", str(tmp_path))
+    dbt_project.run(built, "compile", "fct_orders", options=files)
+    ci = Database(built.name, {**built.environment, "DBT_TARGET": "ci"})
+    deferred = (*NO_TESTS, "--defer", "--state", str(tmp_path))
+
+    def build(**options: Any) -> None:
+        facts = ("fct_orders", "fct_payments")
+        dbt_project.build(ci, *facts, variables=STRICTLY, options=deferred, **options)
+
+    build()
+    assert ask(ci, "select to_regclass('ci_staging.order_statuses') is null")
+    do(built, "update raw.orders set order_status = 'sent', _loaded_at = now()")
+    with pytest.raises(dbt_project.DbtFailed, match=r"no order_status of seeds/.*: sent \("):
+        build(full_refresh=True)
+
+
+CODED = """
+{{ config(
+    materialized='incremental',
+    incremental_strategy='changed_keys',
+    unique_key='line',
+    meta={'known_values': {'code': 'codes'}},
+) }}
+{%- set keys = changed_keys('order_id') %}
+select
+    lines.line,
+    lines.order_id,
+    lines.code
+from {{ ref('stg_lines') }} as lines
+left join {{ ref('codes') }} as codes on lines.code = codes.code
+where {{ is_changed(keys, 'lines.order_id') }}
+"""
+LINES_OF_ORDERS = """
+{{ config(materialized='view') }}
+select line, order_id, code, _loaded_at, xmin::text::bigint as _row_xid from shop.lines
+"""
+
+
+def test_unknown_values_are_those_of_the_keys_of_the_run(database: Any, tmp_path: Path) -> None:
+    """Keys may be fewer columns than the unique key, and the seed may be replaced by a model."""
+    project = write_project(
+        tmp_path / "own",
+        {
+            "staging/stg_lines": LINES_OF_ORDERS,
+            "codes": "{{ config(materialized='table') }} select 'a' as code, 1 as order_id",
+            "coded": CODED,
+        },
+    )
+    do(
+        database,
+        "create schema shop",
+        "create table shop.lines as select n as line, n / 10 as order_id, 'a' as code,"
+        " now() as _loaded_at from generate_series(1, 1000) as n",
+    )
+    run(database, project, variables=STRICTLY)
+    do(
+        database,
+        "update shop.lines set code = 'b\n' || line % 2, _loaded_at = now() where order_id < 3",
+    )
+    with pytest.raises(
+        dbt_project.DbtFailed,
+        match=r"29 of 29 rows of this build .*, so that their meaning is unknown;"
+        r".*: b 1 \(15\), b 0 \(14\)\.",
+    ):
+        run(database, project, variables=STRICTLY)
+    run(database, project)

@@ -7,8 +7,11 @@
             ~ '.'
         ) }}
     {%- endif -%}
-    {%- set text = modules.re.sub('\\{#[\\s\\S]*?#\\}|--.*', '', model.raw_code) -%}
-    {%- for name in modules.re.findall('set\\s+(\\w+)\\s*=\\s*changed_keys\\s*\\(', text) if modules.re.findall('\\b' ~ name ~ '\\b', text) | length == 1 -%}
+    {#- Without comments. Two dashes within a quoted text begin none. -#}
+    {%- set text = modules.re.sub('("[^"\\n]*"|\'[^\'\\n]*\')|\\{#[\\s\\S]*?#\\}|/\\*[\\s\\S]*?\\*/|--.*', '\\1', model.raw_code) -%}
+    {#- To add siblings to the keys is no use of them. -#}
+    {%- for name in modules.re.findall('set\\s+(\\w+)\\s*=\\s*changed_keys\\s*\\(', text)
+        if not modules.re.search('\\b' ~ name ~ '\\b', modules.re.sub('set\\s+' ~ name ~ '\\s*=(\\s*\\w+\\s*\\(\\s*' ~ name ~ '\\b)?', '', text)) -%}
         {{ exceptions.raise_compiler_error(
             'changed_keys in ' ~ model.name ~ ': nothing uses ' ~ name ~ ', so every build would select all rows. Add "where {{ is_changed('
             ~ name ~ ') }}" to the relation that has the key.'
