@@ -5,7 +5,7 @@
     {%- do check_loss() -%}
     {%- do check_known_values() -%}
     {%- set statements = [] -%}
-    {#- A model of another strategy may call changed_keys as well, and a materialized view watches its upstreams in any folder. -#}
+    {#- A materialized view watches its upstreams in any folder. -#}
     {%- if uses_changed_keys()
         or execute and (writes_rows_of_keys() or config.get('materialized') == 'materialized_view' or model.resource_type == 'snapshot')
         and has_asked_for_keys() -%}
