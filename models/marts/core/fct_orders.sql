@@ -8,7 +8,29 @@
     event_time='ordered_at',
     meta={
         'change_log_keys': ['order_id', 'user_id', 'date_key'],
-        'known_values': {'order_status': 'order_statuses'},
+        'known_values': {
+            'order_status': 'order_statuses',
+            'currency': {
+                'where': 'exchange_rate is not null',
+                'lack': 'no rate of their currency and day in exchange_rates, so that they count with an'
+                    ~ ' amount of 0',
+                'remedy': 'Load the rates, or correct the currency or its mapping',
+            },
+        },
+        'needed_rows': [
+            {
+                'where': 'user_key != ' ~ unknown_key(),
+                'lack': 'a user of users (orders.user_id), so that no user has an order',
+                'stops': true,
+            },
+            {
+                'table': 'order_items',
+                'where': 'order_amount != 0',
+                'lack': 'an amount (quantity and price_at_purchase of its lines in order_items), so that'
+                    ~ ' there is no revenue',
+                'stops': true,
+            },
+        ],
     },
 ) }}
 
