@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.database import Database, new_database
 from tests.support.server import short_folder, temporary_server
+from warehouse.project import HOME_VARIABLE
 from warehouse.server import Server
 
 # The tests must not use the developer's own database, so they ignore variables with these prefixes.
@@ -48,6 +49,8 @@ def _clean_environment() -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith(_OUTSIDE) and name not in _KEPT:
             patch.delenv(name)
+    # A folder that cannot be created, so that no test starts a server in this checkout.
+    patch.setenv(HOME_VARIABLE, os.devnull + "/warehouse")
     yield
     patch.undo()
 

@@ -4,6 +4,7 @@
     {%- do check_exclusions() -%}
     {%- do check_loss() -%}
     {%- do check_known_values() -%}
+    {%- do check_needed_rows() -%}
     {%- set statements = [] -%}
     {#- A materialized view watches its upstreams in any folder. -#}
     {%- if uses_changed_keys()

@@ -230,7 +230,7 @@ def test_a_build_may_defer_to_another_target(built: Any, tmp_path: Path) -> None
     ci = Database(built.name, {**built.environment, "DBT_TARGET": "ci"})
     for _ in range(2):
         deferred = ("--defer", "--state", str(tmp_path), *dbt_project.NO_UNIT_TESTS)
-        dbt_project.build(ci, "user_clv", options=deferred)
+        dbt_project.build(ci, "user_clv", "fct_orders", "fct_user_events", options=deferred)
     values = "select user_id, simple_value from {}.user_clv order by 1"
     found = fetch(built, values.format("ci_marts"))
     assert found == fetch(built, values.format("marts")) != []

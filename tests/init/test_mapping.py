@@ -14,6 +14,7 @@ from tests.support.database import Database, new_database
 from warehouse import contract as contracts
 from warehouse import mapping
 from warehouse.cli import app
+from warehouse.dbt import LAST_LOAD
 from warehouse.errors import WarehouseError
 from warehouse.init import files, guess
 from warehouse.init.apply import apply
@@ -329,8 +330,11 @@ def test_the_commands_follow_each_other(
     shop: Database, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each command prints the next one, without the password."""
-    source, folder = address(shop), ("--mapping", str(tmp_path))
-    for name, value in database.environment.items():
+    source, written = address(shop), tmp_path / "mapping"
+    folder = ("--mapping", str(written))
+    # A load notes its database beside dbt's files, and the next build of this folder reads it.
+    variables = {**database.environment, "DBT_TARGET_PATH": str(tmp_path / "target")}
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
     def run(command: str, *options: str, link: str = source) -> str:
@@ -345,16 +349,17 @@ def test_the_commands_follow_each_other(
     assert "changed nothing" not in first
     # A file of an earlier run goes if the table is not found any more, unless it was edited.
     for name, end in (("events", ""), ("consents", "-- edited\n")):
-        (tmp_path / f"{name}.sql").write_text(files.render(nothing(name)) + end)
+        (written / f"{name}.sql").write_text(files.render(nothing(name)) + end)
     again = run("init", "--time-zone", "UTC", "--currency", "EUR", "--amounts", "cents")
     assert "--amounts changed nothing: found no amount that is a whole number" in again
     assert again.count("changed nothing") == 1
     assert "waits" not in again
     assert f"init {source.replace(':secret', '')} --mapping" in again
-    assert [path.stem for path in sorted(tmp_path.iterdir())] == ["consents", "orders", "users"]
-    (tmp_path / "consents.sql").unlink()
-    assert f"load {source.replace(':secret', '')} --mapping {tmp_path}" in run("init", "--check")
+    assert [path.stem for path in sorted(written.iterdir())] == ["consents", "orders", "users"]
+    (written / "consents.sql").unlink()
+    assert f"load {source.replace(':secret', '')} --mapping {written}" in run("init", "--check")
     run("load")
+    assert [path.name for path in (tmp_path / "target").iterdir()] == [LAST_LOAD]
     with database.connect() as session:
         assert session.execute("select count(*) from raw.orders").fetchone() == (12,)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from tests.support import dbt_project
 from tests.support.database import Database, ask, do
+from tests.support.files import load_csv
 from tests.support.small_project import run, write_project
 from warehouse.contract import read
 from warehouse.load import target
@@ -297,3 +299,75 @@ def test_unknown_values_are_those_of_the_keys_of_the_run(database: Any, tmp_path
     ):
         run(database, project, variables=STRICTLY)
     run(database, project)
+
+
+def test_a_first_build_says_what_empties_a_mart(database: Any, tmp_path: Path) -> None:
+    """A column that is null everywhere is no error of a row, and no other test finds it."""
+    log = dbt_project.scratch() / "logs" / "dbt.log"
+    facts = ("orders", "user_events", "user_sessions", "payments")
+
+    def orders(user_id: str) -> str:
+        rows = "".join(f"{n},{user_id},paid,2026-02-02\n" for n in range(1, 21))
+        return "order_id,user_id,order_status,order_date\n" + rows
+
+    def load(day: int, **tables: str) -> None:
+        stamp = dt.datetime(2026, 3, day, tzinfo=dt.UTC)
+        load_csv(database, tmp_path, stamp, **tables)
+
+    def build(*options: str, **variables: Any) -> str:
+        """The warnings of a build of all facts."""
+        log.unlink(missing_ok=True)
+        dbt_project.build(
+            database,
+            *(f"+fct_{fact}" for fact in facts),
+            variables={**STRICTLY, **variables},
+            options=(*NO_TESTS, "--log-level-file", "warn", *options),
+        )
+        return " ".join(log.read_text().split()) if log.is_file() else ""
+
+    load(
+        1,
+        users="user_id,created_at\nu,\n",
+        orders=orders(""),
+        events="event_id,user_id,event_type,event_timestamp\n1,,page_view,2026-02-02\n",
+        user_sessions="session_id,user_id,session_start\n1,,2026-02-02\n",
+        payments="payment_id,order_id,payment_status,amount,paid_at\n1,,paid,1,2026-02-02\n",
+    )
+    without_user = "fct_orders: none of 20 rows has a user of users (orders.user_id), so that no"
+    without_amount = "fct_orders: none of 20 rows has an amount (quantity and price_at_purchase of"
+    with pytest.raises(dbt_project.DbtFailed) as failure:
+        build()
+    said = " ".join(str(failure.value).split())
+    assert f"{without_user} user has an order. Correct the table or its mapping" in said
+    load(2, orders=orders("u"))
+    with pytest.raises(dbt_project.DbtFailed) as failure:
+        build()
+    said = " ".join(str(failure.value).split())
+    assert without_amount in said
+    assert without_user not in said
+    load(3, order_items="order_item_id,order_id,quantity,price_at_purchase\n1,1,1,10\n")
+    do(database, "drop table if exists marts.dim_users, marts.fct_user_sessions cascade")
+    do(database, "drop table if exists marts.fct_user_events, marts.fct_payments cascade")
+    warnings = build()
+    for said in (
+        "dim_users: none of 1 rows has a sign-up date (users.created_at), so that cohort_retention",
+        "fct_user_events: none of 1 rows has a user of users (events.user_id), so that",
+        "fct_user_sessions: none of 1 rows has a user of users (user_sessions.user_id), so that no",
+        "fct_payments: none of 1 rows has an order (payments.order_id), so that no order is paid",
+    ):
+        assert warnings.count(said) == 1, said
+    assert "fct_orders" not in warnings
+
+    # The seed knows these types, but no funnel begins with them.
+    load(
+        4,
+        events="event_id,user_id,event_type,event_timestamp\n1,u,purchase,2026-02-02\n"
+        "2,u,purchase,2026-02-02\n3,u,Kauf,2026-02-02\n",
+    )
+    assert "event_funnel" not in build()  # a daily build does not read the history
+    assert (
+        "fct_user_events: none of 3 rows has an event type of the first funnel_step in"
+        " seeds/event_types.csv, so that event_funnel is empty: purchase (2), kauf (1) (docs"
+    ) in build("--full-refresh", full_refresh_max_loss=1)
+    load(5, events="event_id,user_id,event_type,event_timestamp\n4,u,page_view,2026-02-02\n")
+    assert "event_funnel" not in build("--full-refresh", full_refresh_max_loss=1)

@@ -21,6 +21,7 @@ from tests.support.command import warehouse
 from tests.support.server import FAST, temporary_server
 from warehouse.database import connection, preflight, profile
 from warehouse.errors import WarehouseError
+from warehouse.project import HOME_VARIABLE
 from warehouse.server import Server
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -522,8 +523,11 @@ def test_a_variable_is_checked_like_an_option(
 
 
 @pytest.mark.parametrize("depth", [pytest.param(0, marks=pytest.mark.long), 20])
-def test_plain_dbt_finds_the_server(short_path: Path, depth: int) -> None:
+def test_plain_dbt_finds_the_server(
+    short_path: Path, depth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a new project folder, with no variable set, not even PWD; also with a long path."""
+    monkeypatch.delenv(HOME_VARIABLE)
     project = short_path / "/".join(["deep-er"] * depth) / "project"
     (project / "macros").mkdir(parents=True)
     shutil.copy(CHECKOUT / "profiles.yml", project)

@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 
 from warehouse.database import connection, profile
+from warehouse.project import HOME_VARIABLE
 from warehouse.server import Server
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _default_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here nothing connects, so that the default can be the folder of this checkout."""
+    monkeypatch.delenv(HOME_VARIABLE)
 
 
 def test_without_variables_the_embedded_server() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -145,8 +146,13 @@ def test_the_list_of_processes_shows_none() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        address = f"postgresql://u:{MARKER}@127.0.0.1:{silent.getsockname()[1]}/d"
-        process = subprocess.Popen([sys.executable, "-m", "warehouse.cli", "load", address])
+        host, port = silent.getsockname()
+        address = f"postgresql://u:{MARKER}@{host}:{port}/d"
+        # The database to load into never answers either: without it, the embedded server starts.
+        own = {"PGHOST": host, "PGPORT": str(port), "PGUSER": "u", "PGDATABASE": "d"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "warehouse.cli", "load", address], env={**os.environ, **own}
+        )
         try:
             deadline = time.monotonic() + 30
             shown = ""  # as it is for a moment while the program starts

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.support import dbt_project
 from tests.support.small_project import write_project
+from warehouse import project
+from warehouse.errors import WarehouseError
+from warehouse.server import Server
 
 
 @pytest.mark.parametrize(
@@ -34,3 +38,10 @@ def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     assert inside == {"PGHOST": "/somewhere", "PGPORT": None}
     assert dbt_project.os.environ["PGPORT"] == "1"
     assert "PGHOST" not in dbt_project.os.environ
+
+
+def test_no_test_starts_a_server_in_this_checkout() -> None:
+    """It would go on running after the tests, in the place of the developer's own."""
+    assert project.home() == Path(os.devnull, "warehouse")
+    with pytest.raises(WarehouseError):
+        Server().up()

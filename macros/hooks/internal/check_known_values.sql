@@ -69,13 +69,6 @@
             ~ (' of this build' if has_keys) ~ ' have no ' ~ column ~ ' of ' ~ seed.original_file_path ~ ', so that ' ~ meaning ~ '; allowed are '
             ~ (allowed * 100) | round(1) ~ ' % (variable max_excluded_share): ' ~ named | join(', ')
         ) -%}
-        {%- if var('accept_excluded', false) or env_var('WAREHOUSE_ACCEPT_EXCLUDED', '') == '1' -%}
-            {%- do exceptions.warn(message ~ '.') -%}
-        {%- else -%}
-            {{ exceptions.raise_compiler_error(
-                message ~ '.\nSay in the seed what each status means, or map it to one that is there (docs/adapting.md). To build nevertheless:'
-                ~ " warehouse build --accept-excluded, or dbt build --vars '{accept_excluded: true}'."
-            ) }}
-        {%- endif -%}
+        {%- do stop_or_warn(message, 'Say in the seed what each status means, or map it to one that is there') -%}
     {%- endif -%}
 {%- endmacro %}

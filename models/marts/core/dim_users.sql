@@ -15,7 +15,16 @@
         {'columns': ['email'], 'why': 'a user by e-mail'},
     ],
     no_overlaps={'key': 'user_id', 'valid_from': 'effective_date', 'valid_to': 'expiry_date'},
-    meta={'change_log_keys': ['user_id']},
+    meta={
+        'change_log_keys': ['user_id'],
+        'needed_rows': [
+            {
+                'of': 'user_key != ' ~ unknown_key(),
+                'where': 'signed_up_at is not null',
+                'lack': 'a sign-up date (users.created_at), so that cohort_retention is empty',
+            },
+        ],
+    },
 ) }}
 
 {%- set changed_users = changed_keys('user_id') %}

@@ -9,6 +9,20 @@
     meta={
         'change_log_keys': ['order_id', 'user_id', 'date_key'],
         'known_values': {'order_status': 'order_statuses'},
+        'needed_rows': [
+            {
+                'where': 'user_key != ' ~ unknown_key(),
+                'lack': 'a user of users (orders.user_id), so that no user has an order',
+                'stops': true,
+            },
+            {
+                'table': 'order_items',
+                'where': 'order_amount != 0',
+                'lack': 'an amount (quantity and price_at_purchase of its lines in order_items), so that'
+                    ~ ' there is no revenue',
+                'stops': true,
+            },
+        ],
     },
 ) }}
 

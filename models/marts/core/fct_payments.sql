@@ -7,6 +7,12 @@
     meta={
         'change_log_keys': ['order_id'],
         'known_values': {'payment_status': 'payment_statuses'},
+        'needed_rows': [
+            {
+                'where': 'order_id is not null',
+                'lack': 'an order (payments.order_id), so that no order is paid',
+            },
+        ],
     },
 ) }}
 

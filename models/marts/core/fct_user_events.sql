@@ -25,7 +25,25 @@
         },
     ] + by_session,
     event_time='event_timestamp',
-    meta={'change_log_keys': ['user_id', 'date_key']},
+    meta={
+        'change_log_keys': ['user_id', 'date_key'],
+        'needed_rows': [
+            {
+                'where': 'user_key != ' ~ unknown_key(),
+                'lack': 'a user of users (events.user_id), so that event_funnel is empty and no event'
+                    ~ ' counts for a user',
+            },
+            {
+                'of': 'user_key != ' ~ unknown_key(),
+                'ref': 'dim_event_types',
+                'where': 'event_type in (select event_type from {ref} where funnel_step is not distinct'
+                    ~ ' from (select min(funnel_step) from {ref}))',
+                'lack': 'an event type of the first funnel_step in seeds/event_types.csv, so that'
+                    ~ ' event_funnel is empty',
+                'shown': 'event_type',
+            },
+        ],
+    },
 ) }}
 
 {%- set sessions = [

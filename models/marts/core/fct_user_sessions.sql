@@ -4,7 +4,15 @@
         {'columns': ['user_id', 'date_key'], 'why': 'sessions of the users and days that changed'},
     ],
     event_time='started_at',
-    meta={'change_log_keys': ['user_id', 'date_key']},
+    meta={
+        'change_log_keys': ['user_id', 'date_key'],
+        'needed_rows': [
+            {
+                'where': 'user_key != ' ~ unknown_key(),
+                'lack': 'a user of users (user_sessions.user_id), so that no session counts for a user',
+            },
+        ],
+    },
 ) }}
 
 {%- set changed_sessions = changed_keys('session_id', [user_versions()]) %}
