@@ -31,6 +31,7 @@ def warehouse(
     if folder == ROOT:
         # dbt keeps its parse there from call to call, for databases of one name.
         given["DBT_TARGET_PATH"] = str(scratch() / "commands")
+        given["DBT_LOG_PATH"] = str(scratch() / "commands")
     return subprocess.run(
         [sys.executable, "-m", "warehouse.cli", *arguments],
         cwd=folder,

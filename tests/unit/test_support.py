@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import dbt_project
+from tests.support import command, dbt_project
 from tests.support.small_project import write_project
 from warehouse import project
 from warehouse.errors import WarehouseError
@@ -45,3 +45,11 @@ def test_no_test_starts_a_server_in_this_checkout() -> None:
     assert project.home() == Path(os.devnull, "warehouse")
     with pytest.raises(WarehouseError):
         Server().up()
+
+
+def test_a_command_leaves_no_file_in_this_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, str] = {}
+    monkeypatch.setattr(command.subprocess, "run", lambda *_, env, **__: given.update(env))
+    command.warehouse(None, "build")
+    paths = [Path(given[name]) for name in ("DBT_TARGET_PATH", "DBT_LOG_PATH")]
+    assert [path.parent for path in paths] == [dbt_project.scratch()] * 2
