@@ -200,7 +200,14 @@ def test_the_guide_counts_rejected_rows_by_error(connection, tmp_path) -> None:
         "order_items.csv",
         "order_item_id,order_id,quantity,price_at_purchase\n"
         + "".join(f'{n},1,1,"{n},{n % 100:02d} ""EUR"""\n' for n in range(1, 31))
-        + "".join(f"{n},1,1,1e{n + 200000}\n" for n in range(31, 61)),
+        + "".join(f"{n},1,1,1e{n + 200000}\n" for n in range(31, 61))
+        + "".join(f"{n},1,{n}{' a description' * 30},1\n" for n in range(61, 91)),
+    )
+    write(
+        tmp_path,
+        "events.csv",
+        "event_id,event_timestamp,properties\n"
+        + "".join(f"{n},2026-01-01,x{n}{'description' * 40}\n" for n in range(30)),
     )
     write(
         tmp_path,
@@ -213,4 +220,4 @@ def test_the_guide_counts_rejected_rows_by_error(connection, tmp_path) -> None:
     (question,) = [block for block in blocks(GUIDE) if "quarantine.rejected_rows" in block]
     found = fetch(connection, question)
     assert [row[2] for row in found] == [30] * len(found)
-    assert len(found) == 4
+    assert len(found) == 6

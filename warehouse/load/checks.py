@@ -148,6 +148,13 @@ def _with_value(text: str, column: sql.Identifier) -> sql.Composed:
     return sql.SQL("concat({}::text, '\"', left({}, 100), '\"')").format(sql.Literal(text), column)
 
 
+def _cut(text: str) -> sql.SQL:
+    """The beginning of a message; a value that is cut off keeps its closing quote."""
+    return sql.SQL(
+        f"case when length({text}) > 300 then left({text}, 300) || '...\"' else {text} end"
+    )
+
+
 def type_problems(
     target: Target, columns: list[str]
 ) -> list[tuple[sql.Composable, sql.Composable]]:
@@ -163,13 +170,13 @@ def type_problems(
                     sql.SQL(
                         """
                         (
-                            select concat(
-                                {}::text, left(message, 300), ' (' || left(detail, 300) || ')'
-                            )
+                            select concat({}::text, {}, ' (' || {} || ')')
                             from pg_input_error_info({}, {})
                         )
                         """
-                    ).format(sql.Literal(f"{name}: "), column, data_type),
+                    ).format(
+                        sql.Literal(f"{name}: "), _cut("message"), _cut("detail"), column, data_type
+                    ),
                 )
             )
     return problems
