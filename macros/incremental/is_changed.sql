@@ -11,7 +11,7 @@
             ~ '. Give as many columns, in the same order.'
         ) }}
     {%- elif keys.all -%}
-        {#- The planner leaves the columns out, but a column that there is not stops the first build, not the second. -#}
+        {#- The planner drops the columns, but a missing one stops the first build, not the second. -#}
         {{ '(true or (' ~ columns | join(', ') ~ ') is null)' if columns else 'true' }}
     {%- elif flags.EMPTY -%}
         false

@@ -16,7 +16,7 @@
         {%- endif -%}
         {%- if rows and currency -%}
             {%- do exceptions.warn(
-                'Orders that no row of exchange_rates converts into ' ~ currency ~ ', or into an amount above 10^12, count with an amount of 0: '
+                'Orders without a rate into ' ~ currency ~ ', or with a line of more than 10^12 of it, count with an amount of 0: '
                 ~ named | join(', ') ~ ('.' if has_rates else ': the variable sources_present lacks exchange_rates.')
             ) -%}
         {%- elif rows | length > 1 -%}

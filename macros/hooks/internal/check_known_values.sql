@@ -55,19 +55,12 @@
     {%- set unknown_count = (values[0]['unknown_count'] if values else 0) | int -%}
     {%- set allowed = var('max_excluded_share', 0.1) | float -%}
     {%- if unknown_count > total * allowed and (unknown_count >= 20 or not has_keys and unknown_count * 2 > total) -%}
-        {%- set named = [] -%}
-        {%- for row in values -%}
-            {%- do named.append((row['value'] if row['value'] is not none else 'null') ~ ' (' ~ '{:,}'.format(row['row_count'] | int) ~ ')') -%}
-        {%- endfor -%}
-        {%- if values[0]['values_count'] > values | length -%}
-            {%- do named.append('and ' ~ '{:,}'.format((values[0]['values_count'] - values | length) | int) ~ ' more') -%}
-        {%- endif -%}
         {%- set meaning = 'they count for no revenue' if 'is_revenue' in seed.columns else 'they count as not paid' if 'is_paid' in seed.columns
             else 'their meaning is unknown' -%}
         {%- set message = (
             this.schema ~ '.' ~ this.identifier ~ ': ' ~ '{:,}'.format(unknown_count) ~ ' of ' ~ '{:,}'.format(total) ~ ' rows'
             ~ (' of this build' if has_keys) ~ ' have no ' ~ column ~ ' of ' ~ seed.original_file_path ~ ', so that ' ~ meaning ~ '; allowed are '
-            ~ (allowed * 100) | round(1) ~ ' % (variable max_excluded_share): ' ~ named | join(', ')
+            ~ (allowed * 100) | round(1) ~ ' % (variable max_excluded_share): ' ~ named_values(values)
         ) -%}
         {%- do stop_or_warn(message, 'Say in the seed what each status means, or map it to one that is there') -%}
     {%- endif -%}

@@ -18,7 +18,10 @@
     {%- set message = this.schema ~ '.' ~ this.identifier ~ ': none of ' ~ '{:,}'.format(count) ~ ' rows has ' ~ rule.lack -%}
     {%- if rule.shown -%}
         {%- set message = message ~ ': ' ~ named_values(
-            run_query('select ' ~ rule.shown ~ ' as value, count(*) as row_count ' ~ rows ~ ' group by 1 order by 2 desc, 1').rows
+            run_query(
+                'select ' ~ rule.shown ~ ' as value, count(*) as row_count, count(*) over () as values_count ' ~ rows
+                ~ ' group by 1 order by 2 desc, 1 limit 20'
+            ).rows
         ) -%}
     {%- endif -%}
     {#- A few rows are no sign of a wrong mapping. -#}
@@ -35,16 +38,4 @@
     {{ return(run_query(
         "select to_regclass('pg_temp.changed_keys') is not null and to_regclass('pg_temp.applied_changes') is not null"
     )[0][0]) }}
-{%- endmacro %}
-
-
-{% macro named_values(rows) -%}
-    {%- set named = [] -%}
-    {%- for row in rows[:20] -%}
-        {%- do named.append((row['value'] if row['value'] is not none else 'null') ~ ' (' ~ '{:,}'.format(row['row_count'] | int) ~ ')') -%}
-    {%- endfor -%}
-    {%- if rows | length > 20 -%}
-        {%- do named.append('and ' ~ (rows | length - 20) ~ ' more') -%}
-    {%- endif -%}
-    {{ return(named | join(', ')) }}
 {%- endmacro %}
