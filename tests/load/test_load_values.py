@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.load.test_load_files import fetch, one, quarantined
@@ -107,6 +108,35 @@ def test_arrow_finds_what_postgresql_finds(data_type: str, good, bad) -> None:
     more = [f"{value}{end}" for value in good for end in ("\n", " ", "\n2024-01-01")]
     for value in [*bad, *more, ""]:
         assert not all_have(pa.array([*good, value]), form), value
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+@pytest.mark.parametrize("kind", ["csv", "parts", "jsonl", "parquet"])
+def test_one_lenient_value_is_rejected(connection, tmp_path, kind: str, is_new: bool) -> None:
+    """PostgreSQL takes it, so that no error of the write leads to the checks."""
+    good = "user_id,created_at\n1,2024-01-01 06:00:00\n"
+    if not is_new:
+        write(tmp_path, "users.csv", good)
+        one(tmp_path, connection)
+        (tmp_path / "users.csv").unlink()
+    wrong = "2024-01-01 06:00:00 UTC+3"
+    if kind == "csv":
+        write(tmp_path, "users.csv", f"{good}2,{wrong}\n")
+    elif kind == "parts":
+        write(tmp_path, "users/1.csv", good)
+        write(tmp_path, "users/2.csv", f"user_id,created_at\n2,{wrong}\n")
+    elif kind == "jsonl":
+        lines = ("1", "2024-01-01 06:00:00"), ("2", wrong)
+        write(
+            tmp_path,
+            "users.jsonl",
+            "".join(f'{{"user_id": "{key}", "created_at": "{value}"}}\n' for key, value in lines),
+        )
+    else:
+        columns = {"user_id": ["1", "2"], "created_at": ["2024-01-01 06:00:00", wrong]}
+        pq.write_table(pa.table(columns), tmp_path / "users.parquet")
+    assert one(tmp_path, connection, max_rejected=100)["rejected"] == 1
+    assert fetch(connection, "select user_id from raw.users") == [("1",)]
 
 
 def test_dates_are_iso_and_have_no_time_but_midnight(connection, tmp_path) -> None:
