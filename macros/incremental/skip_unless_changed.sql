@@ -5,6 +5,7 @@
             'skip_unless_changed in ' ~ model.name ~ ": also_each is '" ~ also_each ~ "'; it takes " ~ units | join(', ') ~ '.'
         ) }}
     {%- elif execute and model.resource_type != 'unit_test' and flags.WHICH in ['build', 'run'] and not flags.EMPTY -%}
+        {%- do check_strategy('skip_unless_changed') -%}
         {%- do refuse_sample() -%}
         {%- do run_query(lock_model() ~ '; ' ~ use_fixed_formats()) -%}
         {%- set upstreams = read_upstreams([], [], ignoring, by_key=false) -%}

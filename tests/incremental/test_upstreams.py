@@ -70,6 +70,41 @@ MISTAKES = {
         ),
         "changed_keys in adds_siblings_only: nothing uses keys, so every build would select all",
     ),
+    "keeps_no_name": (
+        f"{{{{ config({INCREMENTAL}, unique_key='order_id') }}}}\n{{%- do changed_keys() %}}\n"
+        + select().split(" where")[0],
+        "changed_keys in keeps_no_name: nothing uses keys, so every build would select all rows.",
+    ),
+    "asks_siblings_by_an_unknown_column": (
+        model("with_siblings(changed_keys(), ref('fct_orders'), 'customer')", select()),
+        'column "customer" does not exist',
+    ),
+    "asks_siblings_by_a_column_it_lacks": (
+        model("with_siblings(changed_keys(), ref('fct_orders'), 'amount')", select("order_id")),
+        "asks_siblings_by_a_column_it_lacks has no column 'amount', which its unique_key,",
+    ),
+    "asks_days_by_an_unknown_column": (
+        model(
+            f"changed_keys(upstreams=upstream({FACT}, columns='order_id',"
+            " key=['order_id', 'order_id']))",
+            "select order_id, order_id as date_key"
+            " from {{ rows_of_changed_days(keys, ref('fct_orders'), 'ordered_at') }}",
+            "unique_key=['order_id', 'date_key']",
+        ),
+        'column "ordered_at" does not exist',
+    ),
+    "keeps_json": (
+        model("changed_keys()", select("order_id, json_build_object('a', amount) as document")),
+        "keeps_json: document is json, whose values have no equality, and the strategy changed_keys"
+        " compares rows. Cast it to jsonb.",
+    ),
+    "skips_and_appends": (
+        "{{ config(materialized='incremental', incremental_strategy='append') }}"
+        "{%- do skip_unless_changed() %} select order_id from {{ ref('fct_orders') }}",
+        "skip_unless_changed in skips_and_appends needs materialized='incremental' and incremental"
+        "_strategy='changed_keys'; the config has materialized='incremental' and incremental"
+        "_strategy='append'.",
+    ),
     "rebuilt": (
         model("changed_keys()", select()).replace("'incremental'", "'table'"),
         "changed_keys in rebuilt needs materialized='incremental' and incremental_strategy="
@@ -365,6 +400,33 @@ def test_dashes_in_a_text_hide_no_use_of_the_keys(shop: Any, project: Path) -> N
     change(shop, 3, 33)
     run(shop, project)
     assert_right(shop, "dashes", "dashed")
+
+
+def test_a_snapshot_that_cannot_compare_stops_its_first_build(
+    database: Any, tmp_path: Path
+) -> None:
+    """It would store the first states, and fail at every later build."""
+    load(database)
+    folder = write_project(tmp_path / "project", MODELS)
+    (folder / "snapshots").mkdir()
+    wrong = {
+        "snp_unknown": ("['amount', 'customer']", 'column "customer" does not exist'),
+        "snp_json": ("['document']", "operator does not exist: json = json"),
+        "snp_right": ("['order_id', 'amount']", None),
+    }
+    for name, (columns, _) in wrong.items():
+        (folder / "snapshots" / f"{name}.sql").write_text(
+            SNAPSHOT.replace("snp_orders", name)
+            .replace("'all'", columns)
+            .replace("select *", "select *, json_build_object('a', amount) as document")
+        )
+    run(database, folder)
+    with pytest.raises(dbt_project.DbtFailed) as failed:
+        dbt_project.run(database, "snapshot", project=folder)
+    for name, (_, message) in wrong.items():
+        assert (f"snapshot.small.{name} [error]" in str(failed.value)) == bool(message), name
+        assert message is None or message in str(failed.value)
+    assert ask(database, "select count(*) from marts.snp_right") == 100
 
 
 def test_a_period_that_there_is_not_stops_the_parse(database: Any, tmp_path: Path) -> None:

@@ -6,8 +6,12 @@
         ) }}
     {%- endif -%}
     {%- if keys.all or flags.EMPTY -%}
-        {#- With --empty a relation has an alias already. -#}
-        (select * from {{ relation }})
+        {#- The planner leaves the columns out, but one that there is not stops the first build. With --empty a relation has an alias already. -#}
+        (
+            select *
+            from (select * from {{ relation }}) as dated
+            where true or ({{ ([dated_by] + columns + (['date_key'] if condition else [])) | join(', ') }}) is null
+        )
     {%- else -%}
         {#- The keys say which rows; the moments find the partition. Where clocks change at midnight, a day may begin a little earlier. -#}
         {%- set margin = "interval '1 day'" if time_zone() != 'UTC' -%}
