@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.support import dbt_project
-from tests.support.database import ask, do
+from tests.support.database import ask, do, fetch
 from tests.support.dbt_project import NO_TESTS
 from tests.support.relations import contents, row_versions
+from tests.support.small_project import write_project
 
 USERS = ("stg_app__users", "snp_app__users", "dim_users")
 PRODUCTS = ("stg_app__products", "snp_app__products", "dim_products")
@@ -371,3 +374,62 @@ def test_a_run_compares_what_was_loaded_or_everything(built: Any) -> None:
         f"update raw.users set _loaded_at = '2020-01-01' where user_id = '{user_id}'",
     )
     assert run() == "reloaded"
+
+
+@pytest.mark.parametrize("current", [None, "'9999-12-31'::timestamptz"])
+@pytest.mark.parametrize("hard_deletes", ["ignore", "invalidate", "new_record"])
+def test_hard_deletes_mean_what_dbt_says(
+    database: Any, tmp_path: Path, hard_deletes: str, current: str | None
+) -> None:
+    """Of a row that is missing, dbt gives the number of the state, and not the key."""
+    project = write_project(tmp_path / "own", {"things": "select * from shop.things"})
+    config = yaml.safe_load((project / "dbt_project.yml").read_text())
+    config["snapshots"] = {"small": config["models"]["small"]}
+    (project / "dbt_project.yml").write_text(yaml.safe_dump(config))
+    (project / "snapshots").mkdir()
+    snapshot = {
+        "name": "snp_things",
+        "relation": "ref('things')",
+        "config": {
+            "unique_key": ["kind", "number"],
+            "strategy": "check",
+            "check_cols": ["price"],
+            "hard_deletes": hard_deletes,
+            **({"dbt_valid_to_current": current} if current else {}),
+        },
+    }
+    (project / "snapshots" / "snp_things.yml").write_text(yaml.safe_dump({"snapshots": [snapshot]}))
+    do(
+        database,
+        "create schema shop",
+        "create table shop.things as values ('a', 1, 10), ('a', 2, 20), ('b', 1, 30)",
+        "alter table shop.things rename column1 to kind",
+        "alter table shop.things rename column2 to number",
+        "alter table shop.things rename column3 to price",
+    )
+
+    def states(*statements: str) -> list[tuple]:
+        """Key, price and whether the state is current, after a run."""
+        do(database, *statements)
+        dbt_project.run(database, "build", project=project)
+        is_current = f"dbt_valid_to = {current}" if current else "dbt_valid_to is null"
+        columns = f"kind, number, price, {is_current}"
+        return fetch(
+            database, f"select {columns} from marts.snp_things order by 1, 2, dbt_valid_from"
+        )
+
+    first = states()
+    assert first == [("a", 1, 10, True), ("a", 2, 20, True), ("b", 1, 30, True)]
+    assert states() == first
+    found = states(
+        "delete from shop.things where price = 20",
+        "update shop.things set price = 11 where price = 10",
+    )
+    kept = hard_deletes == "ignore"
+    marked = [("a", 2, 20, True)] if hard_deletes == "new_record" else []
+    changed = [("a", 1, 10, False), ("a", 1, 11, True)]
+    assert found == [*changed, ("a", 2, 20, kept), *marked, ("b", 1, 30, True)]
+    assert states() == found
+    back = states("insert into shop.things values ('a', 2, 20)")
+    assert [row for row in back if row[:2] == ("a", 2)][-1] == ("a", 2, 20, True)
+    assert sum(row[3] for row in back) == 3

@@ -6,11 +6,14 @@ from typing import Any
 
 from tests.support.database import ask
 
-# The clock of the build dates this snapshot; another column holds the as_of of a state.
+# The clock of the build dates these columns. In snp_user_segments another one holds the as_of of a
+# state; the others say when a state was written.
 DATED_BY_THE_BUILD = {
+    "snapshots.snp_app__users": ("dbt_updated_at",),
+    "snapshots.snp_app__products": ("dbt_updated_at",),
     "snapshots.snp_user_segments": (
         *("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to"),
-    )
+    ),
 }
 
 

@@ -12,6 +12,16 @@
     where {{ is_same_state('changes', 'held', names) }}
         and held.{{ names.dbt_scd_id }}::text = changes.{{ names.dbt_scd_id }}::text
         and changes.dbt_change_type::text in ('update', 'delete');
+    {%- if adapter.get_hard_deletes_behavior(config) != 'ignore' %}
+
+    {#- With `invalidate` and `new_record`, dbt leaves the key of a missing row null. #}
+    update {{ target }} as held
+    set {{ names.dbt_valid_to }} = changes.{{ names.dbt_valid_to }}
+    from {{ source }} as changes
+    where held.{{ names.dbt_scd_id }}::text = changes.{{ names.dbt_scd_id }}::text
+        and {{ is_current_state('held', names) }}
+        and changes.dbt_change_type::text = 'delete';
+    {%- endif %}
 
     insert into {{ target }} ({{ insert_cols | join(', ') }})
     select {{ prefixed('changes', insert_cols) }}
@@ -20,30 +30,19 @@
 {%- endmacro %}
 
 
-{% macro keys_of_states() -%}
-    {#- How dbt names the columns of the unique key in its table of changes. -#}
-    {%- set unique_key = config.get('unique_key') -%}
-    {%- if unique_key is string -%}
-        {{ return({unique_key: 'dbt_unique_key'}) }}
-    {%- endif -%}
-    {%- set names = {} -%}
-    {%- for column in unique_key -%}
-        {%- do names.update({column: 'dbt_unique_key_' ~ loop.index}) -%}
-    {%- endfor -%}
-    {{ return(names) }}
-{%- endmacro %}
-
-
 {% macro is_same_state(changes, held, names) -%}
     {#- The current state of a key. -#}
     {%- for column, name in keys_of_states().items() %}
     {{ held }}.{{ column }} = {{ changes }}.{{ name }} and
     {%- endfor %}
-    {%- if config.get('dbt_valid_to_current') %}
-    ({{ held }}.{{ names.dbt_valid_to }} = {{ config.get('dbt_valid_to_current') }} or {{ held }}.{{ names.dbt_valid_to }} is null)
-    {%- else %}
-    {{ held }}.{{ names.dbt_valid_to }} is null
-    {%- endif -%}
+    {{ is_current_state(held, names) }}
+{%- endmacro %}
+
+
+{% macro is_current_state(held, names) -%}
+    {%- set valid_to = held ~ '.' ~ names.dbt_valid_to -%}
+    {%- set current = config.get('dbt_valid_to_current') -%}
+    ({{ valid_to ~ ' = ' ~ current ~ ' or ' if current }}{{ valid_to }} is null)
 {%- endmacro %}
 
 
