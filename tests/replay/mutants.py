@@ -212,10 +212,23 @@ MUTANTS = (
         "changed_keys(\n    'user_id', ignoring=[ref('user_rfm')], ",
     ),
     Mutant(
-        "a day counts in its own row only",
+        "the day before a changed one is not looked at",
+        "models/intermediate/users/int_user_active_days.sql",
+        "changed_keys('user_id')",
+        "changed_keys(\n    ['user_id', 'metric_date'], [upstream(ref('user_daily_metrics'),"
+        " columns=['user_id', 'date_key'], key=['user_id', date_of_key('date_key')])]\n)",
+    ),
+    Mutant(
+        "active days do not follow their users",
+        "models/intermediate/users/int_active_days.sql",
+        "changed_keys()",
+        "changed_keys(ignoring=[ref('int_user_active_days')])",
+    ),
+    Mutant(
+        "active users are counted once",
         USERS + "active_users.sql",
-        "each_whole_number(30)",
-        "each_whole_number(1)",
+        "skip_unless_changed()",
+        "skip_unless_changed(ignoring=[ref('int_active_days')])",
     ),
     # --- Loaded rows
     Mutant(
@@ -394,23 +407,23 @@ MUTANTS = (
     Mutant(
         "rows that are gone stay",
         STRATEGY,
-        "({{ prefixed('old_row', unique_key) }}) in (select {{ unique_key | join(', ') }}"
-        " from {{ old_rows }})",
-        "({{ prefixed('old_row', unique_key) }}) in (select {{ unique_key | join(', ') }}"
-        " from {{ temp_relation }})",
+        "({{ prefixed('old_row', unique_key) }}) in (select {{ key }} from {{ old_rows }})",
+        "({{ prefixed('old_row', unique_key) }}) in (select {{ key }} from {{ temp_relation }})",
     ),
     Mutant(
         "rows that changed stay as they were",
         STRATEGY,
-        "where ({{ prefixed('new_row', columns) }}) is not distinct from"
+        "where ({{ prefixed('new_row', columns) }}) is distinct from"
         " ({{ prefixed('old_row', columns) }})",
-        "where true",
+        "where new_row.{{ unique_key[0] }} is null or old_row.{{ unique_key[0] }} is null",
     ),
     Mutant(
         "rows with a null count as changed",
         STRATEGY,
-        "({{ prefixed('new_row', columns) }}) is not distinct from",
-        "({{ prefixed('new_row', columns) }}) =",
+        "where ({{ prefixed('new_row', columns) }}) is distinct from"
+        " ({{ prefixed('old_row', columns) }})",
+        "where (({{ prefixed('new_row', columns) }}) ="
+        " ({{ prefixed('old_row', columns) }})) is not true",
     ),
     Mutant(
         "rows of other keys are deleted",

@@ -15,22 +15,26 @@
 
     {%- set key_columns = key_columns_of_this_run() -%}
     {%- set old_rows = old_rows_of_this_run(target_relation, key_columns, temp_relation, unique_key) -%}
-    {%- call statement('same_rows') -%}
+    {%- set key = unique_key | join(', ') -%}
+    {#- Without keys, both sides are whole tables, of which a day changes little: the keys whose rows differ are few. -#}
+    {%- call statement('different_rows') -%}
         {{ check_key_is_not_null(temp_relation, unique_key) }}
-        analyze {{ temp_relation }} ({{ unique_key | join(', ') }});
+        analyze {{ temp_relation }} ({{ key }});
 
-        create temporary table same_rows on commit drop as
-        select {{ prefixed('new_row', unique_key) }}
+        create temporary table different_rows on commit drop as
+        select
+            {%- for column in unique_key %}
+            coalesce(new_row.{{ column }}, old_row.{{ column }}) as {{ column }}{{ ',' if not loop.last }}
+            {%- endfor %}
         from {{ temp_relation }} as new_row
-        inner join {{ old_rows }} as old_row on {{ have_same_key(unique_key) }}
-        where ({{ prefixed('new_row', columns) }}) is not distinct from ({{ prefixed('old_row', columns) }});
+        full join {{ old_rows }} as old_row on {{ have_same_key(unique_key) }}
+        where ({{ prefixed('new_row', columns) }}) is distinct from ({{ prefixed('old_row', columns) }});
 
-        analyze same_rows;
+        analyze different_rows;
         {%- if key_columns %}
 
         delete from {{ old_rows }} as old_row
-        using same_rows as new_row
-        where {{ have_same_key(unique_key) }};
+        where not exists (select 1 from different_rows as new_row where {{ have_same_key(unique_key) }});
         {%- endif %}
     {%- endcall -%}
 
@@ -39,10 +43,10 @@
     with deleted as (
         delete from {{ target_relation }} as old_row
         {%- if key_columns %}
-        where ({{ prefixed('old_row', unique_key) }}) in (select {{ unique_key | join(', ') }} from {{ old_rows }})
+        where ({{ prefixed('old_row', unique_key) }}) in (select {{ key }} from {{ old_rows }})
             and {{ prune_to_rows('old_row', target_relation, old_rows) }}
         {%- else %}
-        where not exists (select 1 from same_rows as new_row where {{ have_same_key(unique_key) }})
+        where ({{ prefixed('old_row', unique_key) }}) in (select {{ key }} from different_rows)
         {%- endif %}
         returning {{ logged_keys_of('old_row', logged) }} as keys
     )
@@ -52,7 +56,7 @@
         insert into {{ target_relation }} as new_row ({{ columns | join(', ') }})
         select {{ columns | join(', ') }}
         from {{ temp_relation }} as new_row
-        where not exists (select 1 from same_rows as old_row where {{ have_same_key(unique_key) }})
+        where ({{ prefixed('new_row', unique_key) }}) in (select {{ key }} from different_rows)
         returning {{ logged_keys_of('new_row', logged) }} as keys
     )
     {{ log_keys('inserted') }}

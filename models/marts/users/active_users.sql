@@ -2,64 +2,13 @@
     unique_key='metric_date',
 ) }}
 
-{#- A day that changes counts in its own row and in those of the 29 days after it. -#}
-{%- set days_that_follow = add_days(date_of_key('date_key'), each_whole_number(30)) %}
-{%- set changed_days = changed_keys('metric_date', [
-    upstream(ref('user_daily_metrics'), columns='date_key', key=days_that_follow),
-    upstream(ref('dim_date'), columns='date_key', key=days_that_follow),
-]) %}
+{%- do skip_unless_changed() %}
 
+-- Without changed_keys: a few rows per day, and a day changes those of the 29 days after it.
 with
 
-numbers as (
-    {{ whole_numbers(30) }}
-),
-
-dates as (
-    select * from {{ ref('dim_date') }}
-),
-
-known_days as (
-    select
-        min(metric_date) as first_date,
-        max(metric_date) as last_date
-    from {{ ref('user_daily_metrics') }}
-),
-
-days as (
-    select dates.date_day as metric_date
-    from dates
-    inner join known_days
-        on dates.date_day >= known_days.first_date and dates.date_day <= known_days.last_date
-    where {{ is_changed(changed_days, columns='dates.date_day') }}
-),
-
-days_to_read as (
-    select distinct {{ add_days('days.metric_date', '-numbers.n') }} as read_date
-    from days
-    cross join numbers
-),
-
-user_days as (
-    select
-        metric_date,
-        sessions,
-        lead(metric_date) over (partition by user_id order by date_key) as next_date
-    from {{ ref('user_daily_metrics') }}
-    -- With `is true` a filter, not a join, which would lose the order of the index.
-    where (metric_date in (select days_to_read.read_date from days_to_read)) is true
-        and is_active
-),
-
--- All that follows reads one row per day and number of days until the next visit.
 counted as (
-    select
-        metric_date,
-        least({{ days_between('metric_date', 'next_date') }}, 30) as days_until_next,
-        count(*) as users,
-        sum(sessions) as sessions
-    from user_days
-    group by 1, 2
+    select * from {{ ref('int_active_days') }}
 ),
 
 -- A user counts once per window: from an active day until the next one, or until the window ends.
@@ -122,7 +71,6 @@ final as (
         {{ safe_divide('daily.sessions', 'daily.daily_active_users') }}::{{ amount_type() }}
             as sessions_per_user
     from daily
-    inner join days on daily.metric_date = days.metric_date
     inner join added_up on daily.metric_date = added_up.metric_date
 )
 

@@ -15,24 +15,25 @@ dates as (
     select * from {{ ref('dim_date') }}
 ),
 
-cohorts as (
-    select
-        cohort_month,
-        count(*) as users
-    from user_months
-    where has_signed_up
-    group by 1
-),
-
 activity as (
     select
         cohort_month,
         activity_month,
+        count(*) filter (where has_signed_up) as new_users,
         count(*) filter (where active_days > 0) as active_users,
         sum(orders) as orders,
         sum(revenue) as revenue
     from user_months
     group by 1, 2
+),
+
+cohorts as (
+    select
+        cohort_month,
+        sum(new_users)::bigint as users
+    from activity
+    where new_users > 0
+    group by 1
 ),
 
 months as (

@@ -15,6 +15,13 @@ first_build as (
     from states
 ),
 
+-- All others are still in the segments that the first build found.
+moved_users as (
+    select distinct states.user_id
+    from states
+    inner join first_build on states.as_of > first_build.as_of
+),
+
 -- The states that the first build found are the starting point, not transitions of that month.
 dated as (
     select
@@ -32,6 +39,7 @@ dated as (
             0
         ) as amount_spent
     from states
+    inner join moved_users on states.user_id = moved_users.user_id
     cross join first_build
 ),
 
