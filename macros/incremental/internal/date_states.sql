@@ -30,22 +30,6 @@
 {%- endmacro %}
 
 
-{% macro is_same_state(changes, held, names) -%}
-    {#- The current state of a key. -#}
-    {%- for column, name in keys_of_states().items() %}
-    {{ held }}.{{ column }} = {{ changes }}.{{ name }} and
-    {%- endfor %}
-    {{ is_current_state(held, names) }}
-{%- endmacro %}
-
-
-{% macro is_current_state(held, names) -%}
-    {%- set valid_to = held ~ '.' ~ names.dbt_valid_to -%}
-    {%- set current = config.get('dbt_valid_to_current') -%}
-    ({{ valid_to ~ ' = ' ~ current ~ ' or ' if current }}{{ valid_to }} is null)
-{%- endmacro %}
-
-
 {% macro date_states(target, source, names, insert_cols) -%}
     {#-
         A state begins when its row was loaded: not later than now, and always later than the state before it. A row that the
