@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -376,29 +377,45 @@ def test_a_run_compares_what_was_loaded_or_everything(built: Any) -> None:
     assert run() == "reloaded"
 
 
+def snapshot_of_things(folder: Path, query: str = "", **config: Any) -> Path:
+    """A project with a snapshot of the table shop.things."""
+    project = write_project(folder / "own", {"things": "select * from shop.things"})
+    whole = yaml.safe_load((project / "dbt_project.yml").read_text())
+    whole["snapshots"] = {"small": whole["models"]["small"]}
+    (project / "dbt_project.yml").write_text(yaml.safe_dump(whole))
+    (project / "snapshots").mkdir()
+    settings = {
+        "unique_key": ["kind", "number"],
+        "strategy": "check",
+        "check_cols": ["price"],
+        **config,
+    }
+    if query:
+        head = f"{{% snapshot snp_things %}}{{{{ config(**{settings!r}) }}}}"
+        (project / "snapshots" / "snp_things.sql").write_text(
+            f"{head}\n{query}\n{{% endsnapshot %}}"
+        )
+    else:
+        (project / "snapshots" / "snp_things.yml").write_text(
+            yaml.safe_dump(
+                {
+                    "snapshots": [
+                        {"name": "snp_things", "relation": "ref('things')", "config": settings}
+                    ]
+                }
+            )
+        )
+    return project
+
+
 @pytest.mark.parametrize("current", [None, "'9999-12-31'::timestamptz"])
 @pytest.mark.parametrize("hard_deletes", ["ignore", "invalidate", "new_record"])
 def test_hard_deletes_mean_what_dbt_says(
     database: Any, tmp_path: Path, hard_deletes: str, current: str | None
 ) -> None:
     """Of a row that is missing, dbt gives the number of the state, and not the key."""
-    project = write_project(tmp_path / "own", {"things": "select * from shop.things"})
-    config = yaml.safe_load((project / "dbt_project.yml").read_text())
-    config["snapshots"] = {"small": config["models"]["small"]}
-    (project / "dbt_project.yml").write_text(yaml.safe_dump(config))
-    (project / "snapshots").mkdir()
-    snapshot = {
-        "name": "snp_things",
-        "relation": "ref('things')",
-        "config": {
-            "unique_key": ["kind", "number"],
-            "strategy": "check",
-            "check_cols": ["price"],
-            "hard_deletes": hard_deletes,
-            **({"dbt_valid_to_current": current} if current else {}),
-        },
-    }
-    (project / "snapshots" / "snp_things.yml").write_text(yaml.safe_dump({"snapshots": [snapshot]}))
+    valid_to = {"dbt_valid_to_current": current} if current else {}
+    project = snapshot_of_things(tmp_path, hard_deletes=hard_deletes, **valid_to)
     do(
         database,
         "create schema shop",
@@ -433,3 +450,55 @@ def test_hard_deletes_mean_what_dbt_says(
     back = states("insert into shop.things values ('a', 2, 20)")
     assert [row for row in back if row[:2] == ("a", 2)][-1] == ("a", 2, 20, True)
     assert sum(row[3] for row in back) == 3
+
+
+def test_missing_rows_end_and_return_in_order(database: Any, tmp_path: Path) -> None:
+    """Also if the clock went back, and if the row says that it is old."""
+    config = {"hard_deletes": "invalidate", "updated_at": "changed_at"}
+    project = snapshot_of_things(tmp_path, **config)
+    do(
+        database,
+        "create schema shop",
+        "create table shop.things as select 'a' as kind, 1 as number, 10 as price,"
+        " timestamptz '2020-01-01' as changed_at",
+    )
+    thing = "insert into shop.things values ('a', 1, 10, '2020-01-01')"
+
+    def build() -> None:
+        dbt_project.run(database, "build", project=project)
+
+    build()
+    do(database, "update marts.snp_things set dbt_valid_from = now() + interval '1 hour'")
+    for statement in ("delete from shop.things", thing, "delete from shop.things", thing):
+        do(database, statement)
+        build()
+    states = fetch(
+        database,
+        "select dbt_valid_from, dbt_valid_to, dbt_scd_id from marts.snp_things order by 1",
+    )
+    assert len(states) == 3
+    assert len({scd_id for _, _, scd_id in states}) == 3
+    for (began, ended, _), (next_began, _, _) in itertools.pairwise(states):
+        assert began < ended <= next_began
+    assert states[-1][1] is None
+
+
+def test_a_snapshot_sees_what_its_own_hooks_did(database: Any, tmp_path: Path) -> None:
+    project = snapshot_of_things(
+        tmp_path,
+        query="select *, changed_at::date::text as day from {{ ref('things') }} -- the end",
+        check_cols=["price", "day"],
+        pre_hook="update shop.things set price = price + 1",
+        sql_header="set local timezone = 'Asia/Tokyo';",
+    )
+    do(
+        database,
+        "create schema shop",
+        "create table shop.things as select 'a' as kind, 1 as number, 10 as price,"
+        " timestamptz '2020-01-01 20:00:00+00' as changed_at",
+    )
+    found = "select price, day, dbt_valid_to is null from marts.snp_things order by 1"
+    dbt_project.run(database, "build", project=project)
+    assert fetch(database, found) == [(11, "2020-01-02", True)]
+    dbt_project.run(database, "build", project=project)
+    assert fetch(database, found) == [(11, "2020-01-02", False), (12, "2020-01-02", True)]

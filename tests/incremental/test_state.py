@@ -244,3 +244,35 @@ def test_state_of_an_earlier_version_of_the_project(shop: Any, project: Path) ->
     run(shop, project)
     assert_right(shop)
     assert ask(shop, "select count(storage) from observability.watermarks") == 2
+
+
+@pytest.mark.parametrize("key", ["amount", "coalesce(amount, 0)"])
+def test_rows_with_a_null_in_a_new_key_leave_the_table(
+    database: Any, tmp_path: Path, key: str
+) -> None:
+    """A null equals no key, so a comparison by key does not find such a row."""
+    project = write_project(tmp_path / "own", MODELS)
+    with database.connect() as session:
+        session.execute("create schema raw")
+        session.execute(
+            "create table raw.orders as select n as order_id, nullif(n, 2) as amount,"
+            " now() as _loaded_at from generate_series(1, 3) as n"
+        )
+    run(database, project)
+    assert ask(database, "select count(*) from marts.fct_orders") == 3
+    query = MODELS["fct_orders"].replace("unique_key='order_id'", "unique_key='amount'")
+    query = query.replace("order_id, amount from", f"order_id, {key} as amount from")
+    if key == "amount":
+        query += " and amount is not null"
+    (project / "models" / "fct_orders.sql").write_text(
+        query.replace("changed_keys()", "changed_keys('order_id')")
+    )
+    dbt_project.forget(project)
+    run(database, project, "fct_orders")
+    rows = (
+        "select array_agg(order_id || ':' || coalesce(amount::text, '-') order by order_id) from {}"
+    )
+    found = ask(database, rows.format("marts.fct_orders"))
+    run(database, project, "fct_orders", full_refresh=True)
+    assert found == ask(database, rows.format("marts.fct_orders"))
+    assert "2:-" not in found

@@ -1,6 +1,9 @@
 {% macro postgres__snapshot_merge_sql(target, source, insert_cols) -%}
     {#- dbt's own finds a state by dbt_scd_id alone, for which it reads the whole table. -#}
     {%- set names = config.get('snapshot_table_column_names') or get_snapshot_table_column_names() -%}
+    {%- if adapter.get_hard_deletes_behavior(config) != 'ignore' -%}
+        {%- do name_missing_rows(target, source, names) -%}
+    {%- endif -%}
     {%- if config.get('strategy') == 'check' -%}
         {%- do date_states(target, source, names, insert_cols) -%}
     {%- endif %}
@@ -12,16 +15,6 @@
     where {{ is_same_state('changes', 'held', names) }}
         and held.{{ names.dbt_scd_id }}::text = changes.{{ names.dbt_scd_id }}::text
         and changes.dbt_change_type::text in ('update', 'delete');
-    {%- if adapter.get_hard_deletes_behavior(config) != 'ignore' %}
-
-    {#- With `invalidate` and `new_record`, dbt leaves the key of a missing row null. #}
-    update {{ target }} as held
-    set {{ names.dbt_valid_to }} = changes.{{ names.dbt_valid_to }}
-    from {{ source }} as changes
-    where held.{{ names.dbt_scd_id }}::text = changes.{{ names.dbt_scd_id }}::text
-        and {{ is_current_state('held', names) }}
-        and changes.dbt_change_type::text = 'delete';
-    {%- endif %}
 
     insert into {{ target }} ({{ insert_cols | join(', ') }})
     select {{ prefixed('changes', insert_cols) }}
@@ -30,14 +23,33 @@
 {%- endmacro %}
 
 
+{% macro name_missing_rows(target, source, names) -%}
+    {#- dbt gives the state that ends, and leaves the key of the missing row null. -#}
+    {%- set query -%}
+        update {{ source }} as changes
+        set
+            {%- for column, name in keys_of_states().items() %}
+            {{ name }} = held.{{ column }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        from {{ target }} as held
+        where changes.dbt_change_type = 'delete'
+            and changes.{{ names.dbt_scd_id }}::text = held.{{ names.dbt_scd_id }}::text
+            and {{ is_current_state('held', names) }}
+    {%- endset -%}
+    {%- do run_query(query) -%}
+{%- endmacro %}
+
+
 {% macro date_states(target, source, names, insert_cols) -%}
     {#-
         A state begins when its row was loaded: not later than now, and always later than the state before it. A row that the
         last run has seen is read again by another definition: that state begins now, and keeps the _loaded_at of the one that
-        it corrects. Values of columns that are checked from now on were loaded with the row.
+        it corrects. Values of columns that are checked from now on were loaded with the row. A row that was missing returns after
+        its last state ended.
     -#}
+    {%- set finds_missing = adapter.get_hard_deletes_behavior(config) != 'ignore' -%}
     {%- set columns = insert_cols | map('replace', '"', '') | list -%}
-    {%- set has_loads = '_loaded_at' in columns and adapter.get_hard_deletes_behavior(config) == 'ignore' -%}
+    {%- set has_loads = '_loaded_at' in columns and not finds_missing -%}
     {#- As prepare_snapshot: such a run records nothing. -#}
     {%- set previous = {} if flags.EMPTY or is_sample() else read_watermarks() -%}
     {%- set watermark = previous.get('(states)') -%}
@@ -62,6 +74,9 @@
             select
                 *,
                 case
+                    {%- if finds_missing %}
+                    when previous_from is null and given_at < previous_to then greatest(statement_timestamp(), previous_to)
+                    {%- endif %}
                     when previous_from is null then least(given_at, statement_timestamp())
                     else greatest(
                         case
@@ -77,6 +92,9 @@
                     seen.was_seen,
                     seen.{{ names.dbt_valid_from }} as given_at,
                     held.{{ names.dbt_valid_from }} as previous_from,
+                    {%- if finds_missing %}
+                    ended.previous_to,
+                    {%- endif %}
                     {%- if has_loads %}
                     {%- for column in ['_loaded_at', 'version_started_at'] if column in columns %}
                     held.{{ column }} as previous_{{ column }},
@@ -105,6 +123,15 @@
                     from {{ source }}
                 ) as seen
                 left join {{ target }} as held on {{ is_same_state('seen', 'held', names) }}
+                {%- if finds_missing %}
+                left join (
+                    select {{ keys_of_states().keys() | join(', ') }}, max({{ names.dbt_valid_to }}) as previous_to
+                    from {{ target }} as held
+                    where not {{ is_current_state('held', names) }}
+                    group by {{ keys_of_states().keys() | join(', ') }}
+                ) as ended
+                    on {% for column, name in keys_of_states().items() %}seen.{{ name }} = ended.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
+                {%- endif %}
             ) as compared
         ) as dated
         where changes.ctid = dated.place

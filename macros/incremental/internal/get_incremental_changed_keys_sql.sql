@@ -51,6 +51,16 @@
         returning {{ logged_keys_of('old_row', logged) }} as keys
     )
     {{ log_keys('deleted') }};
+    {%- if not key_columns %}
+
+    {#- Rows from before unique_key had this column; no row is computed with a null in it. #}
+    with deleted as (
+        delete from {{ target_relation }} as old_row
+        where {% for column in unique_key %}old_row.{{ column }} is null{{ ' or ' if not loop.last }}{% endfor %}
+        returning {{ logged_keys_of('old_row', logged) }} as keys
+    )
+    {{ log_keys('deleted') }};
+    {%- endif %}
 
     with inserted as (
         insert into {{ target_relation }} as new_row ({{ columns | join(', ') }})

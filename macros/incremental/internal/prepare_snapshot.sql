@@ -15,12 +15,6 @@
         {%- set reason = reason_to_compare_all(upstreams, previous) -%}
         {%- if reason -%}
             {%- do log(this.identifier ~ ': compares all rows, because ' ~ reason, info=false) -%}
-            {%- if compares_stored_columns() -%}
-                {%- do run_query(
-                    'create temporary table unread_rows as select * from (' ~ model.compiled_code ~ ') as new_row where '
-                    ~ differs_from_current_state('new_row') ~ '; analyze unread_rows;'
-                ) -%}
-            {%- endif -%}
         {%- else -%}
             {%- do run_query(
                 'create temporary table unread_rows as select * from ' ~ upstreams[0].relation ~ ' where '
@@ -28,33 +22,6 @@
             ) -%}
         {%- endif -%}
     {%- endif -%}
-{%- endmacro %}
-
-
-{% macro compares_stored_columns() -%}
-    {#- Else dbt takes every row for a change, or looks for rows that are missing. -#}
-    {%- set checked = config.get('check_cols') -%}
-    {%- if config.get('strategy') != 'check' or checked is string or not checked or adapter.get_hard_deletes_behavior(config) != 'ignore' -%}
-        {{ return(false) }}
-    {%- endif -%}
-    {%- set stored = adapter.get_columns_in_relation(this) | map(attribute='name') | list if load_relation(this) else [] -%}
-    {{ return(stored and not missing_columns(keys_of_states().keys() | list + checked, stored)) }}
-{%- endmacro %}
-
-
-{% macro differs_from_current_state(alias) -%}
-    {#- dbt compares each row several times, and this only once: most are equal. -#}
-    {%- set names = config.get('snapshot_table_column_names') or get_snapshot_table_column_names() -%}
-    not exists (
-        select 1
-        from {{ this }} as held
-        where
-        {%- for column in keys_of_states() %}
-            held.{{ column }} = {{ alias }}.{{ column }} and
-        {%- endfor %}
-            {{ is_current_state('held', names) }}
-            and ({{ prefixed('held', config.get('check_cols')) }}) is not distinct from ({{ prefixed(alias, config.get('check_cols')) }})
-    )
 {%- endmacro %}
 
 
@@ -68,7 +35,7 @@
     {%- if '_loaded_at' not in columns or '_row_xid' not in columns or elsewhere -%}
         {{ return([]) }}
     {%- endif -%}
-    {{ return([{'name': '(states)', 'kind': 'loaded', 'is_query': true, 'relation': '(' ~ model.compiled_code ~ ') as states', 'is_elsewhere': false}]) }}
+    {{ return([{'name': '(states)', 'kind': 'loaded', 'is_query': true, 'relation': '(' ~ model.compiled_code ~ '\n) as states', 'is_elsewhere': false}]) }}
 {%- endmacro %}
 
 
