@@ -268,8 +268,8 @@ MUTANTS = (
     Mutant(
         "keys that lost a row are not logged",
         STRATEGY,
-        "{{ log_keys('deleted') }}",
-        "select count(*) from deleted",
+        "{{ log_keys('deleted') }};\n    {%- if not key_columns %}",
+        "select count(*) from deleted;\n    {%- if not key_columns %}",
     ),
     Mutant(
         "keys that gained a row are not logged",
