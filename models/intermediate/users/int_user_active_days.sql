@@ -23,11 +23,12 @@ user_days as (
     where {{ is_changed(changed_users) }} and is_active
 ),
 
+-- `least` skips the null of a user's last day.
 final as (
     select
         user_id,
         metric_date,
-        coalesce(least({{ days_between('metric_date', 'next_date') }}, 30), 30) as days_until_next,
+        least({{ days_between('metric_date', 'next_date') }}, 30) as days_until_next,
         sessions
     from user_days
 )
