@@ -10,6 +10,9 @@
             this.identifier ~ ': the incremental strategy changed_keys needs a unique_key, the column or columns of the grain.'
         ) }}
     {%- endif -%}
+    {%- if config.get('materialized') == 'incremental' and uses_changed_keys() -%}
+        {%- do check_stock_incremental() -%}
+    {%- endif -%}
     {%- if model.resource_type == 'model' -%}
         {%- do apply_partition_by() -%}
     {%- elif execute and (config.get('partition_by') or config.get('retain') is not none) -%}

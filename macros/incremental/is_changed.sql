@@ -10,6 +10,11 @@
             'is_changed in ' ~ model.name ~ ' is given the columns ' ~ columns | join(', ') ~ ', and the keys have ' ~ keys.columns | join(', ')
             ~ '. Give as many columns, in the same order.'
         ) }}
+    {%- elif execute and is_in_other_order(columns, keys.columns) -%}
+        {{ exceptions.raise_compiler_error(
+            'is_changed in ' ~ model.name ~ ' is given the columns ' ~ columns | join(', ') ~ ', and the keys have ' ~ keys.columns | join(', ')
+            ~ '. Columns are matched by their place, not by their name; give them in the order of the key.'
+        ) }}
     {%- elif keys.all -%}
         {#- The planner drops the columns, but a missing one stops the first build, not the second. -#}
         {{ '(true or (' ~ columns | join(', ') ~ ') is null)' if columns else 'true' }}

@@ -300,6 +300,44 @@ MISTAKES = {
         ),
         "skip_unless_changed in skips_ephemeral: stg_ephemeral is ephemeral",
     ),
+    "stock": (
+        f"{{{{ config({INCREMENTAL}, unique_key='order_id') }}}} {select().split(' where')[0]}"
+        "{% if is_incremental() %} where order_id > (select max(order_id) from {{ this }})"
+        "{% endif %} -- is_changed(keys)",
+        "stock calls is_incremental(). With the strategy changed_keys, a query returns all rows",
+    ),
+    "logs_outside_meta": (
+        model("changed_keys()", select(), "unique_key='order_id', change_log_keys=['order_id']"),
+        "logs_outside_meta: the config change_log_keys has no effect; set it in meta",
+    ),
+    "calls_twice": (
+        model("changed_keys() %}{%- set more = changed_keys('order_id')", select()),
+        "calls_twice calls changed_keys or skip_unless_changed more than once",
+    ),
+    "refs_nothing": (
+        model(
+            "changed_keys()",
+            "select order_id, 1 as amount from marts.fct_orders where {{ is_changed(keys) }}",
+        ),
+        "changed_keys in refs_nothing: the model refs nothing, so no change would be found.",
+    ),
+    "follows_in_other_order": (
+        model(
+            f"changed_keys(['order_id', 'amount'], [upstream({FACT}, ['amount', 'order_id'])])",
+            select(),
+            "unique_key=['order_id', 'amount']",
+        ),
+        "fct_orders is followed by amount, order_id, and the key is order_id, amount. Columns are",
+    ),
+    "asks_in_other_order": (
+        model(
+            "changed_keys(['order_id', 'amount'])",
+            select(upstream=STAGED).replace("(keys)", "(keys, ['amount', 'order_id'])"),
+            "unique_key=['order_id', 'amount']",
+        ),
+        "is_changed in asks_in_other_order is given the columns amount, order_id, and the keys have"
+        " order_id, amount. Columns are matched by their place",
+    ),
     "uncast": (
         model(
             "changed_keys()",
@@ -695,6 +733,20 @@ def test_a_null_in_the_key_stops_a_later_run(shop: Any, project: Path) -> None:
     run(shop, project)
     do(shop, "insert into raw.orders values (101, 5)")
     with pytest.raises(dbt_project.DbtFailed, match=r"part: order_id is null in 1 row\(s\), and"):
+        run(shop, project)
+    assert ask(shop, "select count(*) from marts.part") == 100
+
+
+def test_rows_of_other_keys_stop_the_build(shop: Any, project: Path) -> None:
+    """They were compared with nothing, and would be there twice."""
+    part = project / "models" / "part.sql"
+    query = "select order_id, amount from {{ ref('fct_orders') }} where {{ is_changed(keys) }}"
+    part.write_text(model("changed_keys()", f"{query} or order_id = 1", "unique_key='order_id'"))
+    dbt_project.forget(project)
+    run(shop, project)
+    do(shop, "insert into raw.orders values (101, 5)")
+    said = "part: the query returns a row of order_id 1, which is not among the keys of this run"
+    with pytest.raises(dbt_project.DbtFailed, match=said):
         run(shop, project)
     assert ask(shop, "select count(*) from marts.part") == 100
 

@@ -19,6 +19,7 @@
     {#- Without keys, both sides are whole tables, of which a day changes little: the keys whose rows differ are few. -#}
     {%- call statement('different_rows') -%}
         {{ check_key_is_not_null(temp_relation, unique_key) }}
+        {{ check_rows_are_of_this_run(temp_relation, key_columns) if key_columns }}
         analyze {{ temp_relation }} ({{ key }});
 
         create temporary table different_rows on commit drop as
@@ -79,6 +80,34 @@
     )
     {{ log_keys('filled') }}
     {%- endif %}
+{%- endmacro %}
+
+
+{% macro check_rows_are_of_this_run(relation, key_columns) -%}
+    {#- SQL that stops if the query returns rows of other keys: nothing was compared with them, and many would be there twice. -#}
+    do $check_keys$
+    declare
+        found text;
+    begin
+        select ({{ prefixed('new_row', key_columns) }})::text into found
+        from {{ relation }} as new_row
+        where not exists (
+            select from changed_keys
+            where {% for column in key_columns %}changed_keys.{{ column }} = new_row.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
+        )
+        {%- for column in key_columns %}
+        and new_row.{{ column }} is not null
+        {%- endfor %}
+        limit 1;
+        if found is not null then
+            raise exception using message = format(
+                '{{ model.name }}: the query returns a row of {{ key_columns | join(', ') }} %s, which is not among the keys of this run. Filter each relation'
+                ' that has the key with is_changed, and select the key as it is.',
+                found
+            );
+        end if;
+    end
+    $check_keys$;
 {%- endmacro %}
 
 

@@ -7,6 +7,9 @@
         ) }}
     {%- endif -%}
     {%- set given = [given] if given is mapping or given.identifier is defined else given -%}
+    {%- if by_key and not model.depends_on.nodes -%}
+        {{ exceptions.raise_compiler_error(place ~ ': the model refs nothing, so no change would be found. Read relations through ref(...).') }}
+    {%- endif -%}
     {%- set ignored, entries, upstreams = [], {}, [] -%}
     {%- for relation in ignoring -%}
         {%- do ignored.append(node_of_relation(relation, place).unique_id) -%}
@@ -62,6 +65,11 @@
             where ~ ' is followed by ' ~ (entry.key or followed) | join(', ') ~ ', and the key is ' ~ columns | join(', ')
             ~ '. Give as many columns as the key has, or set lookup to a relation with the columns of both.'
         ) }}
+    {%- elif by_key and not entry.lookup and is_in_other_order(entry.key or followed, columns) -%}
+        {{ exceptions.raise_compiler_error(
+            where ~ ' is followed by ' ~ (entry.key or followed) | join(', ') ~ ', and the key is ' ~ columns | join(', ')
+            ~ '. Columns are matched by their place, not by their name; give them in the order of the key.'
+        ) }}
     {%- elif kind == 'logged' and by_key -%}
         {%- set logged = change_log_keys(node) -%}
         {%- for column in followed if column not in logged -%}
@@ -101,6 +109,11 @@
         'definition': local_md5(node.raw_code or ''),
         'event_time': entry.event_time or (node.config.get('event_time') if kind == 'loaded' else none),
     }) }}
+{%- endmacro %}
+
+
+{% macro is_in_other_order(names, columns) -%}
+    {{ return(names != columns and names | sort == columns | sort) }}
 {%- endmacro %}
 
 

@@ -1,16 +1,19 @@
 {% macro postgres__snapshot_staging_table(strategy, source_sql, target_relation) -%}
-    {%- if run_query("select to_regclass('pg_temp.unread_rows') is not null")[0][0] -%}
+    {%- set has_unread_rows = run_query("select to_regclass('pg_temp.unread_rows') is not null")[0][0] -%}
+    {%- if not has_unread_rows and compares_stored_columns() -%}
+        {#- dbt compares each row several times, and this only once: most are equal. -#}
+        {%- do run_query(
+            (config.get('sql_header') or '') ~ ' create temporary table unread_rows on commit drop as select * from (\n' ~ source_sql
+            ~ '\n) as new_row where ' ~ differs_from_current_state('new_row') ~ '; analyze unread_rows;'
+        ) -%}
+        {%- set has_unread_rows = true -%}
+    {%- endif -%}
+    {%- if has_unread_rows -%}
         {%- set columns = keys_of_states().keys() | join(', ') -%}
         {{ default__snapshot_staging_table(
             strategy,
             'select * from unread_rows',
             '(select * from ' ~ target_relation ~ ' where (' ~ columns ~ ') in (select ' ~ columns ~ ' from unread_rows)) as states'
-        ) }}
-    {%- elif compares_stored_columns() -%}
-        {{ default__snapshot_staging_table(
-            strategy,
-            'select * from (\n' ~ source_sql ~ '\n) as new_row where ' ~ differs_from_current_state('new_row'),
-            target_relation
         ) }}
     {%- else -%}
         {{ default__snapshot_staging_table(strategy, source_sql, target_relation) }}
@@ -30,7 +33,6 @@
 
 
 {% macro differs_from_current_state(alias) -%}
-    {#- dbt compares each row several times, and this only once: most are equal. -#}
     {%- set names = config.get('snapshot_table_column_names') or get_snapshot_table_column_names() -%}
     not exists (
         select 1

@@ -9,7 +9,8 @@
             select count(*) into found from {{ relation }} where {{ column }} is null;
             raise exception using message = format(
                 '{{ model.name }}: {{ column }} is null in %s row(s), and it is part of unique_key. A null equals no key, so no later run would update'
-                ' or delete these rows. Replace it, as with coalesce({{ column }}, ''unknown''), or leave the rows out.',
+                ' or delete these rows. Leave them out, or replace the null, as with coalesce({{ column }}, ''unknown''); if changed_keys names'
+                ' {{ column }}, replace it there too (docs/incremental-models.md).',
                 found
             );
         end if;
