@@ -119,9 +119,9 @@ def test_readers_do_not_wait_while_it_is_computed(warehouse: Any, tmp_path: Path
     )
     run(warehouse, project)
     for options in ({}, {"full_refresh": True}):
-        with polled(warehouse, "marts.totals", patience=IMPATIENCE) as rounds:
+        with polled(warehouse, "marts.totals", patience=IMPATIENCE) as reads:
             run(warehouse, project, **options)
-        assert rounds[0] > 50
+        assert reads[0] > 50
 
 
 def test_another_query_takes_its_place_below_what_reads_it(warehouse: Any, project: Path) -> None:

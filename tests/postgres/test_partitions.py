@@ -1043,7 +1043,7 @@ select
     "at" as "Moment",
     current_setting('app.header') as "order"
 from public.given
-where id = {{ '9' if is_incremental() else '0' }}
+where id = {{ '9' if load_relation(this) else '0' }}
 """
 BY_VALUE = """{{{{ config(
     materialized='incremental',

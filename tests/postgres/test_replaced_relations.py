@@ -255,9 +255,9 @@ def test_the_locks_of_a_leftover_end_before_the_model_is_built(
         "alter table marts.numbers rename to numbers__dbt_backup",
         "create table marts.numbers as select * from marts.numbers__dbt_backup",
     )
-    with polled(warehouse, "marts.on_top", "marts.numbers", patience=IMPATIENCE) as rounds:
+    with polled(warehouse, "marts.on_top", "marts.numbers", patience=IMPATIENCE) as reads:
         run(warehouse, project)
-    assert rounds[0] > 100
+    assert reads[0] > 100
     assert ask(warehouse, "select count(*) from marts.on_top") == 2
     assert leftovers(warehouse) == []
 

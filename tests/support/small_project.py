@@ -166,13 +166,13 @@ def polled(
         patience: how long a reader waits for a lock, as PostgreSQL writes durations.
 
     Yields:
-        A list that gets the number of rounds at the end.
+        A list that gets the number of reads at the end.
 
     Raises:
         AssertionError: a relation was missing, empty, locked for too long, or never read.
     """
     complaints: list[str] = []
-    rounds: list[int] = []
+    reads: list[int] = []
     is_over = threading.Event()
 
     def read() -> None:
@@ -189,16 +189,16 @@ def polled(
                             complaints.append(f"{relation} is empty")
                     except psycopg.Error as error:
                         complaints.append(f"{relation}: {error}")
-                count += 1
+                    count += 1
                 is_over.wait(0.005)
-        rounds.append(count)
+        reads.append(count)
 
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        yield rounds
+        yield reads
     finally:
         is_over.set()
         reader.join()
     assert not complaints, "\n".join(sorted(set(complaints)))
-    assert rounds[0] > 10, f"everything was read {rounds[0]} times only"
+    assert reads[0] > 10, f"the relations were read {reads[0]} times only"
