@@ -334,6 +334,36 @@ def test_a_snapshot_that_lost_states_reaches_its_dimension(built: Any) -> None:
     build(built, USERS)
 
 
+def test_states_that_another_build_commits_late_are_read(built: Any) -> None:
+    """Dated when that build began, before others that were read; their rows of users are old."""
+    users = "snapshots.snp_app__users"
+    someone = ask(built, f"select min(user_id) from {users}")
+    do(
+        built,
+        f"update {users} set dbt_valid_from = dbt_valid_from - interval '1 hour', dbt_updated_at ="
+        f" dbt_updated_at - interval '1 hour' where user_id = '{someone}'",
+    )
+    dbt_project.run(built, "run", "dim_users", full_refresh=True)
+    began = f"(select max(dbt_updated_at) - interval '1 second' from {users})"
+    do(
+        built,
+        f"""
+        create temporary table late on commit drop as
+        select * from {users} where user_id = '{someone}' and dbt_valid_to > now();
+        update late
+        set country = 'Late', dbt_scd_id = 'late', dbt_valid_from = {began},
+            dbt_updated_at = {began};
+        update {users} set dbt_valid_to = {began}, dbt_updated_at = {began}
+        where dbt_scd_id in (
+            select dbt_scd_id from {users} where user_id = '{someone}' and dbt_valid_to > now()
+        );
+        insert into {users} select * from late
+        """,
+    )
+    dbt_project.run(built, "run", "dim_users")
+    assert versions(built, someone)[-1][0] == "Late"
+
+
 def test_a_run_compares_what_was_loaded_or_everything(built: Any) -> None:
     """A row that changes without a new stamp shows what a run has compared."""
     (user_id,), (other,) = ask_rows(built, "select user_id from raw.users order by 1 desc limit 2")

@@ -260,8 +260,8 @@ MUTANTS = (
     Mutant(
         "a snapshot's row is known by the transaction of its source",
         UPSTREAM,
-        "row_xid() if upstream.is_snapshot else '_row_xid'",
-        "'_row_xid'",
+        "row_xid() if upstream.is_snapshot else '_row_xid' if upstream.is_view",
+        "'_row_xid' if upstream.is_view or upstream.is_snapshot",
         seed=5193,
     ),
     # --- Logged keys
