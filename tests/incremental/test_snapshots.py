@@ -482,6 +482,43 @@ def test_hard_deletes_mean_what_dbt_says(
     assert sum(row[3] for row in back) == 3
 
 
+def test_an_emptied_source_has_no_missing_rows(database: Any, tmp_path: Path) -> None:
+    project = snapshot_of_things(tmp_path, hard_deletes="invalidate")
+    models = project / "models"
+    (models / "every_thing.sql").write_text("select * from shop.things")
+    (models / "things.sql").write_text(
+        "{{ config(materialized='incremental', incremental_strategy='changed_keys',"
+        " unique_key='number', on_schema_change='fail') }}\n"
+        "{%- do skip_unless_changed() %}\n"
+        "select kind, number, price from {{ ref('every_thing') }}"
+    )
+    do(
+        database,
+        "create schema shop",
+        "create table shop.things as select 'a' as kind, n as number, 10 as price"
+        " from generate_series(1, 3) as n",
+    )
+
+    def states(command: str = "build", *options: str, full_refresh: bool = False) -> list[tuple]:
+        """The number of each state, and whether it is current."""
+        dbt_project.run(
+            database, command, project=project, options=options, full_refresh=full_refresh
+        )
+        query = "select number, dbt_valid_to is null from marts.snp_things order by 1"
+        return fetch(database, query)
+
+    current = [(1, True), (2, True), (3, True)]
+    assert states() == current
+    assert states("build", "--empty") == current
+    assert states("build", "--empty", full_refresh=True) == current
+    assert ask(database, "select count(*) from marts.things") == 0
+    # The emptied table is built again before its rows count as missing.
+    assert states("snapshot") == current
+    assert states() == current
+    do(database, "delete from shop.things where number = 2")
+    assert states() == [(1, True), (2, False), (3, True)]
+
+
 def test_missing_rows_end_and_return_in_order(database: Any, tmp_path: Path) -> None:
     """Also if the clock went back, and if the row says that it is old."""
     config = {"hard_deletes": "invalidate", "updated_at": "changed_at"}
