@@ -105,3 +105,15 @@
 {% macro calendar_timestamp(column) -%}
     case when {{ is_within_calendar(column) }} then {{ column }} end
 {%- endmacro %}
+
+
+{% macro is_in_the_future(timestamp) -%}
+    ({{ timestamp }} > _loaded_at + interval '1 day')
+{%- endmacro %}
+
+
+{% macro is_age_between(birth_date, timestamp, youngest, oldest) -%}
+    {#- Computed from a moment of the calendar: a date of birth may be any date, which no interval may be added to. -#}
+    {%- set date = local_date('(' ~ calendar_timestamp(timestamp) ~ ')') -%}
+    ({{ birth_date }} <= {{ add_months(date, -12 * youngest) }} and {{ birth_date }} > {{ add_months(date, -12 * (oldest + 1)) }})
+{%- endmacro %}

@@ -14,9 +14,11 @@ judged as (
         given,
         expected,
         {{ exclusion_reason({
-            'missing': 'given is null',
-            'negative': 'given < 0',
-            'large': 'abs(given) >= 100',
+            'is_there': exclude_when('given is null', 'missing', 'completeness'),
+            'is_small': flag_when('given is not null', 'flagged', 'validity'),
+            'is_positive': exclude_when('given < 0', 'negative', 'validity'),
+            'is_joined': exclude_when('nowhere.given > 0', 'joined', 'validity', {'users': 'given'}),
+            'is_not_large': exclude_when('abs(given) >= 100', 'large', 'validity'),
         }) }} as actual
     from cases
 ),

@@ -27,6 +27,7 @@ LAYERS = (
     # Independent of incremental. The internal macros create the table that the public ones name.
     *("clv", "clv/internal"),
     *("incremental/internal", "incremental"),
+    *("quality/internal", "quality"),
     # They ask whether the upstreams of a model changed.
     "postgres/materializations",
     *("hooks/internal", "hooks"),

@@ -19,7 +19,8 @@
                 ~ ' which read_source adds.'
             ) }}
         {%- endfor -%}
-        {%- if upstream.lookup and upstream.lookup | string != this | string -%}
+        {#- Before the first build, this model's own table does not exist. -#}
+        {%- if upstream.lookup and this | string not in upstream.lookup | string -%}
             {%- set found = get_columns_in_query('select * from ' ~ upstream.lookup ~ ' as looked_up') -%}
             {%- for column in missing_columns(columns + upstream.columns, found) -%}
                 {{ exceptions.raise_compiler_error(

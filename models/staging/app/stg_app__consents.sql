@@ -1,10 +1,24 @@
-{%- set reasons = {
-    'no consent_id': 'consent_id is null',
-    'no user_id': clean_text('user_id') ~ ' is null',
-    'recorded_at is missing or outside the calendar': not_within_calendar('recorded_at'),
-    'consent_id is too long': is_too_long('consent_id'),
-    'user_id is too long': is_too_long('user_id'),
-} %}
+{%- set rules = declare_rules({
+    'consent_id_is_present': exclude_when('consent_id is null', 'no consent_id', 'completeness'),
+    'user_id_is_present': exclude_when(
+        clean_text('user_id') ~ ' is null', 'no user_id', 'completeness'
+    ),
+    'recorded_at_is_within_calendar': exclude_when(
+        not_within_calendar('recorded_at'), 'recorded_at is missing or outside the calendar', 'validity'
+    ),
+    'consent_id_is_short': exclude_when(
+        is_too_long('consent_id'), 'consent_id is too long', 'validity'
+    ),
+    'user_id_is_short': exclude_when(is_too_long('user_id'), 'user_id is too long', 'validity'),
+    'recorded_at_is_not_in_the_future': flag_when(
+        is_in_the_future('recorded_at'), 'recorded_at is more than a day after the load', 'timeliness'
+    ),
+    'purpose_is_present': flag_when(clean_text('purpose') ~ ' is null', 'no purpose', 'completeness'),
+    'user_is_known': flag_when(
+        'staged.user_id is not null and users.user_id is null',
+        'its user is not in users', 'consistency', {'users': 'user_id'}
+    ),
+}) %}
 
 select
     -- ids
@@ -22,8 +36,9 @@ select
     recorded_at,
 
     -- load
-    {{ exclusion_reason(reasons) }} as exclusion_reason,
+    {{ exclusion_reason(rules) }} as exclusion_reason,
+    {{ failed_rules(rules) }} as failed_rules,
     _loaded_at,
     _row_xid,
-    {{ is_included(reasons) }} as is_included
+    {{ is_included(rules) }} as is_included
 from {{ read_source('consents') }}

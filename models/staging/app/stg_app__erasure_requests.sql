@@ -1,9 +1,21 @@
-{%- set reasons = {
-    'no request_id': 'request_id is null',
-    'no user_id': clean_text('user_id') ~ ' is null',
-    'request_id is too long': is_too_long('request_id'),
-    'user_id is too long': is_too_long('user_id'),
-} %}
+{%- set rules = declare_rules({
+    'request_id_is_present': exclude_when('request_id is null', 'no request_id', 'completeness'),
+    'user_id_is_present': exclude_when(
+        clean_text('user_id') ~ ' is null', 'no user_id', 'completeness'
+    ),
+    'request_id_is_short': exclude_when(
+        is_too_long('request_id'), 'request_id is too long', 'validity'
+    ),
+    'user_id_is_short': exclude_when(is_too_long('user_id'), 'user_id is too long', 'validity'),
+    'requested_at_is_present': flag_when('requested_at is null', 'no requested_at', 'completeness'),
+    'requested_at_is_not_in_the_future': flag_when(
+        is_in_the_future('requested_at'), 'requested_at is more than a day after the load', 'timeliness'
+    ),
+    'user_is_known': flag_when(
+        'staged.user_id is not null and users.user_id is null',
+        'its user is not in users', 'consistency', {'users': 'user_id'}
+    ),
+}) %}
 
 select
     -- ids
@@ -17,8 +29,9 @@ select
     requested_at,
 
     -- load
-    {{ exclusion_reason(reasons) }} as exclusion_reason,
+    {{ exclusion_reason(rules) }} as exclusion_reason,
+    {{ failed_rules(rules) }} as failed_rules,
     _loaded_at,
     _row_xid,
-    {{ is_included(reasons) }} as is_included
+    {{ is_included(rules) }} as is_included
 from {{ read_source('erasure_requests') }}

@@ -1,7 +1,26 @@
-{%- set reasons = {
-    'no user_id': 'user_id is null',
-    'user_id is too long': is_too_long('user_id'),
-} %}
+{%- set rules = declare_rules({
+    'user_id_is_present': exclude_when('user_id is null', 'no user_id', 'completeness'),
+    'user_id_is_short': exclude_when(is_too_long('user_id'), 'user_id is too long', 'validity'),
+    'email_is_short': flag_when(is_too_long('email'), 'email is too long', 'validity'),
+    'email_is_an_address': flag_when(
+        'not ' ~ is_too_long('email') ~ ' and not ' ~ is_email(clean_text('email')),
+        'email is no e-mail address', 'validity'
+    ),
+    'email_is_of_one_user': flag_when(
+        'namesakes.user_id is not null', 'another user has the same email',
+        'uniqueness', {'namesakes': 'email'}
+    ),
+    'age_at_sign_up_is_13_to_120': flag_when(
+        'not ' ~ is_age_between('birth_date', 'created_at', 13, 120),
+        'the user was younger than 13 or older than 120 at the sign-up', 'validity'
+    ),
+    'created_at_is_within_calendar': flag_when(
+        'not ' ~ is_within_calendar('created_at'), 'created_at is outside the calendar', 'validity'
+    ),
+    'created_at_is_not_in_the_future': flag_when(
+        is_in_the_future('created_at'), 'created_at is more than a day after the load', 'timeliness'
+    ),
+}) %}
 
 select
     -- ids
@@ -27,8 +46,9 @@ select
     {{ version_started_at() }} as version_started_at,
 
     -- load
-    {{ exclusion_reason(reasons) }} as exclusion_reason,
+    {{ exclusion_reason(rules) }} as exclusion_reason,
+    {{ failed_rules(rules) }} as failed_rules,
     _loaded_at,
     _row_xid,
-    {{ is_included(reasons) }} as is_included
+    {{ is_included(rules) }} as is_included
 from {{ read_source('users') }}

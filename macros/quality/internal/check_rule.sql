@@ -1,0 +1,15 @@
+{% macro check_rule(name, rule) -%}
+    {%- set where = model.name ~ ': the rule ' ~ name -%}
+    {%- set dimensions = ['completeness', 'validity', 'uniqueness', 'consistency', 'timeliness'] -%}
+    {%- if not modules.re.fullmatch('[a-z][a-z0-9_]*', name) -%}
+        {{ exceptions.raise_compiler_error(where ~ ' has no valid name; a name has lower-case letters, digits and underscores.') }}
+    {%- elif rule is not mapping or not rule.condition or not rule.effect -%}
+        {{ exceptions.raise_compiler_error(
+            where ~ " is '" ~ rule ~ "'; it takes exclude_when(condition, says, dimension) or flag_when(condition, says, dimension, joins)."
+        ) }}
+    {%- elif rule.dimension not in dimensions -%}
+        {{ exceptions.raise_compiler_error(where ~ " has the dimension '" ~ rule.dimension ~ "'; it takes " ~ dimensions | join(', ') ~ '.') }}
+    {%- elif not rule.says or "'" in rule.says -%}
+        {{ exceptions.raise_compiler_error(where ~ ' says "' ~ rule.says ~ '"; it takes a text without quotes, such as "no order_id".') }}
+    {%- endif -%}
+{%- endmacro %}
