@@ -205,9 +205,10 @@ STAGING = (
         (
             Change(
                 sql_of("stg_app__events"),
-                "    'no event_id': 'event_id is null',\n",
-                "    'no event_id': 'event_id is null',\n"
-                "    'is a test': \"event_id like '%e2'\",\n",
+                "    'event_type_is_known': flag_when(\n",
+                "    'event_is_no_test': exclude_when("
+                "\"event_id like '%e2'\", 'is a test', 'validity'),\n"
+                "    'event_type_is_known': flag_when(\n",
             ),
         ),
     ),

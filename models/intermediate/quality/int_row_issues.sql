@@ -56,11 +56,16 @@
 {%- set related_to_namesakes %}
     select
         'users' as table_name,
-        namesakes.user_id as row_key,
-        users.user_id
-    from {{ ref('dim_users') }} as users
-    inner join {{ ref('dim_users') }} as namesakes on users.email = namesakes.email
-    where namesakes.is_current
+        namesakes.row_key,
+        dim_users.user_id
+    from {{ ref('dim_users') }}
+    inner join (
+        select
+            user_id as row_key,
+            email
+        from {{ ref('dim_users') }}
+        where is_current
+    ) as namesakes on dim_users.email = namesakes.email
 {%- endset %}
 
 {%- set related_to_orders %}
@@ -132,6 +137,7 @@
     upstream(ref('stg_app__users'), columns='user_id', lookup='(' ~ related_to_users ~ ')'),
     upstream(ref('dim_users'), columns='user_id', lookup='(' ~ related_to_namesakes ~ ')'),
     upstream(ref('fct_orders'), columns='order_id', lookup='(' ~ related_to_orders ~ ')'),
+    upstream(ref('fct_payments'), columns='order_id', lookup='(' ~ related_to_orders ~ ')'),
     upstream(ref('dim_products'), columns='product_id', lookup='(' ~ related_to_products ~ ')'),
     upstream(ref('dim_categories'), columns='category_id', lookup='(' ~ related_to_categories ~ ')'),
     upstream(
@@ -156,9 +162,7 @@
         ref('stg_app__' ~ table_name), columns=key, key=["'" ~ table_name ~ "'::text", key]
     )) %}
 {%- endfor %}
-{%- set changed_rows = changed_keys(
-    ['table_name', 'row_key'], upstreams, ignoring=[ref('fct_payments')]
-) %}
+{%- set changed_rows = changed_keys(['table_name', 'row_key'], upstreams) %}
 
 with
 
