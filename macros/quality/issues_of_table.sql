@@ -13,33 +13,38 @@
         {{ row_as_json('judged', columns_of_row(table_name, is_personal=true)) }} as personal_data,
         judged._loaded_at
     from (
-        select
-            staged.*,
-            concat_ws(
-                ', ',
-                staged.failed_rules
-                {%- for name, rule in rules.items() if rule.joins %},
-                case when {{ rule.condition }} then '{{ name }}' end
-                {%- endfor %}
-            ) as names
+        {#- Few rows fail, and only they meet the rules. -#}
+        select *
         from (
-            select *
-            from {{ staging }} as staged
-            where {{ is_changed(changed_rows, ["'" ~ table_name ~ "'", 'staged.' ~ key]) }}
-                and staged.{{ key }} is not null
-                and not staged.is_deleted
-            {{ evaluated_once() }}
-        ) as staged
-        {%- for alias, column in joined_by(table_name, rules, relations).items() %}
-        left join {{ relations[alias].relation }} as {{ alias }}
-            on {{ column if '.' in column else 'staged.' ~ column }} = {{ alias }}.{{ relations[alias].key }}
-                {%- if relations[alias].where %}
-                and {{ relations[alias].where }}
-                {%- endif %}
-        {%- endfor %}
+            select
+                staged.*,
+                concat_ws(
+                    ', ',
+                    staged.failed_rules
+                    {%- for name, rule in rules.items() if rule.joins %},
+                    case when {{ rule.condition }} then '{{ name }}' end
+                    {%- endfor %}
+                ) as names
+            from (
+                select *
+                from {{ staging }} as staged
+                where {{ is_changed(changed_rows, ["'" ~ table_name ~ "'", 'staged.' ~ key]) }}
+                    and staged.{{ key }} is not null
+                    and not staged.is_deleted
+                {{ evaluated_once() }}
+            ) as staged
+            {%- for alias, column in joined_by(table_name, rules, relations).items() %}
+            left join {{ relations[alias].relation }} as {{ alias }}
+                on {{ column if '.' in column else 'staged.' ~ column }} = {{ alias }}.{{ relations[alias].key }}
+                    {%- if relations[alias].where %}
+                    and {{ relations[alias].where }}
+                    {%- endif %}
+            {%- endfor %}
+        ) as named
+        where named.names != ''
+        {{ evaluated_once() }}
     ) as judged
     inner join {{ ref('int_quality_rules') }} as rules
         on rules.table_name = '{{ table_name }}'
             and position(', ' || rules.rule_name || ', ' in ', ' || judged.names || ', ') > 0
-    where judged.names != ''
 {%- endmacro %}
