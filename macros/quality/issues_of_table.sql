@@ -27,14 +27,14 @@
                 ) as names
             from (
                 select *
-                from {{ staging }} as staged
+                from (select * from {{ staging }}) as staged
                 where {{ is_changed(changed_rows, ["'" ~ table_name ~ "'", 'staged.' ~ key]) }}
                     and staged.{{ key }} is not null
                     and not staged.is_deleted
                 {{ evaluated_once() }}
             ) as staged
             {%- for alias, column in joined_by(table_name, rules, relations).items() %}
-            left join {{ relations[alias].relation }} as {{ alias }}
+            left join (select * from {{ relations[alias].relation }}) as {{ alias }}
                 on {{ column if '.' in column else 'staged.' ~ column }} = {{ alias }}.{{ relations[alias].key }}
                     {%- if relations[alias].where %}
                     and {{ relations[alias].where }}
@@ -44,7 +44,7 @@
         where named.names != ''
         {{ evaluated_once() }}
     ) as judged
-    inner join {{ ref('int_quality_rules') }} as rules
+    inner join (select * from {{ ref('int_quality_rules') }}) as rules
         on rules.table_name = '{{ table_name }}'
             and position(', ' || rules.rule_name || ', ' in ', ' || judged.names || ', ') > 0
 {%- endmacro %}

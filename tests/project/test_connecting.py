@@ -46,8 +46,8 @@ def test_an_analyst_reads_what_is_granted_and_nothing_else(built: Database, anal
     models = ("dim_categories", "daily_revenue", "rpt_user_rfm")
     dbt_project.build(built, *models, options=dbt_project.NO_TESTS, full_refresh=True)
     (granted,) = [block for block in blocks(CONNECTING) if "marts.fct_orders" in block]
-    expected = {*re.findall(r"marts\.\w+", granted), "reporting.user_analytics",
-                "reporting.user_rfm"}  # fmt: skip
+    views = {"reporting.user_analytics", "reporting.user_rfm", "reporting.row_issues"}
+    expected = {*re.findall(r"marts\.\w+", granted), *views}
     readable = fetch(
         built,
         "select relnamespace::regnamespace || '.' || relname from pg_class"

@@ -24,10 +24,13 @@
 
 
 {% macro moment_read_through() -%}
-    {#- A snapshot sees included rows only; it has read what was there when it was built. None if there were no rows. -#}
+    {#-
+        A snapshot sees included rows only; it has read what was there when it was built. int_row_issues reads rows for no mart. None if
+        there were no rows.
+    -#}
     {{ return(run_query(
         "select coalesce(max(loaded_through) filter (where upstream_name != '(states)'), max(advanced_at) filter (where loaded_through"
-        ~ " is not null))::text from " ~ state_relation('watermarks') ~ " where upstream_name = '" ~ state_name(model)
+        ~ " is not null))::text from " ~ state_relation('watermarks') ~ " where model_name != 'int_row_issues' and upstream_name = '" ~ state_name(model)
         ~ "' or upstream_name = '(states)' and model_name = '" ~ model.name.replace('stg_', 'snp_', 1) ~ "'"
     )[0][0]) }}
 {%- endmacro %}

@@ -56,16 +56,13 @@
 {%- set related_to_namesakes %}
     select
         'users' as table_name,
-        namesakes.row_key,
-        dim_users.user_id
-    from {{ ref('dim_users') }}
+        namesakes.user_id as row_key,
+        users.user_id
+    from (select * from {{ ref('dim_users') }}) as users
     inner join (
-        select
-            user_id as row_key,
-            email
-        from {{ ref('dim_users') }}
+        select * from {{ ref('dim_users') }}
         where is_current
-    ) as namesakes on dim_users.email = namesakes.email
+    ) as namesakes on users.email = namesakes.email
 {%- endset %}
 
 {%- set related_to_orders %}
