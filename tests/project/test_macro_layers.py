@@ -19,7 +19,8 @@ LAYERS = (
     *("project/internal", "project"),
     # What a model keeps is checked with its partitions, before anything is built.
     "retention/internal",
-    *("postgres/catalog", "postgres/locks", "postgres/indexes", "postgres/replace"),
+    *("postgres/catalog", "postgres/locks"),
+    *("postgres/indexes", "postgres/replace", "postgres/constraints"),
     *("postgres/partitions", "postgres/statistics"),
     # Only dbt calls these. Macros of earlier folders may call dbt's macro that dispatches to them.
     "postgres/overrides",

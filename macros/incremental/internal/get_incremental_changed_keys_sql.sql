@@ -19,6 +19,7 @@
     {#- Without keys, both sides are whole tables, of which a day changes little: the keys whose rows differ are few. -#}
     {%- call statement('different_rows') -%}
         {{ check_key_is_not_null(temp_relation, unique_key) }}
+        {{ check_never_null(temp_relation, unique_key) }}
         {{ check_rows_are_of_this_run(temp_relation, key_columns) if key_columns }}
         analyze {{ temp_relation }} ({{ key }});
 

@@ -40,3 +40,9 @@
     {%- endif -%}
     {{ return(keys) }}
 {%- endmacro %}
+
+
+{% macro mark_of_contract() -%}
+    {#- The comment of a constraint that the contract declares. -#}
+    {{ return('dbt: declared by the contract') }}
+{%- endmacro %}

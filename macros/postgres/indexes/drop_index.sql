@@ -7,7 +7,12 @@
     {%- endset -%}
     {%- set name = run_query(query)[0][0] -%}
     {%- do log(this.identifier ~ ': dropping index ' ~ name ~ '.', info=true) -%}
-    {%- if is_partitioned -%}
+    {%- if found['primary_key'] -%}
+        {%- do run_query(lock_patiently(
+            this, 'the index ' ~ name ~ ' of ' ~ this ~ ' could not be dropped',
+            'alter table ' ~ this ~ ' drop constraint ' ~ adapter.quote(found['primary_key'])
+        )) -%}
+    {%- elif is_partitioned -%}
         {#-
             PostgreSQL cannot drop an index of a parent concurrently. Parts that were not attached would stay, so they are
             dropped first.

@@ -32,7 +32,8 @@
     {%- for index in declared if index.unique and not index.where and index['columns'] | sort == names | sort -%}
         {{ return(none) }}
     {%- endfor -%}
-    {%- for key in keys_of_contract() if key['columns'] | sort == names | sort -%}
+    {#- dbt creates other primary keys with the table, with an index of their own. -#}
+    {%- for key in keys_of_contract() if key['columns'] | sort == names | sort and not primary_key_of_contract() -%}
         {{ return(none) }}
     {%- endfor -%}
     {%- for field in fields_of_partitions() if field not in names -%}

@@ -1,7 +1,8 @@
 {% macro query_of_indexes() -%}
     {#-
         The indexes of this model's table that these macros created: they have our comment, or a name of 32 hexadecimal digits,
-        as dbt's own indexes have, and ours until they are finished. An index of a constraint belongs to the constraint.
+        as dbt's own indexes have, and ours until they are finished. An index of a constraint belongs to the constraint, except
+        that of the primary key which add_primary_key made of it.
     -#}
     select
         tables.relkind = 'p' as is_partitioned,
@@ -29,12 +30,18 @@
                     where conindid = names.oid and contype = 'f' and conparentid = 0
                 )
             ) as used_by,
+            (
+                select conname::text from pg_constraint where conindid = names.oid and contype = 'p'
+            ) as primary_key,
             substring(obj_description(names.oid, 'pg_class') from '^dbt:([0-9a-f]{32}) of ') as hash
         from pg_index
         inner join pg_class as names on pg_index.indexrelid = names.oid
         where not names.relispartition
             and not exists (
-                select from pg_constraint where conindid = names.oid and contype in ('p', 'u', 'x')
+                select from pg_constraint
+                where conindid = names.oid
+                    and contype in ('p', 'u', 'x')
+                    and (contype, obj_description(oid, 'pg_constraint')) is distinct from ('p', {{ postgres_escape_comment(mark_of_contract()) }})
             )
             and (
                 names.relname ~ '^[0-9a-f]{32}$'

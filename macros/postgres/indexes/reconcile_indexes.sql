@@ -14,11 +14,13 @@
             {%- if run_query('select pg_try_advisory_lock(' ~ lock ~ ')')[0][0] -%}
                 {%- do carry_out_indexes(plan_of_indexes()) -%}
                 {%- do run_query('select pg_advisory_unlock(' ~ lock ~ ')') -%}
+                {{ return(true) }}
             {%- else -%}
                 {%- do log(this.identifier ~ ': skipping indexes: another build is updating them.', info=true) -%}
             {%- endif -%}
         {%- endif -%}
     {%- endif -%}
+    {{ return(false) }}
 {%- endmacro %}
 
 
