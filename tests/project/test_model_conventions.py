@@ -131,10 +131,17 @@ def test_what_people_query_is_public_and_has_an_owner(manifest: Any) -> None:
 
 
 def has_tested_key(node: Any, tests: list[Any]) -> bool:
-    """Whether tests without a condition check that some columns are unique and never null."""
+    """Whether constraints or tests without a condition say what is unique and never null."""
     where = KEY_WHERE.get(node.name)
     unique: list[set[str]] = []
     never_null: set[str] = set()
+    if node.config.contract.enforced:
+        unique += [set(each.columns) for each in node.constraints if each.type == "primary_key"]
+        never_null |= {
+            column.name
+            for column in node.columns.values()
+            if any(each.type == "not_null" for each in column.constraints)
+        }
     for test in tests:
         name, condition = test.test_metadata.name, test.config.where
         if test.config.severity.lower() != "error" or condition not in (None, where):
