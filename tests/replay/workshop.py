@@ -477,7 +477,7 @@ class Workshop:
             " where nspname in ('snapshots', 'ci_snapshots') and relkind = 'r' order by 1, 2"
         ):
             relation = sql.Identifier(schema, name)
-            key = sql.Identifier("product_id" if name.endswith("products") else "user_id")
+            key = sql.SQL(KEYS_OF_SNAPSHOTS.get(name, "user_id"))
             with self.database.connect() as session:
                 session.execute("set timezone = 'UTC'")
                 faults = session.execute(SNAPSHOT_FAULTS.format(key=key, relation=relation))
@@ -838,6 +838,10 @@ def _moment_of(load: Load) -> dt.datetime:
         return oracle.end_of_day(dt.date.fromisoformat(load.as_of))
 
 
+KEYS_OF_SNAPSHOTS = {
+    "snp_app__products": "product_id",
+    "snp_row_issues": "concat_ws(' ', table_name, row_key, rule_name)",
+}
 # Faults of a snapshot: keys of states that are not unique, and validities that overlap or end
 # before they begin.
 SNAPSHOT_FAULTS = sql.SQL(

@@ -1,4 +1,9 @@
 {% macro reconcile_indexes(rows=none) -%}
+    {%- do has_reconciled_indexes(rows) -%}
+{%- endmacro %}
+
+
+{% macro has_reconciled_indexes(rows=none) -%}
     {#-
         Runs outside the transaction. One query of the catalog tells whether anything changed; usually nothing did, and nothing
         is locked.
