@@ -662,7 +662,7 @@ class Workshop:
                 relation = f"{schema.removeprefix(target)}.{name}"
                 if wanted is not None and relation not in wanted:
                     continue
-                query = sql.SQL("select (to_jsonb(held) - %s)::text from {} as held")
+                query = sql.SQL("select (to_jsonb(held) - %s::text[])::text from {} as held")
                 if relation in STATIC:
                     query = sql.SQL(
                         "select concat(count(*), ' ', sum(hashtextextended(held::text, 0)))"
@@ -671,7 +671,7 @@ class Workshop:
                 elif name == "bridge_category_ancestors":
                     # Its keys are hashes; category_id identifies the history.
                     query = sql.SQL(
-                        "select (to_jsonb(held) - %s || jsonb_build_object("
+                        "select (to_jsonb(held) - %s::text[] || jsonb_build_object("
                         "'category_id', category_id))::text"
                         f" from {{}} as held left join {target}marts.dim_categories"
                         " using (category_key)"
