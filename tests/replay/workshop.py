@@ -36,8 +36,10 @@ WITHOUT_TESTS = dbt_project.NO_TESTS
 # Compared by fingerprint only, because they are large and read no data.
 SCHEMAS = ("intermediate", "marts", "reporting", "quarantine")
 STATIC = ("marts.dim_date", "marts.dim_time")
-# Columns computed at query time, not at build time, and the time of the last build.
-LIVE = ["days_since_signup", "days_since_last_activity", "recency_days", "last_seen_at"]
+# Columns computed at query time, not at build time.
+LIVE = ["days_since_signup", "days_since_last_activity", "recency_days"]
+# Times of builds: mutants are compared with rebuilds of another run.
+LIVE += ["first_seen_at", "last_seen_at", "resolved_at"]
 
 # Short enough that orders leave the RFM window within a history.
 RFM_MONTHS = 2
