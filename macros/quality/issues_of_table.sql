@@ -22,7 +22,7 @@
                     ', ',
                     staged.failed_rules
                     {%- for name, rule in rules.items() if rule.joins %},
-                    case when {{ rule.condition }} then '{{ name }}' end
+                    case when staged.exclusion_reason is null and ({{ rule.condition }}) then '{{ name }}' end
                     {%- endfor %}
                 ) as names
             from (

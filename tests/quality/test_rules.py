@@ -71,7 +71,7 @@ EXCLUDED: dict[str, tuple[str, dict[str, str]]] = {
         "order_id,user_id,order_status,currency,order_date",
         {
             "bad1,u1,paid,EUR,": "order_date_is_within_calendar",
-            "bad2,,paid,EUR,1812-01-01": "order_date_is_within_calendar",
+            "bad2,u1,paid,EUR,1812-01-01": "order_date_is_within_calendar",
         },
     ),
     "order_items": (

@@ -14,6 +14,11 @@ DATED_BY_THE_BUILD = {
     "snapshots.snp_user_segments": (
         *("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to"),
     ),
+    "snapshots.snp_row_issues": (
+        *("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to"),
+    ),
+    "quarantine.row_issues": ("first_seen_at", "last_seen_at", "resolved_at"),
+    "reporting.row_issues": ("first_seen_at", "last_seen_at"),
 }
 
 
