@@ -207,7 +207,7 @@ FLAGGED: dict[str, tuple[str, dict[str, str]]] = {
         "exchange_rate_id,currency,rate_date,rate",
         {
             f"odd1,USD,{FUTURE},1": "rate_date_is_not_in_the_future",
-            "odd2,QQQ,2026-01-02,1": "currency_is_iso_4217",
+            "odd2,XTS,2026-01-02,1": "currency_is_iso_4217",
         },
     ),
 }
