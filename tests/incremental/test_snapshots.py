@@ -405,6 +405,12 @@ def test_a_run_compares_what_was_loaded_or_everything(built: Any) -> None:
         f"update raw.users set _loaded_at = '2020-01-01' where user_id = '{user_id}'",
     )
     assert run() == "reloaded"
+    do(
+        built,
+        unstamped.format("restored"),
+        "update observability.watermarks set system_identifier = '1'",
+    )
+    assert run() == "restored"
 
 
 def snapshot_of_things(folder: Path, query: str = "", **config: Any) -> Path:

@@ -554,12 +554,4 @@ MUTANTS = (
         seed=7,
         kinds=("target",),
     ),
-    Mutant(
-        "a database restored on another server is continued",
-        REASON,
-        "{%- if previous.values() | selectattr('is_of_another_server') | list -%}",
-        "{%- if false -%}",
-        seed=7,
-        kinds=("restore",),
-    ),
 )
