@@ -439,7 +439,8 @@ COLUMNS = (
 )
 
 
-def _partitioned(words: str, old: str, new: str, model: str = "fct_user_events") -> Edit:
+def _partitioned(words: str, old: str, new: str) -> Edit:
+    model = "fct_user_events"
     return Edit(f"{model} {words}", "partition", model, (Change(sql_of(model), old, new),))
 
 
@@ -458,12 +459,24 @@ PARTITIONS = (
         for period in ("day", "week", "quarter", "year")
     ),
     _partitioned("has no partitions", PARTITION_BY, ""),
-    _partitioned(
-        "has partitions of a quarter",
-        "    unique_key='order_id',\n",
-        "    unique_key='order_id',\n    partition_by={'fields': ['ordered_at'],"
-        " 'granularity': 'quarter', 'default_partition': true},\n",
-        model="fct_orders",
+    Edit(
+        "fct_orders has partitions of a quarter",
+        "partition",
+        "fct_orders",
+        (
+            Change(
+                sql_of("fct_orders"),
+                "    unique_key='order_id',\n",
+                "    unique_key='order_id',\n    partition_by={'fields': ['ordered_at'],"
+                " 'granularity': 'quarter', 'default_partition': true},\n",
+            ),
+            # A primary key of a partitioned table would hold the column of its partitions.
+            Change(
+                yml_of("fct_orders"),
+                "    constraints:\n      - type: primary_key\n        columns: [order_id]\n",
+                "",
+            ),
+        ),
     ),
 )
 

@@ -51,7 +51,7 @@
     {%- endfor -%}
     {%- for key in keys_of_contract() -%}
         {%- for field in fields if field not in key.columns -%}
-            {%- do refuse_partition_by('.fields', field, 'columns that the ' ~ key.type ~ ' (' ~ key.columns | join(', ') ~ ') of the contract holds') -%}
+            {%- do refuse_partition_by('.fields', field, 'columns that the ' ~ key.type ~ ' (' ~ key.columns | join(', ') ~ ') of the contract holds; or take that constraint out of the contract') -%}
         {%- endfor -%}
     {%- endfor -%}
     {%- if is_hash != (partition_by.partitions is integer and partition_by.partitions > 0) or not is_hash and partition_by.partitions is not none -%}
