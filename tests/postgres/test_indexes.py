@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from tests.support import dbt_project
-from tests.support.database import new_database
+from tests.support.database import need_extension, new_database
 from tests.support.server import FAST, temporary_server
 from tests.support.small_project import (
     IMPATIENCE,
@@ -1001,6 +1001,7 @@ def test_where_the_server_can_it_refuses_versions_that_overlap(place: Place) -> 
 
 def test_readers_go_on_while_a_full_refresh_makes_the_constraint(newest: Place) -> None:
     """Creating the constraint takes longer than a reader waits."""
+    need_extension(newest.database, "btree_gist")
     newest.build("versions")
     newest.execute(
         "create table public.builds ()",
@@ -1019,6 +1020,7 @@ def test_readers_go_on_while_a_full_refresh_makes_the_constraint(newest: Place) 
 
 
 def test_a_table_in_use_gets_the_constraint_in_short_attempts(newest: Place) -> None:
+    need_extension(newest.database, "btree_gist")
     newest.build("versions")
     newest.execute("alter table analytics.versions drop constraint versions_no_overlaps")
     build_behind_a_reader(
@@ -1123,6 +1125,7 @@ def test_a_build_leaves_the_indexes_that_are_there(built: Any) -> None:
 
 
 def test_a_second_current_version_and_versions_that_overlap_are_refused(built: Any) -> None:
+    need_extension(built, "btree_gist")
     for table, key in (("dim_users", "user_id"), ("dim_products", "product_id")):
         columns = [
             name
@@ -1211,6 +1214,7 @@ def test_a_page_of_events_begins_behind_the_last_one(sample_warehouse: Any) -> N
 def test_slow_statements_are_told_where_the_server_counts_them(
     sample_warehouse: Any,
 ) -> None:
+    need_extension(sample_warehouse, "pg_stat_statements")
     (hint,) = analysed(sample_warehouse, "slow_statements")
     assert "shared_preload_libraries" in hint["statement"] and hint["calls"] is None
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+import pytest
 
 from warehouse.server import Server
 
@@ -84,6 +85,12 @@ def do(database: Any, *statements: str) -> None:
     with database.connect() as session:
         for statement in statements:
             session.execute(statement)
+
+
+def need_extension(database: Any, name: str) -> None:
+    """Skip the test if the server does not come with an extension; our PostgreSQL 16 has none."""
+    if ask(database, f"select count(*) from pg_available_extensions where name = '{name}'") == 0:
+        pytest.skip(f"this PostgreSQL comes without {name}")
 
 
 def fetch(database: Any, query: str, *values: Any) -> list[tuple[Any, ...]]:
