@@ -33,7 +33,7 @@
         upstreams, definition, own_columns(columns, upstreams, event_time), own_queries(columns, upstreams, recompute_when)
     ) -%}
     {%- set previous = read_watermarks() -%}
-    {%- set reason = reason_for_all_keys(upstreams, previous, recompute_when) -%}
+    {%- set reason = reason_for_all_keys(upstreams, previous, recompute_when, event_time) -%}
 
     {%- if reason -%}
         {%- do log(model.name ~ ': all keys, because ' ~ reason, info=false) -%}

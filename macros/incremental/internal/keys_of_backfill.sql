@@ -12,9 +12,5 @@
     {%- if event_time %}
     union
     select {{ columns | join(', ') }} from {{ this }} where {{ is_in_backfill(event_time, is_date=(model.columns.get(event_time) or {}).get('data_type') | lower == 'date') }}
-    {%- elif upstreams | selectattr('kind', 'equalto', 'loaded') | selectattr('event_time') | list %}
-    {#- Which rows of the table are of the window, it does not say. #}
-    union
-    select {{ columns | join(', ') }} from {{ this }}
     {%- endif %}
 {%- endmacro %}

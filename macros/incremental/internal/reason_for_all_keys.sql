@@ -1,4 +1,4 @@
-{% macro reason_for_all_keys(upstreams, previous, recompute_when) -%}
+{% macro reason_for_all_keys(upstreams, previous, recompute_when, event_time) -%}
     {#- None, or the reason why this run covers every key. -#}
     {%- if not is_incremental() -%}
         {{ return('the table is built whole') }}
@@ -12,6 +12,10 @@
     {%- endif -%}
     {%- if not last_run['is_of_this_table'] -%}
         {{ return('the table is not as the last run left it: it was replaced, restored, truncated or rewritten') }}
+    {%- endif -%}
+    {%- if is_backfill() and not event_time and upstreams | selectattr('kind', 'equalto', 'loaded') | selectattr('event_time') | list -%}
+        {#- Neither table tells which rows left the window: staging has their new time, and the model none. -#}
+        {{ return('this is a backfill, and the model has no event_time') }}
     {%- endif -%}
     {%- for upstream in upstreams -%}
         {%- set watermark = previous.get(upstream.name) -%}
