@@ -32,7 +32,7 @@
     {%- do remember_watermarks(
         upstreams, definition, own_columns(columns, upstreams, event_time), own_queries(columns, upstreams, recompute_when)
     ) -%}
-    {%- set previous = read_watermarks() -%}
+    {%- set previous = read_watermarks(upstreams) -%}
     {%- set reason = reason_for_all_keys(upstreams, previous, recompute_when, event_time) -%}
 
     {%- if reason -%}

@@ -121,6 +121,22 @@ def test_a_table_that_was_changed_behind_our_back_is_built_whole(
     assert_right(shop)
 
 
+def test_changes_logged_without_a_followed_key_are_read_whole(shop: Any, project: Path) -> None:
+    model = project / "models" / "fct_orders.sql"
+    text = model.read_text()
+    model.write_text(
+        text.replace("unique_key=", "meta={'change_log_keys': ['amount']}, unique_key=")
+    )
+    dbt_project.forget(project)
+    change(shop, 5, 50)
+    dbt_project.run(shop, "run", "fct_orders", project=project)
+    model.write_text(text)
+    dbt_project.forget(project)
+    change(shop, 6, 60)
+    run(shop, project)
+    assert_right(shop)
+
+
 def test_a_table_of_another_server_is_built_whole(shop: Any, project: Path) -> None:
     """Even if a restored table has its old numbers: transactions have other numbers there."""
     do(

@@ -377,17 +377,18 @@ class Workshop:
             return
         self.drop_relation(model)
         schema, name = self.place_of(model)
-        self.do(
-            sql.SQL("alter table kept.{} set schema {}").format(
-                sql.Identifier(model), sql.Identifier(schema)
-            )
-        )
+        # In this order: under the model's name, a table of another version of it may be there.
         if name != model:
             self.do(
-                sql.SQL("alter table {} rename to {}").format(
-                    sql.Identifier(schema, model), sql.Identifier(name)
+                sql.SQL("alter table kept.{} rename to {}").format(
+                    sql.Identifier(model), sql.Identifier(name)
                 )
             )
+        self.do(
+            sql.SQL("alter table kept.{} set schema {}").format(
+                sql.Identifier(name), sql.Identifier(schema)
+            )
+        )
         self.is_whole = False
 
     @property

@@ -34,7 +34,7 @@
         {%- elif upstream.kind == 'logged' and watermark['has_other_fingerprint'] -%}
             {{ return(upstream.name ~ ' logs its changes since the last run only') }}
         {%- elif upstream.kind == 'logged' and watermark['was_rebuilt'] -%}
-            {{ return(upstream.name ~ ' was rebuilt') }}
+            {{ return(upstream.name ~ ' was rebuilt, or logged other keys') }}
         {%- endif -%}
     {%- endfor -%}
     {{ return(none) }}

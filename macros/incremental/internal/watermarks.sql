@@ -124,7 +124,7 @@
 {%- endmacro %}
 
 
-{% macro read_watermarks() -%}
+{% macro read_watermarks(upstreams=[]) -%}
     {#- After remember_watermarks. Asks everything about the last run at once, because most runs find nothing new. -#}
     {%- set previous = {} -%}
     {%- if is_incremental() or model.resource_type == 'snapshot' -%}
@@ -143,8 +143,15 @@
                     select
                     from {{ state_relation('key_changes') }} as key_changes
                     where key_changes.model_name = watermarks.upstream_name
-                        and key_changes.changed_keys is null
                         and {{ is_unseen_xid('key_changes.written_by', 'watermarks.run_snapshot') }}
+                        and (
+                            key_changes.changed_keys is null
+                            {#- Written while the upstream logged other keys. #}
+                            {%- for upstream in upstreams if upstream.kind == 'logged' and upstream.columns %}
+                            or watermarks.upstream_name = '{{ upstream.name }}'
+                            and not key_changes.changed_keys ?& array[{{ quoted_texts(upstream.columns) }}]
+                            {%- endfor %}
+                        )
                 ) as was_rebuilt
             from {{ state_relation('watermarks') }} as watermarks
             left join pg_temp.this_run on watermarks.upstream_name = this_run.upstream_name
