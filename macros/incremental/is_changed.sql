@@ -21,6 +21,20 @@
     {%- elif flags.EMPTY -%}
         false
     {%- else -%}
-        ({{ columns | join(', ') }}) in (select {{ keys.columns | join(', ') }} from changed_keys)
+        {#- A literal is looked for in the keys first, so that the planner knows how few of them are left. -#}
+        {%- set compared = [] -%}
+        {%- set names = [] -%}
+        {%- set literals = [] -%}
+        {%- for column in columns -%}
+            {%- if column.startswith("'") -%}
+                {%- do literals.append(keys.columns[loop.index0] ~ ' = ' ~ column) -%}
+            {%- else -%}
+                {%- do compared.append(column) -%}
+                {%- do names.append(keys.columns[loop.index0]) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        ({{ compared | join(', ') }}) in (
+            select {{ names | join(', ') }} from changed_keys{{ ' where ' ~ literals | join(' and ') if literals }}
+        )
     {%- endif -%}
 {%- endmacro %}

@@ -14,8 +14,11 @@
 {%- endmacro %}
 
 
-{% macro exclude_when(condition, says, dimension, joins={}, needs=[]) -%}
-    {{ return({'effect': 'exclude', 'condition': condition, 'says': says, 'dimension': dimension, 'joins': joins, 'needs': needs}) }}
+{% macro exclude_when(condition, says, dimension, joins={}, needs=[], left_out_by=none) -%}
+    {{ return({
+        'effect': 'exclude', 'condition': condition, 'says': says, 'dimension': dimension, 'joins': joins, 'needs': needs,
+        'left_out_by': left_out_by,
+    }) }}
 {%- endmacro %}
 
 

@@ -5,3 +5,13 @@
         {%- endfor -%}
     )
 {%- endmacro %}
+
+
+{% macro json_without(object, names) -%}
+    ({{ object }} - string_to_array(coalesce({{ names }}, ''), ','))
+{%- endmacro %}
+
+
+{% macro json_text(object, name) -%}
+    ({{ object }} ->> '{{ name }}')
+{%- endmacro %}

@@ -8,6 +8,15 @@ rules as (
     select * from {{ ref('int_quality_rules') }}
 ),
 
+-- Columns that were tagged as personal after an issue was kept are left out here too.
+tables as (
+    select
+        table_name,
+        max(personal_columns) as personal_columns
+    from rules
+    group by 1
+),
+
 last_run as (
     select max(advanced_at) as judged_at
     from {{ source('observability', 'watermarks') }}
@@ -32,12 +41,13 @@ final as (
         case
             when issues.dbt_valid_to < {{ end_of_time() }} then issues.dbt_valid_to
         end as resolved_at,
-        issues.row_data,
+        {{ json_without('issues.row_data', 'tables.personal_columns') }} as row_data,
         issues.personal_data
     from issues
     cross join last_run
     left join rules
         on issues.table_name = rules.table_name and issues.rule_name = rules.rule_name
+    left join tables on issues.table_name = tables.table_name
 )
 
 select * from final

@@ -39,6 +39,7 @@ SEEDS = {
     "staging.payment_statuses",
     "staging.segment_thresholds",
     "staging.rfm_segments",
+    "staging.currencies",
 }
 # Small relations that do not grow with the number of users. A model may read them completely.
 LOOKUPS = {

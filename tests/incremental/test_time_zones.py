@@ -272,7 +272,11 @@ def compare_databases(odd: Database, usual: Database, what: str) -> None:
     expected = dict(rows(usual))
     assert len(expected) > 30
     assert sum(map(Counter.total, expected.values())) > 500
+    # What a condition looks like depends on the encoding of the database.
+    expected.pop("intermediate.int_quality_rules")
     for relation, found in rows(odd):
+        if relation == "intermediate.int_quality_rules":
+            continue
         assert found == expected.pop(relation), f"{what}: {relation}"
     assert not expected
 

@@ -484,6 +484,29 @@ def test_a_backfill_judges_rows_that_left_its_window_without_a_trace(
     assert issues(clean) == {("user_sessions", "w7", "session_start_is_not_in_the_future")}
 
 
+def test_users_who_shared_an_address_for_a_moment_are_both_forgotten(
+    clean: Database, tmp_path: Path
+) -> None:
+    """No version of the user has the shared address in the end: it was valid for no time."""
+    shared = "(select email from raw.users where user_id = 'u1')"
+    first, second = (START + dt.timedelta(days=day) for day in (1, 2))
+    do(
+        clean,
+        f"update raw.users set email = {shared}, _loaded_at = '{first}' where user_id = 'u2'",
+    )
+    build(clean)
+    rule = "email_is_of_one_user"
+    assert issues(clean) == {("users", "u1", rule), ("users", "u2", rule)}
+    do(
+        clean,
+        "update raw.users set email = 'own@example.org',"
+        f" updated_at = '{first - dt.timedelta(hours=1)}', _loaded_at = '{second}'"
+        " where user_id = 'u2'",
+    )
+    build(clean)
+    assert issues(clean) == set()
+
+
 def test_personal_data_stays_in_the_quarantine(clean: Database, tmp_path: Path) -> None:
     load(
         clean,
@@ -523,6 +546,14 @@ def test_a_row_without_a_key_is_listed_while_it_is_there(clean: Database) -> Non
         (
             "'odd': flag_when('true', 'odd', 'beauty')",
             "the rule odd has the dimension 'beauty'; it takes comp",
+        ),
+        (
+            "'odd': exclude_when('users.email is null', 'odd', 'validity', {'users': 'user_id'})",
+            "the rule odd is exclude_when and joins users; staging excludes rows by their own",
+        ),
+        (
+            "'odd': flag_when('users.email is null', 'odd', 'validity', {'users': 'user_id'})",
+            "the rule odd compares columns of users, whose changes do not find the rows of consents",
         ),
         ("'odd': flag_when('true', '', 'validity')", 'the rule odd says ""; it takes a text'),
         ("'odd': 'true'", "the rule odd is 'true'; it takes exclude_when("),

@@ -11,5 +11,10 @@
         {{ exceptions.raise_compiler_error(where ~ " has the dimension '" ~ rule.dimension ~ "'; it takes " ~ dimensions | join(', ') ~ '.') }}
     {%- elif not rule.says or "'" in rule.says -%}
         {{ exceptions.raise_compiler_error(where ~ ' says "' ~ rule.says ~ '"; it takes a text without quotes, such as "no order_id".') }}
+    {%- elif rule.effect == 'exclude' and rule.joins and not rule.left_out_by -%}
+        {{ exceptions.raise_compiler_error(
+            where ~ ' is exclude_when and joins ' ~ rule.joins.keys() | join(', ') ~ '; staging excludes rows by their own columns only. Write'
+            ~ ' flag_when; or name with left_out_by the model whose own join leaves such rows out.'
+        ) }}
     {%- endif -%}
 {%- endmacro %}

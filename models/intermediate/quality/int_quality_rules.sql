@@ -11,7 +11,9 @@ select
     '{{ rule.says }}'::{{ text_type() }} as says,
     '{{ rule.dimension }}'::{{ text_type() }} as dimension,
     '{{ rule.effect }}'::{{ text_type() }} as effect,
-    '{{ rule.condition | replace("'", "''") }}'::{{ text_type() }} as fails_when
+    '{{ rule.condition | replace("'", "''") }}'::{{ text_type() }} as fails_when,
+    '{{ rule.joined | replace("'", "''") }}'::{{ text_type() }} as joins,
+    '{{ rule.personal_columns }}'::{{ text_type() }} as personal_columns
 union all
 {% endfor -%}
 select
@@ -20,5 +22,7 @@ select
     null::{{ text_type() }} as says,
     null::{{ text_type() }} as dimension,
     null::{{ text_type() }} as effect,
-    null::{{ text_type() }} as fails_when
+    null::{{ text_type() }} as fails_when,
+    null::{{ text_type() }} as joins,
+    null::{{ text_type() }} as personal_columns
 where false

@@ -5,24 +5,40 @@
             'columns': ['related_table', 'related_key'],
             'why': 'issues of rows whose user, order or other related row changed',
         },
+        {
+            'columns': ['row_key'],
+            'where': "rule_name = 'email_is_of_one_user'",
+            'why': 'users who shared an address',
+        },
     ],
     meta={'change_log_keys': []},
 ) }}
 
--- The relations that rules may join, by the column that they name.
+-- The relations that rules may join, by the column that they name, and the tables whose rows their changes find (below).
 {%- set relations = {
-    'users': {'relation': ref('stg_app__users'), 'key': 'user_id'},
+    'users': {
+        'relation': ref('stg_app__users'), 'key': 'user_id', 'found': ['users', 'orders'],
+    },
     'namesakes': {
-        'relation': ref('dim_users'), 'key': 'email',
+        'relation': ref('dim_users'), 'key': 'email', 'found': ['users'],
         'where': 'namesakes.is_current and not namesakes.is_deleted'
             ~ ' and namesakes.user_id != staged.user_id',
     },
-    'categories': {'relation': ref('dim_categories'), 'key': 'category_id'},
+    'categories': {
+        'relation': ref('dim_categories'), 'key': 'category_id',
+        'found': ['categories', 'products'],
+    },
     'products': {
         'relation': ref('dim_products'), 'key': 'product_id', 'where': 'products.is_current',
+        'found': [],
     },
-    'orders': {'relation': ref('fct_orders'), 'key': 'order_id'},
-    'user_sessions': {'relation': ref('stg_app__user_sessions'), 'key': 'session_id'},
+    'orders': {
+        'relation': ref('fct_orders'), 'key': 'order_id',
+        'found': ['orders', 'order_items', 'payments'],
+    },
+    'user_sessions': {
+        'relation': ref('stg_app__user_sessions'), 'key': 'session_id', 'found': ['user_sessions'],
+    },
     'event_types': {'relation': ref('event_types'), 'key': 'event_type'},
     'order_statuses': {'relation': ref('order_statuses'), 'key': 'order_status'},
     'payment_statuses': {'relation': ref('payment_statuses'), 'key': 'payment_status'},
@@ -63,6 +79,18 @@
         select * from {{ ref('dim_users') }}
         where is_current
     ) as namesakes on users.email = namesakes.email
+    union all
+    -- Users who shared an address are both listed, also if no version of one of them has it any more.
+    select
+        'users' as table_name,
+        namesakes.row_key,
+        users.row_key as user_id
+    from {{ this }} as users
+    inner join {{ this }} as namesakes
+        on namesakes.rule_name = 'email_is_of_one_user'
+            and {{ json_text('users.personal_data || users.row_data', 'email') }}
+            = {{ json_text('namesakes.personal_data || namesakes.row_data', 'email') }}
+    where users.rule_name = 'email_is_of_one_user'
 {%- endset %}
 
 {%- set related_to_orders %}

@@ -28,7 +28,8 @@
     'quantity_is_not_zero': flag_when('quantity = 0', 'quantity is 0', 'validity'),
     'order_is_known': exclude_when(
         'staged.order_id is not null and orders.order_id is null',
-        'its order is in no mart', 'consistency', {'orders': 'order_id'}
+        'its order is in no mart', 'consistency', {'orders': 'order_id'},
+        left_out_by='fct_order_items'
     ),
     'quantity_is_positive_in_sales': flag_when(
         'staged.quantity < 0 and not order_statuses.is_refund and order_statuses.order_status != \'adjustment\'',
