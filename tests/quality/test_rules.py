@@ -553,7 +553,7 @@ def test_a_row_without_a_key_is_listed_while_it_is_there(clean: Database) -> Non
         ),
         (
             "'odd': flag_when('users.email is null', 'odd', 'validity', {'users': 'user_id'})",
-            "the rule odd compares columns of users, whose changes do not find the rows of consents",
+            "the rule odd compares columns of users, whose changes do not find the rows of con",
         ),
         ("'odd': flag_when('true', '', 'validity')", 'the rule odd says ""; it takes a text'),
         ("'odd': 'true'", "the rule odd is 'true'; it takes exclude_when("),
