@@ -39,4 +39,4 @@
 {% macro check_rule_joins(relations) %}{% endmacro %}
 {% macro issues_of_table(table_name, key, relations, changed_rows) %}select 1 as issues{% endmacro %}
 {% macro json_text(object, name) %}{{ object }}{% endmacro %}
-{% macro json_without(object, names) %}{{ object }}{% endmacro %}
+{% macro json_without(object, names) %}concat({{ object }}, {{ names }}){% endmacro %}
