@@ -375,9 +375,11 @@ class Workshop:
         """Replace the table of a model by its copy in the schema `kept`, if there is one."""
         if self.ask("select to_regclass(%s)", f"kept.{model}") == [(None,)]:
             return
-        self.drop_relation(model)
         schema, name = self.place_of(model)
-        # In this order: under the model's name, a table of another version of it may be there.
+        if name != model and self.ask("select to_regclass(%s)", f"{schema}.{model}") != [(None,)]:
+            # A table of another version has the names of its indexes.
+            return
+        self.drop_relation(model)
         if name != model:
             self.do(
                 sql.SQL("alter table kept.{} rename to {}").format(
