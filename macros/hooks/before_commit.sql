@@ -5,7 +5,7 @@
     {%- do check_loss() -%}
     {%- do check_known_values() -%}
     {%- do check_needed_rows() -%}
-    {%- set statements = [] -%}
+    {%- set statements = audit_written_rows() -%}
     {#- A materialized view watches its upstreams in any folder. -#}
     {%- if uses_changed_keys()
         or execute and (writes_rows_of_keys() or config.get('materialized') == 'materialized_view' or model.resource_type == 'snapshot')

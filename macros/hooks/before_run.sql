@@ -8,6 +8,7 @@
     {%- do check_time_zone() -%}
     {%- do run_or_stop(check_schemas_of_run()) -%}
     {%- do run_or_stop(create_incremental_state()) -%}
+    {%- do run_or_stop(create_audit_state()) -%}
     {%- do run_or_stop(create_partition_schema()) -%}
     {%- do run_or_stop(create_retention_log()) -%}
     {%- do run_or_stop(create_partition_bounds()) -%}

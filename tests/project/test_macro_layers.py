@@ -27,6 +27,8 @@ LAYERS = (
     "retention",
     # Independent of incremental. The internal macros create the table that the public ones name.
     *("clv", "clv/internal"),
+    # What a build asks of the rows that it writes.
+    *("audits/internal", "audits"),
     *("incremental/internal", "incremental"),
     *("quality/internal", "quality"),
     # They ask whether the upstreams of a model changed.

@@ -10,7 +10,7 @@
     {%- set columns = arguments['dest_columns'] | map(attribute='quoted') | list -%}
     {%- if flags.EMPTY -%}
         {#- Without rows there is nothing to compare with; existing rows stay. -#}
-        {{ return('create temporary table applied_changes () on commit drop') }}
+        {{ return('create temporary table applied_changes (lost_keys bigint) on commit drop') }}
     {%- endif -%}
 
     {%- set key_columns = key_columns_of_this_run() -%}
@@ -40,7 +40,11 @@
         {%- endif %}
     {%- endcall -%}
 
-    create temporary table applied_changes () on commit drop;
+    {#- A key that no other row has any more may leave rows of other tables without the row that they refer to. -#}
+    create temporary table applied_changes on commit drop as
+    select count(*) as lost_keys
+    from different_rows as old_row
+    where not exists (select 1 from {{ temp_relation }} as new_row where {{ have_same_key(unique_key) }});
 
     with deleted as (
         delete from {{ target_relation }} as old_row
@@ -64,13 +68,29 @@
     {{ log_keys('deleted') }};
     {%- endif %}
 
-    with inserted as (
+    {%- set is_audited = tests_of_run() | length > 0 %}
+    {%- if is_audited %}
+
+    create temporary table written_rows (like {{ target_relation }}) on commit drop;
+    {%- endif %}
+
+    with {{ 'written' if is_audited else 'inserted' }} as (
         insert into {{ target_relation }} as new_row ({{ columns | join(', ') }})
         select {{ columns | join(', ') }}
         from {{ temp_relation }} as new_row
         where ({{ prefixed('new_row', unique_key) }}) in (select {{ key }} from different_rows)
-        returning {{ logged_keys_of('new_row', logged) }} as keys
+        returning {{ 'new_row.*' if is_audited else logged_keys_of('new_row', logged) ~ ' as keys' }}
     )
+    {%- if is_audited %},
+
+    kept as (
+        insert into written_rows select * from written
+    ),
+
+    inserted as (
+        select {{ logged_keys_of('written', logged) }} as keys from written
+    )
+    {%- endif %}
     {{ log_keys('inserted') }}
     {%- if logged and is_backfill() and has_asked_for_keys() and not compares_all_rows() %};
 

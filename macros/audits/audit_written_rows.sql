@@ -1,0 +1,94 @@
+{% macro audit_written_rows() -%}
+    {#-
+        Returns the statements that record the write. A test that fails rolls the write back, and the readers keep what they had.
+    -#}
+    {%- set statements = [] -%}
+    {%- if execute and config.get('materialized') == 'incremental' and config.get('incremental_strategy') == 'changed_keys' and not is_left_alone() and not flags.EMPTY -%}
+        {%- set found = run_query(
+            "select to_regclass('pg_temp.applied_changes') is not null as is_incremental, to_regclass('pg_temp.written_rows') is not null as has_rows"
+        )[0] -%}
+        {%- do statements.append(record_write(
+            "coalesce((select lost_keys from applied_changes), 0)" if found['is_incremental'] else '1'
+        )) -%}
+        {%- if found['has_rows'] -%}
+            {%- set tests = tests_of_run() -%}
+            {%- set results = results_of_tests(tests) -%}
+            {%- do judge_written_rows(tests, results) -%}
+            {%- set passed = [] -%}
+            {%- for test in tests if results[test.unique_id]['failures'] == 0 -%}
+                {%- do passed.append(test) -%}
+            {%- endfor -%}
+            {%- if passed -%}
+                {%- do statements.append(record_passed_tests(passed)) -%}
+            {%- endif -%}
+        {%- endif -%}
+    {%- endif -%}
+    {{ return(statements) }}
+{%- endmacro %}
+
+
+{% macro results_of_tests(tests) -%}
+    {#- One query for all tests: failures, should_warn and should_error by the name of the test. -#}
+    {%- set queries = [] -%}
+    {%- for test in tests -%}
+        {%- do queries.append(
+            'select ' ~ postgres_escape_comment(test.unique_id) ~ ' as test_id, failures, should_warn, should_error from ('
+            ~ query_of_test(test, 'written_rows') ~ ') as asked'
+        ) -%}
+    {%- endfor -%}
+    {%- set results = {} -%}
+    {%- for row in run_query('analyze written_rows; ' ~ queries | join('\nunion all\n')) -%}
+        {%- do results.update({row['test_id']: row}) -%}
+    {%- endfor -%}
+    {{ return(results) }}
+{%- endmacro %}
+
+
+{% macro judge_written_rows(tests, results) -%}
+    {%- set errors = [] -%}
+    {%- for test in tests -%}
+        {%- set result = results[test.unique_id] -%}
+        {%- if result['should_error'] and test.config.severity | lower == 'error' -%}
+            {%- do errors.append(
+                '- ' ~ test.name ~ ': got ' ~ result['failures'] ~ (' result' if result['failures'] == 1 else ' results') ~ ', configured to fail if '
+                ~ test.config.error_if ~ failing_keys(test)
+            ) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if errors -%}
+        {{ exceptions.raise_compiler_error(
+            model.name ~ ': the rows of this run fail ' ~ errors | length ~ (' data test' if errors | length == 1 else ' data tests')
+            ~ ', so nothing was written.\n' ~ errors | join('\n')
+        ) }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro failing_keys(test) -%}
+    {#- At most five keys. A test returns whole rows, or values of its column, or nothing that tells. -#}
+    {%- set keys = as_list(config.get('unique_key')) -%}
+    {%- set failing = failing_rows_of_test(test, 'written_rows') -%}
+    {%- set column = test.test_metadata.kwargs.get('column_name') -%}
+    {%- set returned = get_columns_in_query(failing) -%}
+    {%- if not missing_columns(keys, returned) -%}
+        {%- set query = 'select ' ~ keys | join(', ') ~ ' from (' ~ failing ~ ') as failing limit 5' -%}
+    {%- elif test.test_metadata.name == 'expression_is_true' -%}
+        {%- set query = 'select ' ~ keys | join(', ') ~ ' from written_rows where not (' ~ (column or '') ~ ' ' ~ test.test_metadata.kwargs.expression ~ ') limit 5' -%}
+    {%- elif column and returned | length <= 2 -%}
+        {%- set query -%}
+            select {{ keys | join(', ') }}
+            from written_rows
+            where exists (
+                select from ({{ failing }}) as failing (failing_value) where failing_value is not distinct from written_rows.{{ column }}
+            )
+            limit 5
+        {%- endset -%}
+    {%- else -%}
+        {{ return('') }}
+    {%- endif -%}
+    {%- set found = [] -%}
+    {%- for row in run_query(query) -%}
+        {%- do found.append(row.values() | join(', ')) -%}
+    {%- endfor -%}
+    {{ return('; ' ~ keys | join(', ') ~ ': ' ~ found | join('; ') if found else '') }}
+{%- endmacro %}

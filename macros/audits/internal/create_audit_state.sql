@@ -1,0 +1,33 @@
+{% macro create_audit_state() -%}
+    {%- set tables = state_relation('audited_tables') -%}
+    {%- set definition %}
+    create table {{ tables }} (
+        model_name text primary key,
+        storage text[] not null,
+        counted_changes bigint not null,
+        epoch bigint not null,
+        writes bigint not null,
+        losses bigint not null
+    );
+    comment on table {{ tables }} is
+        'How the last build left each incremental table: its files, the changes that PostgreSQL counted, its own writes, lost keys.';
+    {%- endset %}
+    {{ create_table_if_missing(tables, definition, ['select', 'insert', 'update', 'delete']) }}
+
+    {%- set tests = state_relation('audited_tests') -%}
+    {%- set definition %}
+    create table {{ tests }} (
+        test_name text primary key,
+        model_name text not null,
+        fingerprint text not null,
+        epoch bigint not null,
+        writes bigint not null,
+        parent_name text,
+        parent_losses bigint,
+        passed_whole_at timestamptz not null
+    );
+    comment on table {{ tests }} is
+        'The data tests that every row of an incremental table passed, up to which write of the table.';
+    {%- endset %}
+    {{ create_table_if_missing(tests, definition, ['select', 'insert', 'update', 'delete']) }}
+{%- endmacro %}
