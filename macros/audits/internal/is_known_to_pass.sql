@@ -24,7 +24,11 @@
 {% macro is_as_left(node) -%}
     {#- SQL on audited_tables: no other hand has changed the table. -#}
     {%- set relation = relation_of_node(node) -%}
-    (storage <@ {{ storage_of(relation) }} and counted_changes = {{ counted_changes(relation) }})
+    (
+        storage <@ {{ storage_of(relation) }}
+        and counted_changes = {{ counted_changes(relation) }}
+        and current_setting('track_counts')::boolean
+    )
 {%- endmacro %}
 
 

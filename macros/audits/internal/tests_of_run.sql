@@ -1,14 +1,11 @@
 {% macro tests_of_run() -%}
-    {#-
-        dbt builds a dictionary for each access to a node, so a test is looked at only if its name says that it is of this model, as
-        dbt's names do. Others are asked of the whole table, later.
-    -#}
+    {#- dbt builds a dictionary for each access to a node of the graph, but not for one to what the graph shows. -#}
     {%- set tests = [] -%}
     {%- if execute and flags.WHICH == 'build' and not flags.EMPTY and not is_sample() -%}
-        {%- for unique_id in selected_resources if unique_id.startswith('test.') and model.name in unique_id -%}
-            {%- set test = graph.nodes.get(unique_id) -%}
-            {%- if test and test.attached_node == model.unique_id and is_row_wise(test) -%}
-                {%- do tests.append(test) -%}
+        {%- set nodes = graph.nodes.inner_dict or graph.nodes -%}
+        {%- for unique_id in selected_resources if unique_id.startswith('test.') -%}
+            {%- if nodes[unique_id].attached_node == model.unique_id and is_row_wise(graph.nodes[unique_id]) -%}
+                {%- do tests.append(graph.nodes[unique_id]) -%}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
@@ -17,15 +14,14 @@
 
 
 {% macro is_row_wise(test) -%}
-    {#- Whether a row fails or passes whatever the other rows of its table are. -#}
+    {#- Whether a row passes or fails whatever other rows there are, and whenever it is asked. -#}
     {%- set known = [
         'not_null', 'accepted_values', 'relationships', 'dbt_utils.accepted_range', 'dbt_utils.expression_is_true',
-        'dbt_utils.not_accepted_values', 'dbt_utils.not_empty_string', 'dbt_utils.relationships_where',
-        'dbt_expectations.expect_column_values_to_match_regex', 'dbt_expectations.expect_column_values_to_not_be_null',
-        'dbt_expectations.expect_column_values_to_be_in_set', 'dbt_expectations.expect_column_values_to_be_between',
-        'dbt_expectations.expect_column_pair_values_A_to_be_greater_than_B'
+        'dbt_utils.not_accepted_values', 'dbt_utils.not_empty_string', 'dbt_expectations.expect_column_values_to_match_regex',
+        'dbt_expectations.expect_column_values_to_not_be_null', 'dbt_expectations.expect_column_values_to_be_in_set',
+        'dbt_expectations.expect_column_values_to_be_between', 'dbt_expectations.expect_column_pair_values_A_to_be_greater_than_B'
     ] -%}
-    {%- if not test.test_metadata or test.config.get('enabled') is false -%}
+    {%- if not test.test_metadata or test.config.get('store_failures') -%}
         {{ return(false) }}
     {%- endif -%}
     {%- set declared = test.config.meta.get('row_wise') -%}
@@ -34,6 +30,8 @@
     {%- endif -%}
     {%- set namespace = test.test_metadata.namespace -%}
     {%- set name = (namespace ~ '.' if namespace else '') ~ test.test_metadata.name -%}
-    {#- A group is no row, nor is a sample that --store-failures keeps. -#}
-    {{ return(name in known and not test.test_metadata.kwargs.get('group_by_columns') and not test.config.get('store_failures')) }}
+    {%- set words = tojson(test.test_metadata.kwargs) ~ ' ' ~ test.config.get('where') -%}
+    {%- set depends_on_others = modules.re.search('(?i)\\bselect\\b|\\bover\\s*\\(|group_by_columns', words) -%}
+    {%- set depends_on_time = modules.re.search('(?i)\\b(now|current_\\w+|localtime\\w*|\\w+_timestamp)\\s*\\(|\\b(current_date|current_timestamp)\\b|as_of|random', words) -%}
+    {{ return(name in known and not depends_on_others and not depends_on_time) }}
 {%- endmacro %}
