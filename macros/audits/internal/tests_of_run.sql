@@ -15,12 +15,14 @@
 
 {% macro is_row_wise(test) -%}
     {#- Whether a row passes or fails whatever other rows there are, and whenever it is asked. -#}
-    {%- set known = [
-        'not_null', 'accepted_values', 'relationships', 'dbt_utils.accepted_range', 'dbt_utils.expression_is_true',
-        'dbt_utils.not_accepted_values', 'dbt_utils.not_empty_string', 'dbt_expectations.expect_column_values_to_match_regex',
-        'dbt_expectations.expect_column_values_to_not_be_null', 'dbt_expectations.expect_column_values_to_be_in_set',
-        'dbt_expectations.expect_column_values_to_be_between', 'dbt_expectations.expect_column_pair_values_A_to_be_greater_than_B'
-    ] -%}
+    {%- set known = {
+        '': ['not_null', 'accepted_values', 'relationships'],
+        'dbt_utils': ['accepted_range', 'expression_is_true', 'not_accepted_values', 'not_empty_string'],
+        'dbt_expectations': [
+            'expect_column_values_to_match_regex', 'expect_column_values_to_not_be_null', 'expect_column_values_to_be_in_set',
+            'expect_column_values_to_be_between', 'expect_column_pair_values_A_to_be_greater_than_B'
+        ]
+    } -%}
     {%- if not test.test_metadata or test.config.get('store_failures') -%}
         {{ return(false) }}
     {%- endif -%}
@@ -28,10 +30,8 @@
     {%- if declared is boolean -%}
         {{ return(declared) }}
     {%- endif -%}
-    {%- set namespace = test.test_metadata.namespace -%}
-    {%- set name = (namespace ~ '.' if namespace else '') ~ test.test_metadata.name -%}
     {%- set words = tojson(test.test_metadata.kwargs) ~ ' ' ~ test.config.get('where') -%}
     {%- set depends_on_others = modules.re.search('(?i)\\bselect\\b|\\bover\\s*\\(|group_by_columns', words) -%}
     {%- set depends_on_time = modules.re.search('(?i)\\b(now|current_\\w+|localtime\\w*|\\w+_timestamp)\\s*\\(|\\b(current_date|current_timestamp)\\b|as_of|random', words) -%}
-    {{ return(name in known and not depends_on_others and not depends_on_time) }}
+    {{ return(test.test_metadata.name in known.get(test.test_metadata.namespace or '', []) and not depends_on_others and not depends_on_time) }}
 {%- endmacro %}

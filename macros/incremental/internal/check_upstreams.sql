@@ -73,12 +73,3 @@
     {%- endfor -%}
     {{ return(queries) }}
 {%- endmacro %}
-
-
-{% macro missing_columns(needed, found) -%}
-    {%- set lacking = [] -%}
-    {%- for column in needed if column_of_index(column, found) is none -%}
-        {%- do lacking.append(column) -%}
-    {%- endfor -%}
-    {{ return(lacking) }}
-{%- endmacro %}

@@ -20,6 +20,15 @@
 {%- endmacro %}
 
 
+{% macro missing_columns(needed, found) -%}
+    {%- set lacking = [] -%}
+    {%- for column in needed if column_of_index(column, found) is none -%}
+        {%- do lacking.append(column) -%}
+    {%- endfor -%}
+    {{ return(lacking) }}
+{%- endmacro %}
+
+
 {% macro keys_of_contract() -%}
     {#- Columns have the names of the catalog. -#}
     {%- set keys = [] -%}
