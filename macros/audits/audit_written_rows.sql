@@ -5,10 +5,11 @@
     {%- set statements = [] -%}
     {%- if execute and config.get('materialized') == 'incremental' and config.get('incremental_strategy') == 'changed_keys' and not is_left_alone() and not flags.EMPTY -%}
         {%- set found = run_query(
-            "select to_regclass('pg_temp.applied_changes') is not null as is_incremental, to_regclass('pg_temp.written_rows') is not null as has_rows"
+            "select to_regclass('pg_temp.applied_changes') is not null as is_incremental, to_regclass('pg_temp.written_rows') is not null as has_rows, to_regclass('pg_temp.changed_keys') is null as covers_all_keys"
         )[0] -%}
         {%- do statements.append(record_write(
-            "coalesce((select lost_keys from applied_changes), 0)" if found['is_incremental'] else '1'
+            "coalesce((select lost_keys from applied_changes), 0)" if found['is_incremental'] else '1',
+            found['covers_all_keys'] and not compares_all_rows()
         )) -%}
         {%- if found['has_rows'] -%}
             {%- set tests = tests_of_run() -%}

@@ -1,4 +1,8 @@
 -- Daily users of every day; weekly and monthly users, counted distinct, of the 30 days up to the last active day.
+{%- set days_to_test = keys_to_test('date_key', [ref('user_daily_metrics')]) %}
+{%- set dates_to_test = keys_to_test('metric_date', [ref('active_users')]) %}
+{%- set metric_date = 'coalesce(active_users.metric_date, daily.metric_date)' %}
+
 with
 
 user_days as (
@@ -16,6 +20,7 @@ daily as (
         count(*) as users,
         sum(sessions) as sessions
     from user_days
+    where {{ is_to_test(days_to_test) }} or {{ is_to_test(dates_to_test) }}
     group by 1
 ),
 
@@ -52,15 +57,23 @@ final as (
     from active_users
     full outer join daily on active_users.metric_date = daily.metric_date
     left join windows on active_users.metric_date = windows.metric_date
-    where active_users.daily_active_users is distinct from daily.users
-        or active_users.sessions is distinct from daily.sessions
-        or (
-            windows.metric_date is not null
-            and (
-                active_users.weekly_active_users is distinct from windows.weekly
-                or active_users.monthly_active_users is distinct from windows.monthly
-            )
+    where (
+        (
+            {{ is_to_test(days_to_test, date_key(metric_date)) }}
+            or {{ is_to_test(dates_to_test, metric_date) }}
         )
+        and (
+            active_users.daily_active_users is distinct from daily.users
+            or active_users.sessions is distinct from daily.sessions
+        )
+    )
+    or (
+        windows.metric_date is not null
+        and (
+            active_users.weekly_active_users is distinct from windows.weekly
+            or active_users.monthly_active_users is distinct from windows.monthly
+        )
+    )
 )
 
 select * from final

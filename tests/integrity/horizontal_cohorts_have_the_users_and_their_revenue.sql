@@ -1,4 +1,13 @@
 -- Each living user who signed up by as_of is in one cohort, whose rows hold the revenue since the sign-up month.
+{%- set days_to_test = keys_to_test('date_key', [ref('user_daily_metrics')]) %}
+{#- The sizes of all cohorts are compared each time. #}
+{%- set cohorts_to_test = keys_to_test(
+    ['cohort_month', 'months_since'], [ref('cohort_retention')],
+    ignoring=[ref('int_user_activity'), ref('dim_date')]
+) %}
+{%- set month = date_key('expected.activity_month') ~ ' / 100' %}
+{%- set month_of_cohort = date_key(add_months('cohort_month', 'months_since')) ~ ' / 100' %}
+
 with
 
 build as (
@@ -13,6 +22,8 @@ activity as (
 
 metrics as (
     select * from {{ ref('user_daily_metrics') }}
+    where {{ is_to_test(days_to_test, 'date_key / 100', key='date_key / 100') }}
+        or {{ is_to_test(cohorts_to_test, 'date_key / 100', key=month_of_cohort) }}
 ),
 
 dates as (
@@ -78,8 +89,16 @@ final as (
         on held.cohort_month = expected.cohort_month
             and held.activity_month = expected.activity_month
     where held.users is distinct from expected.users
-        or held.active_users is distinct from expected.active_users
-        or held.revenue is distinct from expected.revenue
+        or (
+            (
+                {{ is_to_test(days_to_test, month, key='date_key / 100') }}
+                or {{ is_to_test(cohorts_to_test, month, key=month_of_cohort) }}
+            )
+            and (
+                held.active_users is distinct from expected.active_users
+                or held.revenue is distinct from expected.revenue
+            )
+        )
 )
 
 select * from final

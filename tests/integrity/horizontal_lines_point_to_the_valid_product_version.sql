@@ -1,8 +1,12 @@
 -- product_key is a version of the line's product that was valid then; it is the unknown member only if the product is unknown.
+{%- set lines_to_test = keys_to_test('order_id', [ref('fct_order_items')]) %}
+{%- set products_to_test = keys_to_test('product_id', [ref('dim_products')]) %}
+
 with
 
 items as (
     select * from {{ ref('fct_order_items') }}
+    where {{ is_to_test(lines_to_test) }} or {{ is_to_test(products_to_test) }}
 ),
 
 versions as (

@@ -1,7 +1,10 @@
+{%- set orders_to_test = keys_to_test('order_id', [ref('fct_orders'), ref('fct_order_items')]) %}
+
 with
 
 orders as (
     select * from {{ ref('fct_orders') }}
+    where {{ is_to_test(orders_to_test) }}
 ),
 
 items as (
@@ -11,6 +14,7 @@ items as (
         sum(quantity) as quantity,
         sum(line_amount) as order_amount
     from {{ ref('fct_order_items') }}
+    where {{ is_to_test(orders_to_test) }}
     group by 1
 ),
 

@@ -1,7 +1,10 @@
+{%- set orders_to_test = keys_to_test('order_id', [ref('fct_orders'), ref('fct_payments')]) %}
+
 with
 
 orders as (
     select * from {{ ref('fct_orders') }}
+    where {{ is_to_test(orders_to_test) }}
 ),
 
 paid as (
@@ -9,6 +12,7 @@ paid as (
         order_id,
         sum(case when is_paid then amount else 0 end) as paid_amount
     from {{ ref('fct_payments') }}
+    where {{ is_to_test(orders_to_test) }}
     group by 1
 ),
 

@@ -1,8 +1,13 @@
 -- Recomputed from one list of all orders, sessions and events up to the as_of of the last build.
+{%- set users_to_test = keys_to_test('user_id', [
+    ref('user_analytics'), ref('fct_orders'), ref('fct_user_sessions'), ref('fct_user_events')
+]) %}
+
 with
 
 user_analytics as (
     select * from {{ ref('user_analytics') }}
+    where {{ is_to_test(users_to_test) }}
 ),
 
 build as (
@@ -23,6 +28,7 @@ happenings as (
         net_amount as number,
         refunded_amount as refunded
     from {{ ref('fct_orders') }}
+    where {{ is_to_test(users_to_test) }}
     union all
     select
         user_id,
@@ -31,6 +37,7 @@ happenings as (
         duration_seconds as number,
         null::numeric as refunded
     from {{ ref('fct_user_sessions') }}
+    where {{ is_to_test(users_to_test) }}
     union all
     select
         user_id,
@@ -39,6 +46,7 @@ happenings as (
         null::numeric as number,
         null::numeric as refunded
     from {{ ref('fct_user_events') }}
+    where {{ is_to_test(users_to_test) }}
 ),
 
 added_up as (

@@ -1,4 +1,6 @@
 -- render() omits the subquery that dbt wraps around refs under --empty: tableoid is unknown outside it.
+{%- set days_to_test = keys_to_test('date_key', [ref('fct_user_events')]) %}
+
 with
 
 partitions as (
@@ -7,6 +9,7 @@ partitions as (
         min(event_timestamp) at time zone 'UTC' as first_event,
         max(event_timestamp) at time zone 'UTC' as last_event
     from {{ ref('fct_user_events').render() }}
+    where {{ is_to_test(days_to_test) }}
     group by 1
 ),
 

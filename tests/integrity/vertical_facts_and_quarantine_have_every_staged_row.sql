@@ -1,146 +1,117 @@
--- Every staged row that is not deleted is either in its mart or in quarantine.excluded_rows.
+-- Every staged row that is not deleted is either in its mart or in quarantine.excluded_rows, and the marts have no other rows.
 -- Staging shows what was loaded since; a build of a part of the facts cannot be compared with it.
--- Dimensions keep users and products whose raw row no longer exists; only staged ones are counted.
+-- Dimensions keep rows that raw no longer has, and of a product whose update is excluded the version before it.
+{%- set marts = {
+    'users': {
+        'staged': ref('stg_app__users'), 'key': 'user_id',
+        'mart': ref('dim_users'), 'where': 'is_current and not is_deleted',
+    },
+    'products': {
+        'staged': ref('stg_app__products'), 'key': 'product_id',
+        'mart': ref('dim_products'), 'where': 'is_current and not is_deleted',
+    },
+    'categories': {
+        'staged': ref('stg_app__categories'), 'key': 'category_id',
+        'mart': ref('dim_categories'), 'where': 'category_key != ' ~ unknown_key(),
+    },
+    'orders': {
+        'staged': ref('stg_app__orders'), 'key': 'order_id',
+        'mart': ref('fct_orders'), 'where': 'true',
+    },
+    'order_items': {
+        'staged': ref('stg_app__order_items'), 'key': 'order_item_id',
+        'mart': ref('fct_order_items'), 'where': 'true',
+    },
+    'payments': {
+        'staged': ref('stg_app__payments'), 'key': 'payment_id',
+        'mart': ref('fct_payments'), 'where': 'true',
+    },
+    'user_sessions': {
+        'staged': ref('stg_app__user_sessions'), 'key': 'session_id',
+        'mart': ref('fct_user_sessions'), 'where': 'true',
+    },
+    'events': {
+        'staged': ref('stg_app__events'), 'key': 'event_id',
+        'mart': ref('fct_user_events'), 'where': 'true',
+    },
+} %}
+{%- set logged = {
+    'users': ref('dim_users'),
+    'products': ref('dim_products'),
+    'categories': ref('dim_categories'),
+    'orders': ref('fct_orders'),
+} %}
+{#- These facts do not log their key; a row of them is asked of when it is loaded. #}
+{%- set orders_of_items = keys_to_test(
+    'order_id', [ref('stg_app__orders'), ref('fct_order_items')],
+    ignoring=[ref('fct_payments'), ref('fct_user_sessions'), ref('fct_user_events')]
+) %}
+{%- set is_kept = {
+    'events':
+        '(exclusion_reason is not null or ' ~ is_retained('event_timestamp', 'fct_user_events') ~ ')',
+} %}
+
 with
 
-staged_users as (
-    select * from {{ ref('stg_app__users') }}
-    where not is_deleted
+excluded_rows as (
+    select * from {{ ref('excluded_rows') }}
 ),
 
-staged_products as (
-    select * from {{ ref('stg_app__products') }}
-    where not is_deleted
-),
+{% for table_name, each in marts.items() -%}
+    {%- set upstreams = [each.staged] + ([logged[table_name]] if table_name in logged else []) %}
+    {%- set rows_to_test = is_to_test(keys_to_test(each.key, upstreams)) %}
+    {%- if table_name == 'order_items' %}
+        {%- set rows_to_test = '(' ~ rows_to_test ~ ' or ' ~ is_to_test(orders_of_items) ~ ')' %}
+    {%- endif %}
+    staged_{{ table_name }} as (
+        select {{ each.key }} as row_key
+        from {{ each.staged }}
+        where not is_deleted
+            and {{ each.key }} is not null
+            and {{ rows_to_test }}
+            and {{ is_kept[table_name] or 'true' }}
+    ),
 
-current_users as (
-    select * from {{ ref('dim_users') }}
-    where is_current and not is_deleted
-),
+    taken_{{ table_name }} as (
+        select {{ each.key }} as row_key
+        from {{ each.mart }}
+        where {{ each.where }} and {{ each.key }} is not null and {{ rows_to_test }}
+    ),
 
-current_products as (
-    select * from {{ ref('dim_products') }}
-    where is_current and not is_deleted
-),
+    excluded_{{ table_name }} as (
+        select row_key
+        from excluded_rows
+        where table_name = '{{ table_name }}'
+    ),
 
-staged as (
-    select
-        'users' as table_name,
-        count(*) as staged_rows
-    from staged_users
-    union all
-    select
-        'products' as table_name,
-        count(*) as staged_rows
-    from staged_products
-    union all
-    select
-        'categories' as table_name,
-        count(*) as staged_rows
-    from {{ ref('stg_app__categories') }}
-    where not is_deleted
-    union all
-    select
-        'orders' as table_name,
-        count(*) as staged_rows
-    from {{ ref('stg_app__orders') }}
-    where not is_deleted
-    union all
-    select
-        'order_items' as table_name,
-        count(*) as staged_rows
-    from {{ ref('stg_app__order_items') }}
-    where not is_deleted
-    union all
-    select
-        'payments' as table_name,
-        count(*) as staged_rows
-    from {{ ref('stg_app__payments') }}
-    where not is_deleted
-    union all
-    select
-        'user_sessions' as table_name,
-        count(*) as staged_rows
-    from {{ ref('stg_app__user_sessions') }}
-    where not is_deleted
-    union all
-    select
-        'events' as table_name,
-        count(*) as staged_rows
-    from {{ ref('stg_app__events') }}
-    where not is_deleted
-        and (
-            exclusion_reason is not null
-            or {{ is_retained('event_timestamp', 'fct_user_events') }}
-        )
-),
+    {{ table_name }} as (
+        select
+            '{{ table_name }}' as table_name,
+            coalesce(staged.row_key, taken.row_key) as row_key,
+            staged.row_key is not null as is_staged,
+            taken.row_key is not null as is_in_mart,
+            excluded.row_key is not null as is_excluded
+        from staged_{{ table_name }} as staged
+        full outer join taken_{{ table_name }} as taken on staged.row_key = taken.row_key
+        left join excluded_{{ table_name }} as excluded on staged.row_key = excluded.row_key
+    ),
+{% endfor %}
 
-taken as (
-    select
-        'users' as table_name,
-        count(*) as taken_rows
-    from current_users
-    inner join staged_users on current_users.user_id = staged_users.user_id
-    union all
-    select
-        'products' as table_name,
-        count(*) as taken_rows
-    from current_products
-    inner join staged_products on current_products.product_id = staged_products.product_id
-    -- An excluded update leaves the version before it.
-    where staged_products.exclusion_reason is null
-    union all
-    select
-        'categories' as table_name,
-        count(*) as taken_rows
-    from {{ ref('dim_categories') }}
-    where category_key != {{ unknown_key() }}
-    union all
-    select
-        'orders' as table_name,
-        count(*) as taken_rows
-    from {{ ref('fct_orders') }}
-    union all
-    select
-        'order_items' as table_name,
-        count(*) as taken_rows
-    from {{ ref('fct_order_items') }}
-    union all
-    select
-        'payments' as table_name,
-        count(*) as taken_rows
-    from {{ ref('fct_payments') }}
-    union all
-    select
-        'user_sessions' as table_name,
-        count(*) as taken_rows
-    from {{ ref('fct_user_sessions') }}
-    union all
-    select
-        'events' as table_name,
-        count(*) as taken_rows
-    from {{ ref('fct_user_events') }}
-),
-
-excluded as (
-    select
-        table_name,
-        count(*) as excluded_rows
-    from {{ ref('excluded_rows') }}
-    group by 1
+every_row as (
+    {%- for table_name in marts %}
+        select * from {{ table_name }}
+        {{ 'union all' if not loop.last }}
+    {%- endfor %}
 ),
 
 final as (
-    select
-        staged.table_name,
-        staged.staged_rows,
-        taken.taken_rows,
-        coalesce(excluded.excluded_rows, 0) as excluded_rows
-    from staged
-    left join taken on staged.table_name = taken.table_name
-    left join excluded on staged.table_name = excluded.table_name
-    where staged.staged_rows is distinct from taken.taken_rows + coalesce(excluded.excluded_rows, 0)
-        and {{ were_built_together() }}
+    select * from every_row
+    where {{ were_built_together() }}
+        and (
+            (is_staged and not is_in_mart and not is_excluded)
+            or (not is_staged and table_name not in ('users', 'products'))
+            or (is_in_mart and is_excluded and table_name != 'products')
+        )
 )
 
 select * from final

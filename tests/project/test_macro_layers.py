@@ -27,9 +27,9 @@ LAYERS = (
     "retention",
     # Independent of incremental. The internal macros create the table that the public ones name.
     *("clv", "clv/internal"),
-    # What a build asks of the rows that it writes.
-    *("audits/internal", "audits"),
     *("incremental/internal", "incremental"),
+    # What a build asks of the rows that it writes, and of the keys that changed.
+    *("audits/internal", "audits"),
     *("quality/internal", "quality"),
     # They ask whether the upstreams of a model changed.
     "postgres/materializations",

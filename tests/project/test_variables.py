@@ -29,6 +29,7 @@ WRONG = {
     "full_refresh_max_loss": "a tenth",
     "allow_loss": 1,
     "load_overlap": "1 day'",
+    "whole_tests_every": "week'",
     "index_lock_timeout": "soon",
     "replace_lock_timeout": 800,
     "replace_lock_attempts": 0,

@@ -1,5 +1,7 @@
 {% macro create_audit_state() -%}
     {%- set tables = state_relation('audited_tables') -%}
+    {#- Two first runs at the same time would both try to create; the lock ends with the transaction. -#}
+    select pg_advisory_xact_lock(hashtext('{{ tables }}'));
     {%- set definition %}
     create table {{ tables }} (
         model_name text primary key,
@@ -30,4 +32,22 @@
         'The data tests that every row of an incremental table passed, up to which write of the table.';
     {%- endset %}
     {{ create_table_if_missing(tests, definition, ['select', 'insert', 'update', 'delete']) }}
+
+    {%- set keys = state_relation('tested_keys') -%}
+    {%- set definition %}
+    create table {{ keys }} (
+        test_name text not null,
+        upstream_name text not null,
+        system_identifier text not null,
+        run_snapshot pg_snapshot not null,
+        epoch bigint not null,
+        loaded_through timestamptz,
+        fingerprint text not null,
+        passed_whole_at timestamptz not null,
+        primary key (test_name, upstream_name)
+    );
+    comment on table {{ keys }} is
+        'Up to which changes of each table its tests passed that are asked of changes only, and when they last passed whole.';
+    {%- endset %}
+    {{ create_table_if_missing(keys, definition, ['select', 'insert', 'update', 'delete']) }}
 {%- endmacro %}

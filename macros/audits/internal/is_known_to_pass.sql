@@ -1,5 +1,8 @@
 {% macro audited_nodes(test) -%}
     {#- The incremental table of a test, and the one that it refers to, by state name; none if what they lose is not recorded. -#}
+    {%- if place_of_parent(test) == 'above' -%}
+        {{ return(none) }}
+    {%- endif -%}
     {%- set nodes = [graph.nodes[test.attached_node]] -%}
     {%- if 'to' in test.test_metadata.kwargs -%}
         {%- do nodes.append(parent_of_test(test)) -%}
@@ -58,7 +61,8 @@
 {% macro state_before_test(nodes) -%}
     {#- Read before the test reads the rows: what changes meanwhile begins an epoch at the next write. -#}
     {%- set tables = state_relation('audited_tables') -%}
-    {%- for node in nodes -%}
+    {#- In one order, because tests run side by side. -#}
+    {%- for node in nodes | sort(attribute='unique_id') -%}
         {%- set relation = relation_of_node(node) -%}
         {%- call statement('state_of_table', auto_begin=true) -%}
             insert into {{ tables }} as known (model_name, storage, counted_changes, epoch, writes, losses)

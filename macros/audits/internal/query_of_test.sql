@@ -17,6 +17,10 @@
     {%- endfor -%}
     {%- set where = test.config.get('where') -%}
     {%- set namespace = test.test_metadata.namespace -%}
+    {%- if test.test_metadata.name == 'unique' and rows == 'written_rows' -%}
+        {%- set column = test.test_metadata.kwargs.column_name -%}
+        {%- set rows = '(select * from ' ~ this ~ ' where ' ~ column ~ ' in (select ' ~ column ~ ' from written_rows)) as rows_of_written_keys' -%}
+    {%- endif -%}
     {%- set macros = context[namespace] if namespace else context -%}
     {{ return(macros['test_' ~ test.test_metadata.name](
         model='(select * from ' ~ rows ~ (' where ' ~ where if where else '') ~ ') dbt_subquery', **arguments

@@ -1,6 +1,10 @@
-{% macro record_write(lost_keys) -%}
-    {#- Statements for the transaction of a write. If PostgreSQL counted other changes since the last one, or the table is another one, an epoch begins. -#}
+{% macro record_write(lost_keys, begins_epoch) -%}
+    {#-
+        Statements for the transaction of a write. If PostgreSQL counted other changes since the last one, the table is another one, or
+        all its keys were computed, an epoch begins.
+    -#}
     {%- set own_changes = counted_changes(this, of_this_transaction=true) -%}
+    {%- set is_as_left = 'known.storage <@ excluded.storage and known.counted_changes = excluded.counted_changes - ' ~ own_changes -%}
     insert into {{ state_relation('audited_tables') }} as known (model_name, storage, counted_changes, epoch, writes, losses)
     select
         '{{ state_name(model) }}',
@@ -10,13 +14,9 @@
     on conflict (model_name) do update set
         storage = excluded.storage,
         counted_changes = excluded.counted_changes,
-        epoch = known.epoch + case
-            when known.storage <@ excluded.storage and known.counted_changes = excluded.counted_changes - {{ own_changes }} then 0 else 1
-        end,
+        epoch = known.epoch + case when {{ is_as_left if not begins_epoch else 'false' }} then 0 else 1 end,
         writes = known.writes + 1,
-        losses = known.losses + {{ lost_keys }} + case
-            when known.storage <@ excluded.storage and known.counted_changes = excluded.counted_changes - {{ own_changes }} then 0 else 1
-        end
+        losses = known.losses + {{ lost_keys }} + case when {{ is_as_left }} then 0 else 1 end
 {%- endmacro %}
 
 

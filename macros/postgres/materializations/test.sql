@@ -1,27 +1,44 @@
 {% materialization test, adapter='postgres' %}
     {#- dbt's own, except that a build does not ask again what its models asked of each row when they wrote it. -#}
-    {%- set nodes = audited_nodes(model) if may_be_known() else none -%}
-    {%- if nodes and not flags.FULL_REFRESH and is_known_to_pass(model, nodes) -%}
+    {%- set guarantee = guarantee_of(model) if flags.WHICH == 'build' -%}
+    {%- if guarantee -%}
+        {%- do log(model.name ~ ': not asked, because ' ~ guarantee ~ ' guarantees it.', info=false) -%}
+        {{ return(passed_test()) }}
+    {%- endif -%}
+
+    {%- set nodes = audited_nodes(model) if may_record_test() and model.attached_node and is_audited(model) else none -%}
+    {%- if nodes and flags.WHICH == 'build' and not flags.FULL_REFRESH and is_known_to_pass(model, nodes) -%}
         {%- do log(model.name ~ ': not read again, because every row passed when it was written.', info=false) -%}
-        {%- call statement('main', fetch_result=true) -%}
-            select 0 as failures, false as should_warn, false as should_error
-        {%- endcall -%}
-        {{ return({'relations': []}) }}
+        {{ return(passed_test()) }}
     {%- endif -%}
 
     {%- set state = state_before_test(nodes) if nodes -%}
+    {%- set asks_of_keys = follows_tables(model) -%}
     {%- set relations = dbt.materialization_test_default() -%}
-    {%- if nodes and load_result('main')['table'].rows[0]['failures'] == 0 -%}
-        {%- do record_whole_pass(model, nodes, state) -%}
+    {%- if load_result('main')['table'].rows[0]['failures'] == 0 -%}
+        {%- if asks_of_keys -%}
+            {%- do record_tested_tables() -%}
+        {%- elif nodes -%}
+            {%- do record_whole_pass(model, nodes, state) -%}
+        {%- endif -%}
     {%- endif -%}
     {{ return(relations) }}
 {% endmaterialization %}
 
 
-{% macro may_be_known() -%}
-    {#- With --defer, --sample and --empty a test may read other rows than its table has. -#}
-    {{ return(
-        flags.WHICH == 'build' and model.attached_node and not flags.DEFER and not flags.EMPTY and not is_sample()
-        and not should_store_failures() and is_row_wise(model)
-    ) }}
+{% macro passed_test() -%}
+    {%- call statement('main', fetch_result=true) -%}
+        select 0 as failures, false as should_warn, false as should_error
+    {%- endcall -%}
+    {{ return({'relations': []}) }}
+{%- endmacro %}
+
+
+{% macro postgres__get_where_subquery(relation) -%}
+    {%- set conditions = [] -%}
+    {%- set changed = rows_to_test(relation) -%}
+    {%- for condition in [config.get('where'), changed] if condition -%}
+        {%- do conditions.append('(' ~ condition ~ ')') -%}
+    {%- endfor -%}
+    {{ return('(select * from ' ~ relation ~ ' where ' ~ conditions | join(' and ') ~ ') dbt_subquery' if conditions else relation) }}
 {%- endmacro %}

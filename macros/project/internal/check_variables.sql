@@ -75,6 +75,7 @@
         'full_refresh_max_loss': share,
         'allow_loss': yes_or_no,
         'load_overlap': {'kind': 'text', 'pattern': "[^'\\\\]+", 'type': 'interval', 'takes': 'an interval from 0, such as 1 day or 36 hours'},
+        'whole_tests_every': {'kind': 'text', 'pattern': "[^'\\\\]+", 'type': 'interval', 'takes': 'an interval from 0, such as 7 days'},
         'index_lock_timeout': {
             'kind': 'text', 'pattern': '[1-9][0-9]{0,5} *(ms|s|min|h)', 'takes': 'a time with its unit, such as 300ms or 15min',
         },

@@ -1,0 +1,50 @@
+{% macro rows_to_test(relation) -%}
+    {#- Which rows of its relation a generic test is asked of, as a condition; none for all. -#}
+    {%- set node = graph.nodes.get(model.attached_node) if may_record_test() and model.attached_node else none -%}
+    {%- if not node -%}
+        {{ return(none) }}
+    {%- elif model.test_metadata.name == 'relationships' and not is_staged(node) -%}
+        {{ return(references_to_test(node)) }}
+    {%- endif -%}
+    {{ return(loads_to_test(node, relation) if is_staged(node) else none) }}
+{%- endmacro %}
+
+
+{% macro references_to_test(node) -%}
+    {#- Of a table that is built before the one it refers to: the references that changed, and those whose row changed. -#}
+    {%- set column = model.test_metadata.kwargs.column_name -%}
+    {%- set field = model.test_metadata.kwargs.field -%}
+    {%- set parent = parent_of_test(model) -%}
+    {%- if not (logs_changed_keys(node) and logs_changed_keys(parent)) or place_of_parent(model) != 'above'
+        or column not in logged_keys_of_node(node) or field not in logged_keys_of_node(parent)
+    -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- do remember_tested_tables([node, parent], fingerprint_of_test(model)) -%}
+    {%- if should_test_whole([node, parent]) -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {{ return(
+        column ~ ' in (' ~ keys_since_test([column], [node]) ~ ' union ' ~ keys_since_test([field], [parent]) ~ ')'
+    ) }}
+{%- endmacro %}
+
+
+{% macro loads_to_test(node, relation) -%}
+    {%- set column = model.test_metadata.kwargs.get('column_name') -%}
+    {%- set is_unique = model.test_metadata.name == 'unique' and column -%}
+    {#- Staged rows do not vanish, and a seed is compared. -#}
+    {%- set parent = parent_of_test(model) if 'to' in model.test_metadata.kwargs else none -%}
+    {%- if not (is_unique or is_row_wise(model)) or parent and not (is_staged(parent) or parent.resource_type == 'seed') -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- do remember_tested_tables(
+        [node], fingerprint_of_test(model), [relation_of_node(parent)] if parent and parent.resource_type == 'seed' else []
+    ) -%}
+    {%- if should_test_whole([node]) -%}
+        {{ return(none) }}
+    {%- elif is_unique -%}
+        {{ return(column ~ ' in (select ' ~ column ~ ' from ' ~ relation ~ ' where ' ~ is_loaded_since_test(node) ~ ')') }}
+    {%- endif -%}
+    {{ return(is_loaded_since_test(node)) }}
+{%- endmacro %}

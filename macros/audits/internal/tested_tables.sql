@@ -1,0 +1,218 @@
+{% macro may_record_test() -%}
+    {#- With --defer, --sample and --empty a test may read other rows than its tables have. -#}
+    {{ return(
+        execute and flags.WHICH == 'build' and model.resource_type == 'test'
+        and not flags.DEFER and not flags.EMPTY and not is_sample() and not should_store_failures()
+    ) }}
+{%- endmacro %}
+
+
+{% macro nodes_of_refs(relations) -%}
+    {%- set nodes = [] -%}
+    {%- for relation in relations -%}
+        {%- for unique_id in model.depends_on.nodes if not unique_id.startswith('source.') -%}
+            {%- set node = graph.nodes[unique_id] -%}
+            {%- if (node.schema, node.alias) == (relation.schema, relation.identifier) -%}
+                {%- do nodes.append(node) -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(nodes) }}
+{%- endmacro %}
+
+
+{% macro check_logged_keys(columns, nodes) -%}
+    {%- for node in nodes if not is_staged(node) -%}
+        {%- set logged = logged_keys_of_node(node) -%}
+        {%- for column in columns if column not in logged -%}
+            {{ exceptions.raise_compiler_error(
+                'keys_to_test in ' ~ model.name ~ ' is given the column ' ~ column ~ ' of ' ~ node.name ~ ', which logs '
+                ~ (logged | join(', ') or 'no changed keys') ~ '. Follow another table, or set meta.change_log_keys of ' ~ node.name ~ '.'
+            ) }}
+        {%- endfor -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro is_staged(node) -%}
+    {#- Whether a row of the view changes only with a load of its own. The view of a table that is absent reads nothing. -#}
+    {%- for unique_id in node.depends_on.nodes if not unique_id.startswith('source.') or node.depends_on.nodes | length > 1 -%}
+        {{ return(false) }}
+    {%- endfor -%}
+    {{ return(
+        node.resource_type == 'model' and node.config.materialized == 'view'
+        and '_loaded_at' in node.columns and '_row_xid' in node.columns
+    ) }}
+{%- endmacro %}
+
+
+{% macro logs_changed_keys(node) -%}
+    {{ return(node.config.get('materialized') == 'incremental' and node.config.get('incremental_strategy') == 'changed_keys') }}
+{%- endmacro %}
+
+
+{% macro logged_keys_of_node(node) -%}
+    {{ return(change_log_keys(node) if logs_changed_keys(node) else []) }}
+{%- endmacro %}
+
+
+{% macro remember_tested_tables(nodes, definition, lookups=[]) -%}
+    {#- Before the test reads anything: what is committed meanwhile is asked of again the next time. -#}
+    {%- set logged = nodes | rejectattr('config.materialized', 'equalto', 'view') | list -%}
+    {%- set epochs = {} -%}
+    {%- for state in (state_before_test(logged) if logged else []) -%}
+        {%- do epochs.update({logged[loop.index0].unique_id: state['epoch']}) -%}
+    {%- endfor -%}
+    {%- set query -%}
+        {#- No other run prunes the log before this test says up to where it has read it. #}
+        select pg_advisory_xact_lock_shared(hashtext('{{ state_relation("key_changes") }}'));
+        create temporary table if not exists tested_tables (
+            upstream_name text primary key,
+            system_identifier text not null,
+            run_snapshot pg_snapshot not null,
+            epoch bigint not null,
+            loaded_through timestamptz,
+            fingerprint text not null,
+            is_whole boolean not null
+        );
+        {%- for node in nodes %}
+        insert into tested_tables
+        select
+            '{{ state_name(node) }}',
+            {{ system_identifier() }},
+            pg_current_snapshot(),
+            {{ epochs.get(node.unique_id, 0) }},
+            {% if is_staged(node) -%}
+                {#- A row stamped in the future must not hide later rows; least() skips a null. #}
+                (
+                    select case when max(_loaded_at) is not null then least(max(_loaded_at), clock_timestamp()) end
+                    from {{ relation_of_node(node) }}
+                ),
+                '{{ definition }}' || {{ view_fingerprint_of(relation_of_node(node)) }}
+            {%- else -%}
+                null,
+                '{{ definition }}'
+            {%- endif %}
+            {%- for lookup in lookups %} || {{ fingerprint_of(lookup) }}{% endfor %},
+            true
+        on conflict (upstream_name) do nothing;
+        {%- endfor %}
+    {%- endset -%}
+    {%- do run_query(query) -%}
+{%- endmacro %}
+
+
+{% macro should_test_whole(nodes) -%}
+    {#- Whether more rows than the changed ones may fail, and says why. Marks the tables of which only changes are asked. -#}
+    {%- set names = [] -%}
+    {%- for node in nodes -%}
+        {%- do names.append(state_name(node)) -%}
+    {%- endfor -%}
+    {%- set query -%}
+        select
+            bool_or(
+                tested_keys.test_name is null
+                or tested_keys.passed_whole_at <= clock_timestamp() - interval '{{ var("whole_tests_every") }}'
+            ) as is_due,
+            bool_or(tested_keys.fingerprint != tested_tables.fingerprint) as is_changed,
+            bool_or(tested_keys.system_identifier != tested_tables.system_identifier) as is_of_another_server,
+            string_agg(tested_tables.upstream_name, ', ' order by tested_tables.upstream_name) filter (where tested_keys.epoch != tested_tables.epoch) as changed_tables,
+            string_agg(tested_tables.upstream_name, ', ' order by tested_tables.upstream_name) filter (
+                where exists (
+                    select
+                    from {{ state_relation('key_changes') }} as key_changes
+                    where key_changes.model_name = tested_tables.upstream_name
+                        and key_changes.changed_keys is null
+                        and {{ is_unseen_xid('key_changes.written_by', 'tested_keys.run_snapshot') }}
+                )
+            ) as rebuilt_tables,
+            min(tested_keys.passed_whole_at) as passed_whole_at
+        from tested_tables
+        left join {{ state_relation('tested_keys') }} as tested_keys
+            on tested_tables.upstream_name = tested_keys.upstream_name
+                and tested_keys.test_name = {{ postgres_escape_comment(model.unique_id) }}
+        where tested_tables.upstream_name in ('{{ names | join("', '") }}')
+    {%- endset -%}
+    {%- set found = run_query(query)[0] -%}
+    {%- set reason =
+        'this is a full refresh' if flags.FULL_REFRESH
+        else 'it has not passed whole within ' ~ var('whole_tests_every') if found['is_due']
+        else 'it changed' if found['is_changed']
+        else 'the database was restored from another server' if found['is_of_another_server']
+        else 'another hand changed ' ~ found['changed_tables'] if found['changed_tables']
+        else found['rebuilt_tables'] ~ ' was rebuilt' if found['rebuilt_tables']
+    -%}
+    {%- if reason -%}
+        {%- do log(model.name ~ ': asked of everything, because ' ~ reason ~ '.', info=false) -%}
+        {{ return(true) }}
+    {%- endif -%}
+    {%- do run_query("update tested_tables set is_whole = false where upstream_name in ('" ~ names | join("', '") ~ "')") -%}
+    {%- do log(model.name ~ ': asked of what changed; it last passed whole on ' ~ found['passed_whole_at'] ~ '.', info=false) -%}
+    {{ return(false) }}
+{%- endmacro %}
+
+
+{% macro keys_since_test(columns, nodes) -%}
+    {%- set found = [] -%}
+    {%- for node in nodes -%}
+        {%- set query -%}
+            {%- if is_staged(node) -%}
+                select {{ columns | join(', ') }}
+                from {{ relation_of_node(node) }}
+                where {{ is_loaded_since_test(node) }}
+            {%- else -%}
+                select {{ columns | join(', ') }}
+                from {{ state_relation('key_changes') }} as key_changes
+                inner join {{ state_relation('tested_keys') }} as tested_keys
+                    on key_changes.model_name = tested_keys.upstream_name
+                        and tested_keys.test_name = {{ postgres_escape_comment(model.unique_id) }},
+                    jsonb_populate_record(null::{{ relation_of_node(node) }}, changed_keys) as keys
+                where key_changes.model_name = '{{ state_name(node) }}'
+                    and {{ is_unseen_xid('key_changes.written_by', 'tested_keys.run_snapshot') }}
+            {%- endif -%}
+        {%- endset -%}
+        {%- do found.append(query) -%}
+    {%- endfor -%}
+    {{ found | join(' union ') }}
+{%- endmacro %}
+
+
+{% macro is_loaded_since_test(node) -%}
+    {%- set query -%}
+        select run_snapshot::text as run_snapshot, loaded_through::text as loaded_through
+        from {{ state_relation('tested_keys') }}
+        where test_name = {{ postgres_escape_comment(model.unique_id) }} and upstream_name = '{{ state_name(node) }}'
+    {%- endset -%}
+    {#- The models take no row without a stamp, so such a row stays to be asked of. -#}
+    (_loaded_at is null or {{ is_unseen_load(run_query(query)[0], '_row_xid') }})
+{%- endmacro %}
+
+
+{% macro record_tested_tables() -%}
+    {%- call statement('tested_tables', auto_begin=true) -%}
+        insert into {{ state_relation('tested_keys') }} as held (
+            test_name, upstream_name, system_identifier, run_snapshot, epoch, loaded_through, fingerprint, passed_whole_at
+        )
+        select
+            {{ postgres_escape_comment(model.unique_id) }},
+            upstream_name,
+            system_identifier,
+            run_snapshot,
+            epoch,
+            loaded_through,
+            fingerprint,
+            clock_timestamp()
+        from tested_tables
+        on conflict (test_name, upstream_name) do update set
+            system_identifier = excluded.system_identifier,
+            run_snapshot = excluded.run_snapshot,
+            epoch = excluded.epoch,
+            loaded_through = excluded.loaded_through,
+            fingerprint = excluded.fingerprint,
+            passed_whole_at = case
+                when (select is_whole from tested_tables where upstream_name = excluded.upstream_name) then excluded.passed_whole_at
+                else held.passed_whole_at
+            end
+    {%- endcall -%}
+    {%- do adapter.commit() -%}
+{%- endmacro %}
