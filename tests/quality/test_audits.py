@@ -256,6 +256,11 @@ def test_a_parent_that_the_model_does_not_read_may_be_built_later(
 ) -> None:
     """dbt's own node of the test decides after both; what passed at the write is not read again."""
     write_model(project, "things", THINGS.split("\n", 1)[1], TESTS, **CONFIG)
+    # So that it is built after the things.
+    write_model(project, "first", PARENTS)
+    write_model(project, "second", "select * from {{ ref('first') }}")
+    write_model(project, "third", "select * from {{ ref('second') }}")
+    write_model(project, "parents", "select id from {{ ref('third') }}", **CONFIG)
     build(database, project)
     do(
         database,

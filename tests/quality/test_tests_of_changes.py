@@ -89,6 +89,7 @@ left join (
 where {{ is_to_test(orders_to_test, 'orders.order_id') }}
     and orders.amount is distinct from lines.amount
 """
+WHOLE = "select max(passed_whole_at) from observability.tested_keys where test_name ~ 'sums_agree'"
 OF_CHANGES = {
     "sums_agree", "lines_have_orders", "amount_is_positive", "unique_stg_lines_line_id",
     "not_null_stg_lines_line_id",
@@ -166,6 +167,7 @@ def test_a_build_asks_of_what_changed_only(database: Database, project: Path) ->
     assert set(whole.values()) == {"it has not passed whole within 7 days"}
     assert whole.keys() == OF_CHANGES
 
+    passed = ask(database, WHOLE)
     # A wrong sum that no key of a run tells is found by a whole test only.
     spoil(database, "update marts.fct_orders set amount = 7 where order_id = 5")
     for statement in ("select 1", insert("61", "19", "1"), insert("62", "21", "5")):
@@ -174,8 +176,9 @@ def test_a_build_asks_of_what_changed_only(database: Database, project: Path) ->
         assert (changed, whole) == (OF_CHANGES, {}), statement
     with pytest.raises(dbt_project.DbtFailed, match="sums_agree"):
         dbt_project.run(database, "test", project=project)
-    with pytest.raises(dbt_project.DbtFailed, match="sums_agree"):
-        build(database, project, variables={"whole_tests_every": "0 seconds", **NO_OVERLAP})
+    assert ask(database, WHOLE) == passed
+    do(database, "update observability.tested_keys set passed_whole_at = now() - interval '8 days'")
+    assert "sums_agree" in failing(database, project)
 
 
 def test_a_changed_key_is_asked_of_until_it_passes(database: Database, project: Path) -> None:
@@ -195,6 +198,19 @@ def test_references_to_a_table_above_are_asked_by_key(database: Database, projec
     do(database, insert("61", "30", "1"))
     dbt_project.run(database, "run", project=project)
     spoil(database, "delete from marts.fct_orders where order_id = 30")
+    assert "lines_have_orders" in failing(database, project)
+
+
+def test_a_reference_whose_row_is_gone_is_asked_by_its_key(
+    database: Database, project: Path
+) -> None:
+    build(database, project)
+    spoil(
+        database,
+        "delete from marts.fct_orders where order_id = 5",
+        "insert into observability.key_changes"
+        " values ('fct_orders', pg_current_xact_id(), '{\"order_id\": 5}')",
+    )
     assert "lines_have_orders" in failing(database, project)
 
 
@@ -284,6 +300,7 @@ def test_what_the_database_guarantees_is_not_asked(database: Database, project: 
     do(
         database,
         f"drop index {name}",
+        "create index on marts.fct_orders (order_id)",
         "insert into marts.fct_orders select * from marts.fct_orders where order_id = 5",
     )
     with pytest.raises(dbt_project.DbtFailed, match="unique_fct_orders_order_id"):
