@@ -24,6 +24,7 @@ from typing import Any
 
 from dbt.cli.main import dbtRunner
 from dbt.contracts.results import NodeStatus, RunResult
+from dbt.version import __version__ as dbt_version
 from dbt_common.tests import disable_test_caching, enable_test_caching
 
 from tests.support import quick_dbt
@@ -55,9 +56,11 @@ SOMEWHERE = {"PGHOST": "/nowhere", "PGUSER": "nobody", "PGDATABASE": "some_datab
 # The parsed projects by environment, variables and project, and the same per database. There are
 # many databases, so the cache drops the least recently used ones. They are pickled, because that
 # gives a copy in a tenth of the time of dbt's deepcopy.
-_parses: dict[tuple, bytes] = {}
-_databases: dict[tuple, bytes] = {}
+_parses: dict[tuple, Any] = {}
+_databases: dict[tuple, Any] = {}
 KEPT_DATABASES = 16
+# dbt-core 1.11 pickles a project without some of its parts.
+CAN_PICKLE = not dbt_version.startswith("1.11")
 # Projects whose files change often, which are parsed by dbt's partial parsing.
 _changing: set[Path] = set()
 # Names of databases for which `configure` has changed a parse.
@@ -147,13 +150,17 @@ def _parsed_once(others: tuple, variables: str, project: Path) -> Any:
     return _unpickled(_parses[key])
 
 
-def _pickled(manifest: Any) -> bytes:
-    """A parsed project as bytes."""
+def _pickled(manifest: Any) -> Any:
+    """A parsed project as bytes, or as a copy where dbt cannot pickle it."""
+    if not CAN_PICKLE:
+        return manifest.deepcopy()
     return pickle.dumps(manifest, pickle.HIGHEST_PROTOCOL)
 
 
-def _unpickled(pickled: bytes) -> Any:
+def _unpickled(pickled: Any) -> Any:
     """A new copy of a parsed project."""
+    if not CAN_PICKLE:
+        return pickled.deepcopy()
     return pickle.loads(pickled)  # noqa: S301 - this process wrote it
 
 
@@ -187,7 +194,7 @@ def _parsed(environment_items: tuple, variables: str, project: Path) -> Any:
     while len(_databases) >= KEPT_DATABASES:
         del _databases[next(iter(_databases))]
     _databases[key] = _pickled(manifest)
-    return manifest
+    return manifest if CAN_PICKLE else _unpickled(_databases[key])
 
 
 def parsed(project: Path = ROOT) -> Any:
