@@ -118,8 +118,9 @@ def test_a_backfill_rebuilds_a_window_and_only_that(built: Any) -> None:
     after = contents(built)
     untouched = (
         "marts.user_analytics",  # users without any fact are in no window
-        # The history of segments keeps the states that builds saw in the corrupted rows.
+        # The histories of segments and issues keep what builds saw in the corrupted rows.
         "snapshots.snp_user_segments",
+        "snapshots.snp_row_issues",
         "marts.segment_transitions",
     )
     assert {k: v for k, v in after.items() if k not in untouched} == {
