@@ -49,7 +49,7 @@
             model.name ~ ' calls is_incremental(). With the strategy changed_keys, a query returns all rows of the keys of a run, and a row that it leaves'
             ~ " out is deleted. Remove the filter, call changed_keys at the top and add 'where {{ is_changed(keys) }}' (docs/incremental-models.md)."
         ) }}
-    {%- elif execute and config.get('change_log_keys') is not none -%}
+    {%- elif execute and model.config.get('change_log_keys') is not none -%}
         {{ exceptions.raise_compiler_error(
             model.name ~ ": the config change_log_keys has no effect; set it in meta: meta={'change_log_keys': [...]}."
         ) }}
