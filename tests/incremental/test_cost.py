@@ -67,6 +67,11 @@ READ_WHOLE = {
     # dbt compares all segments with all current states; moves are counted from the states.
     "snp_user_segments": {"marts.user_segments", "marts.dim_users", "snapshots.snp_user_segments"},
     "segment_transitions": {"snapshots.snp_user_segments"},
+    # No consent is loaded on the days, so the last day of its loads, read again, is the history. Of
+    # the issues, the day's rows are a tenth: the planner reads all of them rather than an index.
+    "int_row_issues": {"raw.consents", "intermediate.int_row_issues"},
+    # dbt compares all issues with all current states: one that is missing is resolved.
+    "snp_row_issues": {"intermediate.int_row_issues", "snapshots.snp_row_issues"},
     # These count whole groups: the users of a cohort, of a day and its next one, of a funnel step.
     "cohort_retention": {"intermediate.int_user_months"},
     "int_active_days": {"intermediate.int_user_active_days"},
@@ -81,7 +86,7 @@ GROUPS = {"int_category_days", "monthly_category_revenue", "int_active_days"}
 # The last models that read the keys logged by those models; their runs prune the log at the end.
 READ_RELATIVE = ("user_analytics", "active_users")
 # Bookkeeping of the run: one row per model and upstream, and the log of keys.
-NOTES = {"observability.watermarks", "observability.key_changes"}
+NOTES = {"observability.watermarks", "observability.key_changes", "observability.audited_tables"}
 NO_TESTS = dbt_project.NO_TESTS
 
 pytestmark = pytest.mark.long
@@ -103,9 +108,10 @@ def grow(database: Any, copies: int) -> None:
             if table.key in shared:
                 continue
             columns = [*table.columns, "_loaded_at", "_deleted_at"]
+            # With the address of another user, each would be that user's namesake.
             values = [
                 f"copy || '-' || {column}"
-                if column.endswith("_id") and column not in shared
+                if (column.endswith("_id") and column not in shared) or column == "email"
                 else column
                 for column in columns
             ]
@@ -475,5 +481,5 @@ def test_a_build_without_changes_writes_nothing_and_reads_little(
     for relation, rows in long.idle.read.items():
         if relation not in exempt:
             assert rows <= short.idle.read.get(relation, 0) + 50, relation
-            # The overlap: every model rereads the loads of the last day.
-            assert rows <= 2 * long.changes, f"{rows} rows of {relation}"
+            # The overlap: every model rereads the loads of the last day, and three read events.
+            assert rows <= 3 * long.changes, f"{rows} rows of {relation}"

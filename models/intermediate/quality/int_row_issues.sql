@@ -127,6 +127,12 @@
         related_key as product_id
     from {{ this }}
     where related_table = 'products'
+    union all
+    select
+        'products' as table_name,
+        product_id as row_key,
+        product_id
+    from {{ ref('stg_app__products') }}
 {%- endset %}
 
 {%- set related_to_categories %}
