@@ -26,7 +26,7 @@
         {%- set names = [] -%}
         {%- set literals = [] -%}
         {%- for column in columns -%}
-            {%- if column.startswith("'") -%}
+            {%- if modules.re.fullmatch("'[^']*'", column) and not (loop.last and not compared) -%}
                 {%- do literals.append(keys.columns[loop.index0] ~ ' = ' ~ column) -%}
             {%- else -%}
                 {%- do compared.append(column) -%}

@@ -11,7 +11,7 @@ import yaml
 
 from tests.support import dbt_project
 from tests.support.database import ask
-from tests.support.small_project import run, write_project
+from tests.support.small_project import run, write_model, write_project
 
 CONFIG = (
     "{{ config(materialized='incremental', incremental_strategy='changed_keys',"
@@ -38,6 +38,7 @@ MODELS = {
     "select order_id, 2 * amount as amount from {{ ref('fct_orders') }}"
     " where {{ is_changed(keys) }}",
 }
+STRATEGY = {"materialized": "incremental", "incremental_strategy": "changed_keys"}
 # The overlap would hide what is missed: without it, a run reads only what is new.
 NO_OVERLAP = {"load_overlap": "0 seconds"}
 
@@ -135,6 +136,26 @@ def test_changes_logged_without_a_followed_key_are_read_whole(shop: Any, project
     change(shop, 6, 60)
     run(shop, project)
     assert_right(shop)
+
+
+def test_a_key_may_be_an_expression_that_begins_with_a_literal(shop: Any, project: Path) -> None:
+    mart = (
+        "{%- set keys = changed_keys(['kind', 'name'], [upstream(ref('fct_orders'),"
+        " columns='order_id', key=[\"'order'::text\", \"'o' || order_id\"])]) %}\n"
+        "select 'order'::text as kind, 'o' || order_id as name, amount from {{ ref('fct_orders') }}"
+        " where {{ is_changed(keys, [\"'order'\", \"'o' || order_id\"]) }}"
+    )
+    write_model(project, "named", mart, unique_key=["kind", "name"], **STRATEGY)
+    run(shop, project)
+    change(shop, 5, 50)
+    run(shop, project)
+    named = "select kind, name, amount from marts.named where name in ('o5', 'o6') order by 2"
+    assert ask(shop, named) == [("order", "o5", 50), ("order", "o6", 6)]
+    do(shop, "update marts.named set amount = -1")
+    change(shop, 6, 60)
+    run(shop, project)
+    kept = "select count(*) from marts.named where amount = -1"
+    assert (ask(shop, kept), ask(shop, named)[1]) == (99, ("order", "o6", 60))
 
 
 def test_a_table_of_another_server_is_built_whole(shop: Any, project: Path) -> None:
