@@ -4,7 +4,8 @@
         {%- for name, rule in rules_of_table(table_name).items() -%}
             {%- for alias in rule.joins if relations[alias].found is defined and table_name not in relations[alias].found -%}
                 {#- That a row is missing is known from the issue itself, until the row is there. -#}
-                {%- set rest = modules.re.sub(alias ~ '\\.' ~ relations[alias].key ~ ' is null', '', rule.condition) -%}
+                {%- set named = (rule.joins.values() | list + [rule.condition]) | join(' ') -%}
+                {%- set rest = modules.re.sub('\\b' ~ alias ~ '\\.' ~ relations[alias].key ~ ' is null', '', named) -%}
                 {%- if modules.re.search('\\b' ~ alias ~ '\\.', rest) -%}
                     {{ exceptions.raise_compiler_error(
                         'stg_app__' ~ table_name ~ ': the rule ' ~ name ~ ' compares columns of ' ~ alias ~ ', whose changes do not find the rows of '

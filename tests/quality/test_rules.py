@@ -458,6 +458,52 @@ def test_a_changed_rule_applies_to_old_rows(clean: Database, tmp_path: Path) -> 
     change(rule.format(2))
     assert issues(clean) == {of_zero, ("order_items", "i1", "quantity_is_odd")}
 
+    rule = (
+        zero + "\n    'is_no_event': flag_when(\n        'event_types.event_type is not null',"
+        " 'odd', 'validity', {{'event_types': '{}'}}\n    ),"
+    )
+    load(
+        clean,
+        tmp_path,
+        2,
+        order_items="order_item_id,order_id,product_id,quantity,price_at_purchase\n"
+        "click,o3,p1,1,10\n",
+    )
+    change(rule.format("product_id"))
+    assert issues(clean) == {of_zero}
+    # Nothing changes but what the rule joins.
+    change(rule.format("order_item_id"))
+    assert issues(clean) == {of_zero, ("order_items", "click", "is_no_event")}
+
+
+def test_a_column_that_is_personal_from_now_on(clean: Database, tmp_path: Path) -> None:
+    project = dbt_project.copy_project(tmp_path / "project")
+    dbt_project.parse_in_parts(project)
+    header = "user_id,email,country,created_at\n"
+    load(clean, tmp_path, 1, users=header + "q,none,NO,2026-01-01\nr,none,SE,2026-01-01\n")
+    build(clean, project=project)
+    load(clean, tmp_path, 2, users=header + "q,q@example.org,NO,2026-01-01\n")
+    build(clean, project=project)
+    data = (
+        "select row_key, resolved_at is null, row_data->>'country' from quarantine.row_issues"
+        " where rule_name = 'email_is_an_address' order by 1"
+    )
+    assert fetch(clean, data) == [("q", False, "NO"), ("r", True, "SE")]
+
+    sources = project / "models" / "staging" / "app" / "_app__sources.yml"
+    text = sources.read_text()
+    plain = "          - name: country\n"
+    assert text.count(plain) == 1
+    sources.write_text(text.replace(plain, plain + "            config: {meta: {pii: country}}\n"))
+    dbt_project.forget(project)
+    build(clean, project=project)
+    assert fetch(clean, data) == [("q", False, None), ("r", True, None)]
+    of_table = (
+        "select row_data->>'country', personal_data->>'country' from intermediate.int_row_issues"
+        " where rule_name = 'email_is_an_address'"
+    )
+    assert fetch(clean, of_table) == [(None, "SE")]
+
 
 def test_a_backfill_judges_rows_that_left_its_window_without_a_trace(
     clean: Database, tmp_path: Path
