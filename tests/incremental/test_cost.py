@@ -67,8 +67,8 @@ READ_WHOLE = {
     # dbt compares all segments with all current states; moves are counted from the states.
     "snp_user_segments": {"marts.user_segments", "marts.dim_users", "snapshots.snp_user_segments"},
     "segment_transitions": {"snapshots.snp_user_segments"},
-    # No consent is loaded on the days, so the last day of its loads, read again, is the history. Of
-    # the issues, the day's rows are a tenth: the planner reads all of them rather than an index.
+    # No consent is loaded on the days, so the last day of its loads, read again, is the history.
+    # The issues are so few for the keys of a day that one pass costs half of what an index does.
     "int_row_issues": {"raw.consents", "intermediate.int_row_issues"},
     # dbt compares all issues with all current states: one that is missing is resolved.
     "snp_row_issues": {"intermediate.int_row_issues", "snapshots.snp_row_issues"},
@@ -481,5 +481,6 @@ def test_a_build_without_changes_writes_nothing_and_reads_little(
     for relation, rows in long.idle.read.items():
         if relation not in exempt:
             assert rows <= short.idle.read.get(relation, 0) + 50, relation
-            # The overlap: every model rereads the loads of the last day, and three read events.
-            assert rows <= 3 * long.changes, f"{rows} rows of {relation}"
+            # The overlap: every model rereads the loads of the last day.
+            readers = 2 if relation == "raw.events" else 1  # fct_user_events and int_row_issues
+            assert rows <= readers * 2 * long.changes, f"{rows} rows of {relation}"

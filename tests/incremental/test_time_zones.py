@@ -217,6 +217,9 @@ def without_numbers_of_the_run(relation: str, row: Mapping[str, Any]) -> dict[st
     """
     own = ("_row_xid", "rejected_at", "last_seen_at", "recency_days")
     own += DATED_BY_THE_BUILD.get(relation, ())
+    if relation == "intermediate.int_quality_rules":
+        # The text of a condition depends on the encoding of the database.
+        own += ("fails_when",)
     return {
         name: cell
         for name, cell in row.items()
@@ -272,11 +275,7 @@ def compare_databases(odd: Database, usual: Database, what: str) -> None:
     expected = dict(rows(usual))
     assert len(expected) > 30
     assert sum(map(Counter.total, expected.values())) > 500
-    # What a condition looks like depends on the encoding of the database.
-    expected.pop("intermediate.int_quality_rules")
     for relation, found in rows(odd):
-        if relation == "intermediate.int_quality_rules":
-            continue
         assert found == expected.pop(relation), f"{what}: {relation}"
     assert not expected
 
