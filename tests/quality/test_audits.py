@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import dbt_project
 from tests.support.database import Database, ask, do, fetch
-from tests.support.small_project import polled, write_model, write_project
+from tests.support.small_project import polled, use_packages, write_model, write_project
 
 CONFIG = {
     "materialized": "incremental",
@@ -67,9 +67,7 @@ def project(database: Database, tmp_path: Path) -> Path:
         " from generate_series(1, 50) as n where n != 13",
     )
     folder = write_project(tmp_path / "project", {})
-    packages = folder / "packages.yml"
-    packages.write_text((dbt_project.ROOT / "packages.yml").read_text())
-    (folder / "dbt_packages").symlink_to(dbt_project.ROOT / "dbt_packages")
+    use_packages(folder)
     write_model(folder, "given", "select * from raw.given")
     write_model(folder, "parents", PARENTS, **CONFIG)
     write_model(folder, "things", THINGS, TESTS, **CONFIG)
@@ -331,6 +329,20 @@ def test_what_depends_on_other_rows_or_the_time_is_read_whole(
     for _ in range(2):
         statuses, skipped = build(database, project)
         assert set(statuses.values()) == {"pass"} and skipped == set()
+
+
+def test_everything_is_read_again_in_time(database: Database, project: Path) -> None:
+    build(database, project)
+    _, skipped = build(database, project)
+    assert len(skipped) == NAMES
+    do(
+        database,
+        "update observability.audited_tests set passed_whole_at = now() - interval '8 days'",
+    )
+    _, skipped = build(database, project)
+    assert skipped == set()
+    _, skipped = build(database, project)
+    assert len(skipped) == NAMES
 
 
 def test_the_state_names_what_passed(database: Database, project: Path) -> None:

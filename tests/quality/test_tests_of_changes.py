@@ -11,7 +11,7 @@ import yaml
 
 from tests.support import dbt_project
 from tests.support.database import Database, ask, do
-from tests.support.small_project import write_project
+from tests.support.small_project import use_packages, write_project
 
 CONFIG = (
     "{{{{ config(materialized='incremental', incremental_strategy='changed_keys',"
@@ -116,8 +116,7 @@ def project(database: Database, tmp_path: Path) -> Path:
     whole["test-paths"] = ["tests"]
     whole["on-run-end"] = ["{{ after_run() }}"]
     (folder / "dbt_project.yml").write_text(yaml.safe_dump(whole))
-    (folder / "packages.yml").write_text((dbt_project.ROOT / "packages.yml").read_text())
-    (folder / "dbt_packages").symlink_to(dbt_project.ROOT / "dbt_packages")
+    use_packages(folder)
     write_test(folder, SUMS)
     return folder
 
@@ -191,6 +190,18 @@ def test_a_changed_key_is_asked_of_until_it_passes(database: Database, project: 
     do(database, insert("62", "19", "1"))
     changed, whole = build(database, project)
     assert "sums_agree" in changed and whole == {}
+
+
+def test_a_build_of_a_part_that_asks_nothing_records_nothing(
+    database: Database, project: Path
+) -> None:
+    write_test(project, SUMS + "and {{ were_built_together() }}")
+    build(database, project)
+    do(database, insert("61", "19", "1"))
+    dbt_project.run(database, "run", project=project)
+    spoil(database, "update marts.fct_orders set amount = 7 where order_id = 19")
+    dbt_project.run(database, "build", "sums_agree", project=project)
+    assert "sums_agree" in failing(database, project)
 
 
 def test_references_to_a_table_above_are_asked_by_key(database: Database, project: Path) -> None:
@@ -305,3 +316,22 @@ def test_what_the_database_guarantees_is_not_asked(database: Database, project: 
     )
     with pytest.raises(dbt_project.DbtFailed, match="unique_fct_orders_order_id"):
         dbt_project.run(database, "build", "unique_fct_orders_order_id", project=project)
+
+
+def test_a_constraint_that_is_not_valid_guarantees_nothing(
+    database: Database, project: Path
+) -> None:
+    if ask(database, "show server_version_num") < "180000":
+        pytest.skip("PostgreSQL has such constraints since 18")
+    build(database, project)
+    whole = yaml.safe_load((project / "models" / "models.yml").read_text())
+    whole["models"][2]["columns"].append({"name": "amount", "data_tests": ["not_null"]})
+    (project / "models" / "models.yml").write_text(yaml.safe_dump(whole))
+    dbt_project.forget(project)
+    do(
+        database,
+        "update marts.fct_orders set amount = null where order_id = 5",
+        "alter table marts.fct_orders add constraint later not null amount not valid",
+    )
+    with pytest.raises(dbt_project.DbtFailed, match="not_null_fct_orders_amount"):
+        dbt_project.run(database, "build", "not_null_fct_orders_amount", project=project)

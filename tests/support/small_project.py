@@ -105,6 +105,12 @@ def write_project(
     return folder
 
 
+def use_packages(project: Path) -> None:
+    """Let a small project call the packages of this project, as its data tests do."""
+    shutil.copy(dbt_project.ROOT / "packages.yml", project)
+    (project / "dbt_packages").symlink_to(dbt_project.ROOT / "dbt_packages")
+
+
 def write_model(
     project: Path, name: str, query: str, yml: Mapping[str, Any] | None = None, **config: Any
 ) -> None:

@@ -1,8 +1,8 @@
 {% macro guarantee_of(test) -%}
-    {#- What of the table guarantees that no row fails a test of its keys; none if nothing does. Data types of contracts are not looked at. -#}
+    {#- What guarantees that no row of the table fails the test; none if nothing does. -#}
     {%- set kind = test.test_metadata.name if test.test_metadata else none -%}
     {%- set node = graph.nodes.get(test.attached_node) if test.attached_node else none -%}
-    {%- if kind not in ['unique', 'not_null', 'unique_combination_of_columns'] or not node or flags.DEFER -%}
+    {%- if kind not in ['unique', 'not_null', 'unique_combination_of_columns'] or not node -%}
         {{ return(none) }}
     {%- endif -%}
     {%- set arguments = test.test_metadata.kwargs -%}
@@ -16,7 +16,16 @@
         )
 
         {% if kind == 'not_null' -%}
-            select 'the column' as what from wanted where attnotnull
+            {#- PostgreSQL 18 also marks a column whose constraint is not valid. #}
+            select 'the column' as what
+            from wanted
+            where attnotnull
+                and not exists (
+                    select
+                    from pg_constraint
+                    where conrelid = {{ regclass_of(relation_of_node(node)) }}
+                        and contype = 'n' and not convalidated and conkey = array[wanted.attnum]
+                )
         {%- else -%}
             select 'the index ' || indexrelid::regclass as what
             from pg_index
@@ -33,21 +42,4 @@
     {%- endset -%}
     {%- set found = run_query(query) -%}
     {{ return(found[0][0] if found | length else none) }}
-{%- endmacro %}
-
-
-{% macro follows_tables(test) -%}
-    {#- Whether the test remembered what it reads. A table that it reads and does not follow would change unseen. -#}
-    {%- set is_there = may_record_test() and run_query("select to_regclass('pg_temp.tested_tables') is not null")[0][0] -%}
-    {%- if is_there and not test.attached_node -%}
-        {%- set followed = run_query('select upstream_name from tested_tables').columns[0].values() -%}
-        {%- for unique_id in test.depends_on.nodes if graph.nodes[unique_id].config.materialized in ['incremental', 'snapshot'] -%}
-            {%- if state_name(graph.nodes[unique_id]) not in followed -%}
-                {{ exceptions.raise_compiler_error(
-                    test.name ~ ' reads ' ~ graph.nodes[unique_id].name ~ ', and no keys_to_test of it follows that table: its changes would not be asked of.'
-                ) }}
-            {%- endif -%}
-        {%- endfor -%}
-    {%- endif -%}
-    {{ return(is_there) }}
 {%- endmacro %}

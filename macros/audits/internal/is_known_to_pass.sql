@@ -1,5 +1,5 @@
 {% macro audited_nodes(test) -%}
-    {#- The incremental table of a test, and the one that it refers to, by state name; none if what they lose is not recorded. -#}
+    {#- The node of the table of a test, and of the one that it refers to; none if their writes are not recorded. -#}
     {%- if place_of_parent(test) == 'above' -%}
         {{ return(none) }}
     {%- endif -%}
@@ -11,16 +11,11 @@
         {%- endif -%}
     {%- endif -%}
     {%- for node in nodes -%}
-        {%- if node.config.get('materialized') != 'incremental' or node.config.get('incremental_strategy') != 'changed_keys' -%}
+        {%- if not logs_changed_keys(node) -%}
             {{ return(none) }}
         {%- endif -%}
     {%- endfor -%}
     {{ return(nodes) }}
-{%- endmacro %}
-
-
-{% macro relation_of_node(node) -%}
-    {{ return(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias)) }}
 {%- endmacro %}
 
 
@@ -45,6 +40,7 @@
             where held.test_name = {{ postgres_escape_comment(test.unique_id) }}
                 and held.fingerprint = '{{ fingerprint_of_test(test) }}'
                 and (held.epoch, held.writes) = (child.epoch, child.writes)
+                and held.passed_whole_at > clock_timestamp() - interval '{{ var("whole_tests_every") }}'
                 and exists (select from {{ tables }} where model_name = '{{ state_name(nodes[0]) }}' and {{ is_as_left(nodes[0]) }})
                 {%- if nodes | length > 1 %}
                 and exists (

@@ -1,58 +1,10 @@
 {% macro may_record_test() -%}
-    {#- With --defer, --sample and --empty a test may read other rows than its tables have. -#}
+    {#- With --defer, --sample and --empty a test may read other rows than its tables have; some ask nothing in a build of a part. -#}
     {{ return(
         execute and flags.WHICH == 'build' and model.resource_type == 'test'
         and not flags.DEFER and not flags.EMPTY and not is_sample() and not should_store_failures()
+        and not ('were_built_together' in model.depends_on.macros | join(' ') and tables_left_out())
     ) }}
-{%- endmacro %}
-
-
-{% macro nodes_of_refs(relations) -%}
-    {%- set nodes = [] -%}
-    {%- for relation in relations -%}
-        {%- for unique_id in model.depends_on.nodes if not unique_id.startswith('source.') -%}
-            {%- set node = graph.nodes[unique_id] -%}
-            {%- if (node.schema, node.alias) == (relation.schema, relation.identifier) -%}
-                {%- do nodes.append(node) -%}
-            {%- endif -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {{ return(nodes) }}
-{%- endmacro %}
-
-
-{% macro check_logged_keys(columns, nodes) -%}
-    {%- for node in nodes if not is_staged(node) -%}
-        {%- set logged = logged_keys_of_node(node) -%}
-        {%- for column in columns if column not in logged -%}
-            {{ exceptions.raise_compiler_error(
-                'keys_to_test in ' ~ model.name ~ ' is given the column ' ~ column ~ ' of ' ~ node.name ~ ', which logs '
-                ~ (logged | join(', ') or 'no changed keys') ~ '. Follow another table, or set meta.change_log_keys of ' ~ node.name ~ '.'
-            ) }}
-        {%- endfor -%}
-    {%- endfor -%}
-{%- endmacro %}
-
-
-{% macro is_staged(node) -%}
-    {#- Whether a row of the view changes only with a load of its own. The view of a table that is absent reads nothing. -#}
-    {%- for unique_id in node.depends_on.nodes if not unique_id.startswith('source.') or node.depends_on.nodes | length > 1 -%}
-        {{ return(false) }}
-    {%- endfor -%}
-    {{ return(
-        node.resource_type == 'model' and node.config.materialized == 'view'
-        and '_loaded_at' in node.columns and '_row_xid' in node.columns
-    ) }}
-{%- endmacro %}
-
-
-{% macro logs_changed_keys(node) -%}
-    {{ return(node.config.get('materialized') == 'incremental' and node.config.get('incremental_strategy') == 'changed_keys') }}
-{%- endmacro %}
-
-
-{% macro logged_keys_of_node(node) -%}
-    {{ return(change_log_keys(node) if logs_changed_keys(node) else []) }}
 {%- endmacro %}
 
 
@@ -149,42 +101,6 @@
     {%- do run_query("update tested_tables set is_whole = false where upstream_name in ('" ~ names | join("', '") ~ "')") -%}
     {%- do log(model.name ~ ': asked of what changed; it last passed whole on ' ~ found['passed_whole_at'] ~ '.', info=false) -%}
     {{ return(false) }}
-{%- endmacro %}
-
-
-{% macro keys_since_test(columns, nodes) -%}
-    {%- set found = [] -%}
-    {%- for node in nodes -%}
-        {%- set query -%}
-            {%- if is_staged(node) -%}
-                select {{ columns | join(', ') }}
-                from {{ relation_of_node(node) }}
-                where {{ is_loaded_since_test(node) }}
-            {%- else -%}
-                select {{ columns | join(', ') }}
-                from {{ state_relation('key_changes') }} as key_changes
-                inner join {{ state_relation('tested_keys') }} as tested_keys
-                    on key_changes.model_name = tested_keys.upstream_name
-                        and tested_keys.test_name = {{ postgres_escape_comment(model.unique_id) }},
-                    jsonb_populate_record(null::{{ relation_of_node(node) }}, changed_keys) as keys
-                where key_changes.model_name = '{{ state_name(node) }}'
-                    and {{ is_unseen_xid('key_changes.written_by', 'tested_keys.run_snapshot') }}
-            {%- endif -%}
-        {%- endset -%}
-        {%- do found.append(query) -%}
-    {%- endfor -%}
-    {{ found | join(' union ') }}
-{%- endmacro %}
-
-
-{% macro is_loaded_since_test(node) -%}
-    {%- set query -%}
-        select run_snapshot::text as run_snapshot, loaded_through::text as loaded_through
-        from {{ state_relation('tested_keys') }}
-        where test_name = {{ postgres_escape_comment(model.unique_id) }} and upstream_name = '{{ state_name(node) }}'
-    {%- endset -%}
-    {#- The models take no row without a stamp, so such a row stays to be asked of. -#}
-    (_loaded_at is null or {{ is_unseen_load(run_query(query)[0], '_row_xid') }})
 {%- endmacro %}
 
 

@@ -1,13 +1,13 @@
 {% materialization test, adapter='postgres' %}
     {#- dbt's own, except that a build does not ask again what its models asked of each row when they wrote it. -#}
-    {%- set guarantee = guarantee_of(model) if flags.WHICH == 'build' -%}
+    {%- set guarantee = guarantee_of(model) if may_record_test() -%}
     {%- if guarantee -%}
         {%- do log(model.name ~ ': not asked, because ' ~ guarantee ~ ' guarantees it.', info=false) -%}
         {{ return(passed_test()) }}
     {%- endif -%}
 
     {%- set nodes = audited_nodes(model) if may_record_test() and model.attached_node and is_audited(model) else none -%}
-    {%- if nodes and flags.WHICH == 'build' and not flags.FULL_REFRESH and is_known_to_pass(model, nodes) -%}
+    {%- if nodes and not flags.FULL_REFRESH and is_known_to_pass(model, nodes) -%}
         {%- do log(model.name ~ ': not read again, because every row passed when it was written.', info=false) -%}
         {{ return(passed_test()) }}
     {%- endif -%}
