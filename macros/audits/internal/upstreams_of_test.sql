@@ -47,23 +47,6 @@
 {%- endmacro %}
 
 
-{% macro follows_tables(test) -%}
-    {#- Whether the test remembered what it reads. A table that it reads and does not follow would change unseen. -#}
-    {%- set is_there = may_record_test() and run_query("select to_regclass('pg_temp.tested_tables') is not null")[0][0] -%}
-    {%- if is_there and not test.attached_node -%}
-        {%- set followed = run_query('select upstream_name from tested_tables').columns[0].values() -%}
-        {%- for unique_id in test.depends_on.nodes if graph.nodes[unique_id].config.materialized in ['incremental', 'snapshot', 'table'] -%}
-            {%- if state_name(graph.nodes[unique_id]) not in followed -%}
-                {{ exceptions.raise_compiler_error(
-                    test.name ~ ' reads ' ~ graph.nodes[unique_id].name ~ ', and no keys_to_test of it follows that table: its changes would not be asked of.'
-                ) }}
-            {%- endif -%}
-        {%- endfor -%}
-    {%- endif -%}
-    {{ return(is_there) }}
-{%- endmacro %}
-
-
 {% macro relation_of_node(node) -%}
     {{ return(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias)) }}
 {%- endmacro %}
