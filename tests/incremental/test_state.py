@@ -139,23 +139,21 @@ def test_changes_logged_without_a_followed_key_are_read_whole(shop: Any, project
 
 
 def test_a_key_may_be_an_expression_that_begins_with_a_literal(shop: Any, project: Path) -> None:
+    """Among the keys, its column would be another one."""
     mart = (
-        "{%- set keys = changed_keys(['kind', 'name'], [upstream(ref('fct_orders'),"
-        " columns='order_id', key=[\"'order'::text\", \"'o' || order_id\"])]) %}\n"
-        "select 'order'::text as kind, 'o' || order_id as name, amount from {{ ref('fct_orders') }}"
-        " where {{ is_changed(keys, [\"'order'\", \"'o' || order_id\"]) }}"
+        "{%- set keys = changed_keys(['order_id', 'kind'], [upstream(ref('fct_orders'),"
+        " columns='order_id', key=[\"'' || order_id\", \"'order'::text\"])]) %}\n"
+        "select '' || order_id as order_id, 'order'::text as kind, amount"
+        " from {{ ref('fct_orders') }}"
+        " where {{ is_changed(keys, [\"'' || order_id\", \"'order'\"]) }}"
     )
-    write_model(project, "named", mart, unique_key=["kind", "name"], **STRATEGY)
+    write_model(project, "named", mart, unique_key=["order_id", "kind"], **STRATEGY)
     run(shop, project)
-    change(shop, 5, 50)
-    run(shop, project)
-    named = "select kind, name, amount from marts.named where name in ('o5', 'o6') order by 2"
-    assert ask(shop, named) == [("order", "o5", 50), ("order", "o6", 6)]
     do(shop, "update marts.named set amount = -1")
     change(shop, 6, 60)
     run(shop, project)
-    kept = "select count(*) from marts.named where amount = -1"
-    assert (ask(shop, kept), ask(shop, named)[1]) == (99, ("order", "o6", 60))
+    assert ask(shop, "select count(*) from marts.named where amount = -1") == 99
+    assert ask(shop, "select amount from marts.named where order_id = '6'") == 60
 
 
 def test_a_table_of_another_server_is_built_whole(shop: Any, project: Path) -> None:
