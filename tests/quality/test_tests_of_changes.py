@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,28 @@ def test_a_test_keeps_the_keys_that_it_has_not_read(database: Database, project:
     build(database, project)
     build(database, project)
     assert ask(database, kept) == 0
+
+
+def test_no_other_run_prunes_the_log_while_a_test_reads(database: Database, project: Path) -> None:
+    """Before a test has passed once, nothing else says that it needs the keys."""
+    write_test(project, SUMS + "and (select pg_sleep(2)) is not null")
+    held = "select count(*) from pg_locks where locktype = 'advisory' and mode = 'ShareLock'"
+    waiting = (
+        "select count(*) from pg_stat_activity where query ~ 'pg_sleep' and wait_event = 'PgSleep'"
+    )
+    dbt_project.run(database, "run", project=project)
+    building = threading.Thread(
+        target=dbt_project.run,
+        args=(database, "build", "sums_agree"),
+        kwargs={"project": project},
+    )
+    building.start()
+    seen = set()
+    while building.is_alive():
+        if ask(database, waiting):
+            seen.add(ask(database, held))
+    building.join()
+    assert seen and 0 not in seen
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,11 @@
         {%- do epochs.update({logged[loop.index0].unique_id: state['epoch']}) -%}
     {%- endfor -%}
     {%- set query -%}
-        {#- No other run prunes the log before this test says up to where it has read it. #}
-        select pg_advisory_xact_lock_shared(hashtext('{{ state_relation("key_changes") }}'));
+        {#-
+            No other run prunes the log before this test says up to where it has read it. The lock is of the session, because dbt runs
+            these statements outside of a transaction; it ends with the session, if not before.
+        #}
+        select pg_advisory_lock_shared(hashtext('{{ state_relation("key_changes") }}'));
         create temporary table if not exists tested_tables (
             upstream_name text primary key,
             system_identifier text not null,
@@ -148,4 +151,5 @@
             end
     {%- endcall -%}
     {%- do adapter.commit() -%}
+    {%- do run_query('select pg_advisory_unlock_all()') -%}
 {%- endmacro %}
