@@ -45,6 +45,13 @@ def build(
             "--allow-loss", help="Let a full refresh drop rows that the raw tables no longer have."
         ),
     ] = False,
+    accept: Annotated[
+        bool,
+        typer.Option(
+            "--accept",
+            help="Build even if a raw table lost many rows, or got unusually many or few.",
+        ),
+    ] = False,
     min_score: Annotated[
         float | None,
         typer.Option(
@@ -84,7 +91,12 @@ def build(
         )
     # Not as --vars: dbt parses the whole project again if they change.
     os.environ["WAREHOUSE_REQUIRES_ROWS"] = "1"
-    for name, given in (("ACCEPT_EXCLUDED", accept_excluded), ("ALLOW_LOSS", allow_loss)):
+    accepted = {
+        "ACCEPT_EXCLUDED": accept_excluded,
+        "ACCEPT_VOLUMES": accept,
+        "ALLOW_LOSS": allow_loss,
+    }
+    for name, given in accepted.items():
         if given:
             os.environ[f"WAREHOUSE_{name}"] = "1"
     if min_score is not None:
