@@ -11,6 +11,7 @@
         finished_at timestamptz not null,
         seconds double precision not null,
         status text not null,
+        code text,
         node_count bigint not null,
         failed_count bigint not null,
         warned_count bigint not null,
@@ -95,7 +96,7 @@
         name text;
     begin
         for number in 1..2 loop
-            name := format('%I.%I', '{{ partition_schema() }}', 'run_results_' || to_char(months[number] at time zone 'UTC', 'YYYY_MM'));
+            name := format('%I.%I', '{{ results.schema }}', 'run_results_' || to_char(months[number] at time zone 'UTC', 'YYYY_MM'));
             if to_regclass(name) is null then
                 execute format(
                     'create table %s partition of {{ results }} for values from (%L) to (%L)',
