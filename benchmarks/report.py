@@ -29,6 +29,7 @@ EVENTS_OF_BOUNDS = 10_000_000
 MOST_OF_SMALL = 1.3
 MOST_SECONDS_OF_A_DAY = 20
 MOST_OF_SMALL_DAY = 1.5
+MOST_OF_UNTESTED_DAY = 1.3
 LEAST_FASTER_THAN_FULL = 15
 # A shorter node measures dbt rather than the model.
 LEAST_SECONDS_OF_A_MODEL = 0.5
@@ -87,6 +88,14 @@ def whole_daily(size: Numbers) -> float | None:
 def whole_full(size: Numbers) -> float | None:
     """The full refresh of the whole project, in seconds."""
     return median(build["wall"] for build in size["full"]) if size.get("full") else None
+
+
+def tested_and_bare(size: Numbers) -> tuple[float | None, float | None]:
+    """A daily build with its tests, and one without any test, in seconds."""
+    days = size.get("tested_days")
+    if not days:
+        return None, None
+    return median(day["wall"] for day in days["with"]), median(days["without"])
 
 
 def nodes_of(builds: Sequence[Numbers]) -> dict[str, float]:
@@ -230,6 +239,7 @@ def bounds_of_days(
     dearest = dearest_on_a_day(large)
     ratio = dearest[1] if dearest else None
     faster = divided(whole_full(large), whole_daily(large))
+    tested = divided(*tested_and_bare(large))
     return [
         Bound(
             f"daily build of all models together, {events}",
@@ -255,6 +265,12 @@ def bounds_of_days(
             f"at least {LEAST_FASTER_THAN_FULL} times",
             faster,
             judged(faster, lambda value: value >= LEAST_FASTER_THAN_FULL),
+        ),
+        Bound(
+            f"daily build with its tests, relative to one without any test, {events}, four threads",
+            f"at most {MOST_OF_UNTESTED_DAY} times",
+            tested,
+            judged(tested, lambda value: value <= MOST_OF_UNTESTED_DAY),
         ),
     ]
 
@@ -336,6 +352,28 @@ def whole_table(results: Numbers) -> str:
             ]
         )
     return table(["events", "daily build", "full refresh", "ratio", "tests, one run"], rows)
+
+
+def tested_table(results: Numbers) -> str:
+    """Daily builds with tests and without."""
+    rows = []
+    for size in results["sizes"]:
+        tested, bare = tested_and_bare(size)
+        if tested is None:
+            continue
+        days = size["tested_days"]["with"]
+        rows.append(
+            [
+                f"{size['events']:,}",
+                seconds(tested),
+                seconds(bare),
+                times(divided(tested, bare)),
+                f"{median(day['asked'] for day in days):.0f}",
+                f"{median(day['left_out'] for day in days):.0f}",
+            ]
+        )
+    head = ["events", "a day with tests", "without", "ratio", "tests visited", "left out"]
+    return table(head, rows) if rows else ""
 
 
 def whole_days(results: Numbers) -> str:
@@ -505,8 +543,8 @@ def tables(results: Numbers) -> str:
         )
         + "\n\n"
         + fewer_line(results),
-        f"### Whole project\n\n{whole_table(results)}\n\n{whole_days(results)}\n\n"
-        + shares_table(results),
+        f"### Whole project\n\n{whole_table(results)}\n\n{tested_table(results)}\n\n"
+        f"{whole_days(results)}\n\n" + shares_table(results),
     ]
     if any("questions" in size for size in results["sizes"]):
         parts.append(f"### Ten questions\n\n{questions_table(results)}")

@@ -8,7 +8,7 @@ history in it, and measures the sections that README.md describes:
     full        full build of fct_user_events against by_hand.sql, and of the whole project
     daily       daily build of fct_user_events against stock dbt-postgres, and of the whole project
     keys        the same day of fct_user_events with event keys that grow with time
-    tests       the tests of the project, once, on the larger history
+    tests       daily builds with all tests and without any, and all tests once, on the larger history
     questions   ten questions on the marts, and on the raw tables
     sqlmesh     the same model in SQLMesh on the same server, full and daily
     dbt-duckdb  the same model in dbt-duckdb on Parquet files, full and daily
@@ -43,6 +43,7 @@ from benchmarks import history, questions, report
 from tests.support import dbt_project
 from tests.support.database import environment_of
 from tests.support.server import DURABLE, temporary_server
+from warehouse.build import known_tests
 from warehouse.server import Server, core_count, memory_bytes
 
 HERE = Path(__file__).resolve().parent
@@ -57,7 +58,8 @@ SCALES = {
 # Above this size, builds without a bound are measured only once.
 MANY_EVENTS = 5_000_000
 DATABASE = "bench"
-NO_TESTS = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
+NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
+NO_TESTS = (*NO_UNIT_TESTS, "--exclude-resource-type", "test")
 PEERS = {"sqlmesh": "peer_sqlmesh", "dbt-duckdb": "peer_dbt_duckdb"}
 
 COLUMNS = (
@@ -371,6 +373,7 @@ class Bench:
             self.days()
             self.save(self.results)
         if "tests" in self.sections:
+            self.tested_days()
             say("the tests")
             tests = dbt(self.database, "test", as_of=self._today, tests=True)
             self.results["tests"] = {"wall": tests.wall, "count": len(tests.nodes)}
@@ -391,6 +394,7 @@ class Bench:
 
     _first: Build
     _last_day: dt.date | None = None
+    _next_number = 0
 
     @staticmethod
     def _history_day() -> dt.date:
@@ -484,6 +488,7 @@ class Bench:
             counts = history.add_day(connection, self.size, number)
             connection.execute("checkpoint")
         self._last_day = history.day(number)
+        self._next_number = number + 1
         measured: dict[str, Any] = {"counts": counts}
         measured["build"] = dataclasses.asdict(
             self._whole(full_refresh=False, as_of=self._last_day)
@@ -500,6 +505,60 @@ class Bench:
             files.add(self.database, number)
             measured["dbt-duckdb"] = self._ask_duckdb(peers["dbt-duckdb"], "day")["seconds"]
         return measured
+
+    def tested_days(self) -> None:
+        """Days as `warehouse build` builds them, with its tests, then days without any test.
+
+        They do not take turns, because a day without tests leaves rows that no test was asked of.
+        The first day is a warm-up: the builds before asked nothing.
+        """
+        with_tests = [self._tested_day() for _ in range(self.runs + 1)][1:]
+        without = [self._bare_day() for _ in range(self.runs)]
+        self.results["tested_days"] = {"with": with_tests, "without": without}
+
+    def _load_day(self) -> None:
+        with self.database.connect() as connection:
+            history.add_day(connection, self.size, self._next_number)
+            connection.execute("checkpoint")
+        self._last_day = history.day(self._next_number)
+        self._next_number += 1
+
+    def _tested_day(self) -> dict[str, Any]:
+        self._load_day()
+        with dbt_project.environment(self.database.environment):
+            manifest = dbt_project.parsed()
+            began = time.perf_counter()
+            os.environ[known_tests.CODE] = code = known_tests.code_of(manifest)
+            left_out = known_tests.tests_to_leave_out(manifest, code)
+            options = [*NO_UNIT_TESTS]
+            if left_out:
+                os.environ[known_tests.LEFT_OUT] = "1"
+                options += ["--exclude", *known_tests.selection_of(manifest, left_out)]
+            decided = time.perf_counter() - began
+            built = self._parallel_build(options)
+            unknown = known_tests.tests_to_ask(manifest, left_out) if left_out else []
+        say(f"a day with tests: {built['wall']:.1f} s, {len(left_out)} tests left out")
+        return {
+            "wall": decided + built["wall"],
+            "asked": built["tests"],
+            "left_out": len(left_out),
+            "asked_later": len(unknown),
+        }
+
+    def _bare_day(self) -> float:
+        self._load_day()
+        built = self._parallel_build(NO_TESTS)
+        say(f"a day without tests: {built['wall']:.1f} s")
+        return built["wall"]
+
+    def _parallel_build(self, options: Sequence[str]) -> dict[str, Any]:
+        began = time.perf_counter()
+        results = dbt_project.run(
+            self.database, "build", as_of=self._last_day, options=options, threads=4
+        )
+        wall = time.perf_counter() - began
+        tests = sum(result.node.resource_type == "test" for result in results)
+        return {"wall": wall, "tests": tests}
 
     # --- Peers
 
