@@ -1,0 +1,61 @@
+"""A fault reaches the receivers of alerts, and its repair too: with the programs themselves."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.metrics.dashboard import queries
+from tests.metrics.monitors import monitoring, query
+from tests.metrics.serving import serving
+from tests.metrics.state import add_run
+from tests.metrics.tools import program
+from tests.support.database import Database
+from warehouse.server import Server
+
+
+def wait_for(prometheus: str, expression: str) -> None:
+    """Wait until a query finds something."""
+    until = time.monotonic() + 30
+    while not query(prometheus, expression):
+        assert time.monotonic() < until, expression
+        time.sleep(0.2)
+
+
+def test_alerts_arrive_and_clear(server: Server, state: Database, tmp_path: Path) -> None:
+    for names in (["prometheus"], ["prometheus-alertmanager", "alertmanager"]):
+        program(*names)
+    add_run(state, ago="1 minute")
+    with (
+        serving(state, "--cache-seconds", "0") as (exporter, _),
+        monitoring(exporter, tmp_path) as (prometheus, inbox),
+    ):
+        wait_for(prometheus, 'warehouse_last_run_success{command="build"} == 1')
+        assert query(prometheus, 'ALERTS{alertname="WarehouseRunFailed"}') == []
+
+        add_run(state, status="failure", counts=(10, 1, 0, 3))
+        alert = inbox.wait("WarehouseRunFailed", "firing", "chat")
+        assert alert.labels["command"] == "build"
+        assert alert.annotations["summary"] == "The last dbt build failed"
+        assert alert.annotations["runbook_url"] == "docs/runbook.md#warehouserunfailed"
+
+        add_run(state)
+        inbox.wait("WarehouseRunFailed", "resolved", "chat")
+
+        # What is critical reaches the pager as well.
+        with server.connect("postgres") as session:
+            session.execute(f"alter database {state.name} allow_connections false")
+            session.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s",
+                [state.name],
+            )
+        try:
+            inbox.wait("WarehouseDatabaseDown", "firing", "pager")
+        finally:
+            with server.connect("postgres") as session:
+                session.execute(f"alter database {state.name} allow_connections true")
+        inbox.wait("WarehouseDatabaseDown", "resolved", "pager")
+
+        # Prometheus itself accepts each query of the dashboard.
+        for expression in queries().values():
+            query(prometheus, expression)
