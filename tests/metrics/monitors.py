@@ -154,7 +154,7 @@ def prometheus_config(exporter: str, alertmanager: str) -> dict[str, Any]:
 
 
 @contextmanager
-def monitoring(exporter: str, folder: Path) -> Iterator[tuple[str, Inbox]]:
+def monitoring(exporter: str, folder: Path) -> Iterator[tuple[str, str, Inbox]]:
     """Start Prometheus and Alertmanager; alerts fire at once: every `for` is 0s.
 
     Args:
@@ -162,7 +162,7 @@ def monitoring(exporter: str, folder: Path) -> Iterator[tuple[str, Inbox]]:
         folder: for their files.
 
     Yields:
-        The address of Prometheus, and what reaches the receivers.
+        The addresses of Prometheus and Alertmanager, and what reaches the receivers.
     """
     programs = program("prometheus"), program("prometheus-alertmanager", "alertmanager")
     prometheus, alertmanager = (f"http://127.0.0.1:{free_port()}" for _ in programs)
@@ -193,7 +193,7 @@ def monitoring(exporter: str, folder: Path) -> Iterator[tuple[str, Inbox]]:
                 f"--web.listen-address={prometheus.removeprefix('http://')}",
             )
         )
-        yield prometheus, inbox
+        yield prometheus, alertmanager, inbox
 
 
 def query(prometheus: str, expression: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from tests.metrics.dashboard import queries
 from tests.metrics.monitors import monitoring, query
 from tests.metrics.serving import serving
 from tests.metrics.state import add_run
-from tests.metrics.tools import program
+from tests.metrics.tools import program, run
 from tests.support.database import Database
+from tests.support.dbt_project import ROOT
+from tests.support.documents import blocks
 from warehouse.server import Server
 
 
@@ -28,7 +31,7 @@ def test_alerts_arrive_and_clear(server: Server, state: Database, tmp_path: Path
     add_run(state, ago="1 minute")
     with (
         serving(state, "--cache-seconds", "0") as (exporter, _),
-        monitoring(exporter, tmp_path) as (prometheus, inbox),
+        monitoring(exporter, tmp_path) as (prometheus, alertmanager, inbox),
     ):
         wait_for(prometheus, 'warehouse_last_run_success{command="build"} == 1')
         assert query(prometheus, 'ALERTS{alertname="WarehouseRunFailed"}') == []
@@ -55,6 +58,11 @@ def test_alerts_arrive_and_clear(server: Server, state: Database, tmp_path: Path
             with server.connect("postgres") as session:
                 session.execute(f"alter database {state.name} allow_connections true")
         inbox.wait("WarehouseDatabaseDown", "resolved", "pager")
+
+        (silence,) = blocks(ROOT / "docs" / "runbook.md", "sh")
+        command = shlex.split(silence.replace("http://127.0.0.1:9093", alertmanager))
+        said = run(program("amtool"), *command[1:])
+        assert said.returncode == 0, said.stderr
 
         # Prometheus itself accepts each query of the dashboard.
         for expression in queries().values():
