@@ -211,6 +211,23 @@ def test_sources(database: Database, collect: Collect) -> None:
     assert checked == {("users",): 1, ("orders",): 1, ("categories",): 0}
 
 
+def test_a_load_of_another_time(database: Database, collect: Collect) -> None:
+    """A wrong clock does not take the other sources along."""
+    create_raw(database, "users", 1)
+    create_raw(database, "orders", 1)
+    create_raw(database, "events", 1)
+    do(
+        database,
+        "update raw.orders set _loaded_at = 'infinity'",
+        "update raw.events set _loaded_at = now() + interval '1 hour'",
+    )
+    found = collect(database)
+    assert math.isinf(found["warehouse_source_last_load_timestamp_seconds", "orders"])
+    assert found["warehouse_source_age_seconds", "orders"] == 0
+    assert found["warehouse_source_age_seconds", "events"] == 0
+    assert found["warehouse_source_age_seconds", "users"] == pytest.approx(60, abs=30)
+
+
 def test_rows_of_partitions_and_views(database: Database, collect: Collect) -> None:
     create_raw(database, "users", 500)
     do(

@@ -19,7 +19,7 @@ from tests.support.server import temporary_server
 from warehouse.database.profile import settings
 from warehouse.metrics import collectors
 from warehouse.metrics.catalogue import METRICS
-from warehouse.metrics.exporter import Exporter, families
+from warehouse.metrics.exporter import Exporter
 from warehouse.metrics.reader import Reader, Sample
 
 Collect = Callable[[Any], Metrics]
@@ -144,10 +144,45 @@ def test_it_may_only_read(database: Database) -> None:
     assert ask(database, "select to_regclass('public.written')") is None
 
 
-def test_samples_with_the_same_labels_are_refused() -> None:
-    twice = [Sample("warehouse_anomalies", 1, ("a", "b"))] * 2
-    with pytest.raises(ValueError, match=r"warehouse_anomalies\['a', 'b'\] was collected twice"):
-        families(twice)
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        ([("warehouse_anomalies", ("a", "b"))] * 2, "['a', 'b'] was collected twice"),
+        ([("warehouse_anomalies", ("a", None))], "['a', None] does not fit the catalogue"),
+        ([("warehouse_anomalies", ("a",))], "['a'] does not fit the catalogue"),
+        ([("warehouse_unknown", ())], "warehouse_unknown[] does not fit the catalogue"),
+    ],
+)
+def test_what_prometheus_would_refuse_fails_alone(
+    database: Database,
+    samples: list[tuple[str, tuple[Any, ...]]],
+    message: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def collect(reader: Reader) -> Iterator[Sample]:
+        for metric, labels in samples:
+            yield Sample(metric, 1, labels)
+
+    exporter = exporter_of(database, groups={"wrong": collect, "locks": collectors.ALL["locks"]})
+    found = parsed(exposition(exporter))
+    exporter.close()
+    assert of(found, "warehouse_collector_success") == {("wrong",): 0, ("locks",): 1}
+    assert message in capfd.readouterr().err
+
+
+def test_a_collection_ends_before_prometheus_gives_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def slow(reader: Reader) -> Iterator[Sample]:
+        reader.session.execute("select pg_sleep(0.4)")
+        return iter(())
+
+    monkeypatch.setattr("warehouse.metrics.exporter.COLLECTION_SECONDS", 0.2)
+    exporter = exporter_of(database, groups={"slow": slow, "locks": collectors.ALL["locks"]})
+    found = parsed(exposition(exporter))
+    exporter.close()
+    assert of(found, "warehouse_collector_success") == {("slow",): 1, ("locks",): 0}
+    assert "the collection took more than 0.2 s" in capfd.readouterr().err
 
 
 # --- One collection at a time -------------------------------------------------------------------

@@ -22,6 +22,9 @@ from warehouse.metrics.catalogue import METRICS
 from warehouse.metrics.connection import Connection
 from warehouse.metrics.reader import MissingRelationError, Reader, Sample
 
+# Prometheus gives up after its scrape_timeout, and then has no metric at all.
+COLLECTION_SECONDS = 15
+
 
 class Exporter(PrometheusCollector):
     """The metrics of a warehouse, as prometheus-client collects them.
@@ -66,7 +69,8 @@ class Exporter(PrometheusCollector):
             if time.monotonic() - self._collected_at >= self._cache_seconds:
                 self._collected = families(self._samples())
                 self._collected_at = time.monotonic()
-            yield from self._collected
+            collected = self._collected
+        yield from collected
 
     def close(self) -> None:
         """Close the connection, after the collection that uses it."""
@@ -78,8 +82,9 @@ class Exporter(PrometheusCollector):
         found = [Sample("warehouse_exporter_info", 1, labels)]
         reader = self._reader()
         found.append(Sample("warehouse_up", int(reader is not None)))
+        until = time.monotonic() + COLLECTION_SECONDS
         for name, collect in self._groups.items():
-            found += self._group(name, collect, reader)
+            found += self._group(name, collect, reader, until)
         return found
 
     def _reader(self) -> Reader | None:
@@ -92,14 +97,22 @@ class Exporter(PrometheusCollector):
         return Reader(session, self._where.schema_prefix, self._contract, self._present)
 
     def _group(
-        self, name: str, collect: Callable[[Reader], Iterable[Sample]], reader: Reader | None
+        self,
+        name: str,
+        collect: Callable[[Reader], Iterable[Sample]],
+        reader: Reader | None,
+        until: float,
     ) -> list[Sample]:
         started = time.monotonic()
         found: list[Sample] = []
         succeeded, skipped = False, False
         if reader is not None and not reader.session.closed:
             try:
-                found = list(collect(reader))
+                if started > until:
+                    raise TimeoutError(f"the collection took more than {COLLECTION_SECONDS} s")
+                collected = list(collect(reader))
+                check(collected)
+                found = collected
                 succeeded = True
                 self._tell(name, None)
             except MissingRelationError:
@@ -129,18 +142,30 @@ class Exporter(PrometheusCollector):
             console.say(f"{what} failed: {problem}", style="yellow", stderr=True)
 
 
-def families(samples: Iterable[Sample]) -> list[Family]:
-    """The samples by metric, with the type, the labels and the help of the catalogue.
+def check(samples: Iterable[Sample]) -> None:
+    """Check what Prometheus would refuse, and with it all other metrics.
 
     Raises:
-        ValueError: two samples have the same labels, which Prometheus would refuse.
+        ValueError: a sample is not of the catalogue, a label is no text, or two samples have the
+            same labels.
     """
+    seen = set()
+    for sample in samples:
+        metric = METRICS.get(sample.metric)
+        texts = [label for label in sample.labels if isinstance(label, str)]
+        if metric is None or len(texts) != len(sample.labels) or len(texts) != len(metric.labels):
+            raise ValueError(f"{sample.metric}{list(sample.labels)} does not fit the catalogue")
+        if (sample.metric, sample.labels) in seen:
+            raise ValueError(f"{sample.metric}{list(sample.labels)} was collected twice")
+        seen.add((sample.metric, sample.labels))
+
+
+def families(samples: Iterable[Sample]) -> list[Family]:
+    """The samples by metric, with the type, the labels and the help of the catalogue."""
     by_metric: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
     for sample in samples:
-        values = by_metric[sample.metric]
-        if sample.labels in values:
-            raise ValueError(f"{sample.metric}{list(sample.labels)} was collected twice")
-        values[sample.labels] = math.nan if sample.value is None else float(sample.value)
+        value = math.nan if sample.value is None else float(sample.value)
+        by_metric[sample.metric][sample.labels] = value
     made = []
     for name, metric in METRICS.items():
         if name not in by_metric:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from warehouse.metrics.reader import MissingRelationError, Reader, Sample
 
-_NEWEST = "select max(finished_at) as finished_at from {backups}"
+_NEWEST = "select extract(epoch from max(finished_at)) as finished_at from {backups}"
 
 
 def collect(reader: Reader) -> Iterator[Sample]:
@@ -16,15 +16,14 @@ def collect(reader: Reader) -> Iterator[Sample]:
     It is NaN while there is none, not absent: a dashboard then shows that it is not known, and no
     comparison is true.
     """
-    finished = None
+    seconds = None
     try:
         (row,) = reader.rows(_NEWEST, backups=reader.own("observability", "backups"))
-        finished = row.finished_at
+        seconds = row.finished_at
     except MissingRelationError:
         pass
-    seconds = finished.timestamp() if finished else None
     yield Sample("warehouse_backup_last_timestamp_seconds", seconds)
     yield Sample(
         "warehouse_backup_age_seconds",
-        None if seconds is None else max(0.0, time.time() - seconds),
+        None if seconds is None else max(0.0, time.time() - float(seconds)),
     )

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 # An index costs less than 1, and a table of a few thousand rows less than this.
 CHEAP = 1000
 
-_LATEST = "select max({column}) as loaded_at from {table}"
+# As numbers, which can be infinite, like a _loaded_at.
+_LATEST = "select extract(epoch from max({column})) as loaded_at from {table}"
 
 _THROUGH = """
-    select max(loaded_through) as loaded_at
+    select extract(epoch from max(loaded_through)) as loaded_at
     from {watermarks}
     where upstream_name = %s
 """
@@ -60,7 +61,7 @@ def collect(reader: Reader) -> Iterator[Sample]:
 
 
 def _loaded_at(reader: Reader, table: sql.Identifier, name: str) -> float:
-    """When a source was loaded last; 0 if never."""
+    """When a source was loaded last, as a Unix timestamp; 0 if never."""
     from psycopg import sql
 
     latest = sql.SQL(_LATEST).format(column=sql.Identifier(LOADED_AT), table=table)
@@ -72,7 +73,7 @@ def _loaded_at(reader: Reader, table: sql.Identifier, name: str) -> float:
         watermarks = reader.own("observability", "watermarks")
         (found,) = reader.rows(_THROUGH, [f"stg_app__{name}"], watermarks=watermarks)
         loaded_at = found.loaded_at
-    return loaded_at.timestamp() if loaded_at else 0.0
+    return float(loaded_at or 0)
 
 
 def _row_count(reader: Reader, table: sql.Identifier) -> float:
