@@ -64,6 +64,9 @@ LAZY = {
         "Run dbt build, then list the marts.",
         {"context_settings": {"ignore_unknown_options": True, "allow_interspersed_args": False}},
     ),
+    "publish": Lazy(
+        "warehouse.build.publish", "publish", "Let the reporting views show what was built."
+    ),
     "retain": Lazy("warehouse.retention.command", "retain", "Drop expired partitions."),
     "clv": Lazy("warehouse.clv.command", "app", "Fit the predicted lifetime value, and test it."),
     "metrics": Lazy(

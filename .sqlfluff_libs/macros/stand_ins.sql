@@ -13,6 +13,7 @@
 {% macro rows_of_changed_months(keys, relation, month, dated_by) %}{{ relation }}{% endmacro %}
 {% macro is_retained(column, model_name=none) %}true{% endmacro %}
 {% macro were_built_together() %}true{% endmacro %}
+{% macro published(candidate) %}{{ candidate }}{% endmacro %}
 {% macro read_source(table_name, has_row_xid=true) %}{{ table_name }}{% endmacro %}
 {% macro state_relation(identifier) %}{{ identifier }}{% endmacro %}
 {% macro statement_statistics() %}pg_stat_statements{% endmacro %}

@@ -5,6 +5,7 @@
     {%- do check_loss() -%}
     {%- do check_known_values() -%}
     {%- do check_needed_rows() -%}
+    {%- do prepare_publication() -%}
     {%- set statements = audit_written_rows() -%}
     {#- A materialized view watches its upstreams in any folder. -#}
     {%- if uses_changed_keys()

@@ -13,4 +13,6 @@
     {%- do run_or_stop(create_retention_log()) -%}
     {%- do run_or_stop(create_partition_bounds()) -%}
     {%- do run_or_stop(create_clv_parameters()) -%}
+    {%- do run_or_stop(create_run_state()) -%}
+    {%- do run_or_stop(create_publication_state()) -%}
 {%- endmacro %}

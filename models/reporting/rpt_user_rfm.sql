@@ -3,7 +3,7 @@
 with
 
 user_rfm as (
-    select * from {{ ref('user_rfm') }}
+    select * from {{ published(ref('pub_user_rfm')) }}
 ),
 
 final as (

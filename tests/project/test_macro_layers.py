@@ -31,6 +31,8 @@ LAYERS = (
     # What a build asks of the rows that it writes, and of the keys that changed.
     *("audits/internal", "audits"),
     *("quality/internal", "quality"),
+    # What a run found, and what readers get to see.
+    *("results/internal", "publication/internal", "publication"),
     # They ask whether the upstreams of a model changed.
     "postgres/materializations",
     *("hooks/internal", "hooks"),

@@ -44,6 +44,7 @@ RUNTIME_VARIABLES = frozenset(
         *("as_of", "from", "to", "time_zone"),
         *("simple_clv_factor", "clv_monthly_discount", "rfm_window_months"),
         *("max_excluded_share", "accept_excluded", "full_refresh_max_loss", "allow_loss"),
+        *("publish_untested", "min_quality_score", "run_results_retention"),
         *("index_lock_timeout", "replace_lock_timeout", "replace_lock_attempts"),
     )
 )
@@ -278,8 +279,10 @@ def run(
     Raises:
         DbtFailed: a node or dbt itself failed.
     """
-    # Tests choose rows that are excluded, and delete what a full refresh cannot restore.
-    given = {"accept_excluded": True, "allow_loss": True, **(variables or {})}
+    # Tests choose rows that are excluded, delete what a full refresh cannot restore, and leave data
+    # tests out of most builds.
+    accepted = {"accept_excluded": True, "allow_loss": True, "publish_untested": True}
+    given = {**accepted, **(variables or {})}
     parse_variables = json.dumps(
         {name: value for name, value in given.items() if _is_for_parsing(name)},
         sort_keys=True,

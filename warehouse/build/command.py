@@ -45,6 +45,15 @@ def build(
             "--allow-loss", help="Let a full refresh drop rows that the raw tables no longer have."
         ),
     ] = False,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            "--min-score",
+            min=0,
+            max=100,
+            help="Publish nothing, and fail, below this quality score; default min_quality_score.",
+        ),
+    ] = None,
     unit_tests: Annotated[
         bool,
         typer.Option(
@@ -57,7 +66,10 @@ def build(
     Prints the models as they finish, then failures, and warnings with their meaning.
     Tests of the data run, but not dbt's unit tests, which check the code. Only one build of a
     target runs at a time. Starts the embedded server if needed, and checks the database first.
-    The exit code is dbt's: 1 if a model or a test failed, 2 if dbt stopped before.
+    At the end the reporting views get the new rows, all at once, if nothing failed and the quality
+    score is high enough; the last lines say so if not.
+    The exit code is dbt's: 1 if a model or a test failed or the score is too low, 2 if dbt stopped
+    before.
     """
     follow_dbt(arguments or [])
     where = settings()
@@ -75,6 +87,8 @@ def build(
     for name, given in (("ACCEPT_EXCLUDED", accept_excluded), ("ALLOW_LOSS", allow_loss)):
         if given:
             os.environ[f"WAREHOUSE_{name}"] = "1"
+    if min_score is not None:
+        os.environ["WAREHOUSE_MIN_SCORE"] = f"{min_score:.6f}"
     whole = ["build", *without_unit_tests(arguments or [], unit_tests=unit_tests)]
     with build_lock(where, wait=wait):
         if verbose or wants_dbt_output(whole):
@@ -85,7 +99,7 @@ def build(
             report.show(results)
     if status:
         raise WarehouseError(
-            "dbt build failed: the lines above name the model or test; details: logs/dbt.log.",
+            "dbt build failed: the lines above say why; details: logs/dbt.log.",
             exit_code=status,
         )
     show_marts()

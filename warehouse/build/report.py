@@ -14,6 +14,8 @@ from typing import Any
 from warehouse import console, project
 from warehouse.dbt import reason_of
 
+# What a run says of its publication, at its end.
+PUBLISHED = re.compile("Published|Not published")
 BUILT = ("model", "snapshot", "seed")
 FAILED = ("error", "fail", "runtime error", "partial success")
 # Options by which a user asks for dbt's own output.
@@ -32,11 +34,14 @@ class Report:
 
     def __init__(self) -> None:
         self._started = time.monotonic()
+        self._published = ""
 
     def listen(self, event: Any) -> None:
         """Print a line for a finished model, and each warning; a callback of dbt."""
         if event.info.name == "NodeFinished":
             self._finished(event.data)
+        elif event.info.name == "JinjaLogInfo" and PUBLISHED.match(event.data.msg):
+            self._published = event.data.msg
         elif event.info.level == "warn" and event.info.name not in _SHOWN_LATER:
             text = getattr(event.data, "msg", "") or event.info.msg
             console.say(f"Warning: {reason_of(text)}", style="yellow", stderr=True)
@@ -73,6 +78,8 @@ class Report:
                 console.say(line)
         if warned and (note := planted()):
             console.say(f"\n{note}")
+        if self._published:
+            console.say(f"\n{self._published}")
         console.say(f"\n{self._totals(results)}")
 
     def _totals(self, results: Sequence[Any]) -> str:
@@ -98,6 +105,8 @@ class Report:
 def _described(result: Any) -> list[str]:
     """What a failure or a warning means, and how to look at its rows."""
     node = result.node
+    if str(node.resource_type) == "operation":
+        return [f"- {hook_reason(result.message)}"]
     if str(node.resource_type) not in ("test", "unit_test"):
         return [f"- {node.resource_type} {node.name}: {reason_of(result.message)}"]
     rows = f"{_count(result.failures, 'row')}: " if result.failures else ""
@@ -113,6 +122,11 @@ def _described(result: Any) -> list[str]:
             f"  {prefix}warehouse psql {f'-c {_quoted(query)}' if query else f'-f {path}'}"
         )
     return lines
+
+
+def hook_reason(message: str) -> str:
+    """What a hook of a run says when it fails, without its name and PostgreSQL's context."""
+    return reason_of(message.partition("error:\n")[2] or message).partition("\nCONTEXT:")[0]
 
 
 def query_of_rows(node: Any) -> str | None:

@@ -76,6 +76,9 @@
         'allow_loss': yes_or_no,
         'load_overlap': {'kind': 'text', 'pattern': "[^'\\\\]+", 'type': 'interval', 'takes': 'an interval from 0, such as 1 day or 36 hours'},
         'whole_tests_every': {'kind': 'text', 'pattern': "[^'\\\\]+", 'type': 'interval', 'takes': 'an interval from 0, such as 7 days'},
+        'min_quality_score': {'kind': 'text', 'pattern': number, 'min': 0, 'max': 100, 'takes': 'a number from 0 to 100'},
+        'publish_untested': yes_or_no,
+        'run_results_retention': {'kind': 'text', 'pattern': "[^'\\\\]+", 'type': 'interval', 'takes': 'an interval from 0, such as 13 months'},
         'index_lock_timeout': {
             'kind': 'text', 'pattern': '[1-9][0-9]{0,5} *(ms|s|min|h)', 'takes': 'a time with its unit, such as 300ms or 15min',
         },

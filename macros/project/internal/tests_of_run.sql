@@ -25,14 +25,7 @@
 
 {% macro is_row_wise(test) -%}
     {#- Whether a row passes or fails whatever other rows there are, and whenever it is asked. -#}
-    {%- set known = {
-        '': ['not_null', 'accepted_values', 'relationships'],
-        'dbt_utils': ['accepted_range', 'expression_is_true', 'not_accepted_values', 'not_empty_string'],
-        'dbt_expectations': [
-            'expect_column_values_to_match_regex', 'expect_column_values_to_not_be_null', 'expect_column_values_to_be_in_set',
-            'expect_column_values_to_be_between', 'expect_column_pair_values_A_to_be_greater_than_B'
-        ]
-    } -%}
+    {%- set known = row_wise_tests() -%}
     {%- if not test.test_metadata or test.config.get('store_failures') -%}
         {{ return(false) }}
     {%- endif -%}
@@ -44,6 +37,18 @@
     {%- set depends_on_others = modules.re.search('(?i)\\bselect\\b|\\bover\\s*\\(|group_by_columns', words) -%}
     {%- set depends_on_time = modules.re.search('(?i)\\b(now|current_\\w+|localtime\\w*|\\w+_timestamp)\\s*\\(|\\b(current_date|current_timestamp)\\b|as_of|random', words) -%}
     {{ return(test.test_metadata.name in known.get(test.test_metadata.namespace or '', []) and not depends_on_others and not depends_on_time) }}
+{%- endmacro %}
+
+
+{% macro row_wise_tests() -%}
+    {{ return({
+        '': ['not_null', 'accepted_values', 'relationships'],
+        'dbt_utils': ['accepted_range', 'expression_is_true', 'not_accepted_values', 'not_empty_string'],
+        'dbt_expectations': [
+            'expect_column_values_to_match_regex', 'expect_column_values_to_not_be_null', 'expect_column_values_to_be_in_set',
+            'expect_column_values_to_be_between', 'expect_column_pair_values_A_to_be_greater_than_B'
+        ]
+    }) }}
 {%- endmacro %}
 
 

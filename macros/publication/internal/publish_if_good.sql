@@ -1,0 +1,62 @@
+{% macro publish_if_good() -%}
+    {#-
+        One transaction, in which all tables are read as of one moment: what is judged is what is published, whatever other sessions
+        commit meanwhile. Returns the reasons not to publish; none if it published.
+    -#}
+    {%- set candidates = candidates_of_project() -%}
+    {%- if not candidates -%}
+        {{ return([]) }}
+    {%- endif -%}
+    {#- Two publications at the same time would write the same rows. -#}
+    {%- set lock = "hashtext('" ~ state_relation('publications') ~ "')" -%}
+    {%- do run_query('select pg_advisory_lock(' ~ lock ~ ')') -%}
+    {%- do run_query('begin isolation level repeatable read') -%}
+    {%- set refused = reasons_not_to_publish(candidates) -%}
+    {%- if refused -%}
+        {%- do run_query('rollback') -%}
+    {%- else -%}
+        {%- do run_query(statements_of_publication(candidates)) -%}
+        {%- do run_query('commit') -%}
+    {%- endif -%}
+    {%- do run_query('select pg_advisory_unlock(' ~ lock ~ ')') -%}
+    {%- if not refused -%}
+        {%- do drop_former_tables(candidates[0].schema) -%}
+    {%- endif -%}
+    {{ return(refused) }}
+{%- endmacro %}
+
+
+{% macro not_published(refused) -%}
+    {{ return(
+        'Not published, and ' ~ generate_schema_name('reporting', none) ~ ' shows what it showed before: ' ~ refused | join('; ') ~ '.'
+    ) }}
+{%- endmacro %}
+
+
+{% macro candidates_of_project() -%}
+    {%- set nodes = graph.nodes.inner_dict or graph.nodes -%}
+    {%- set candidates = [] -%}
+    {%- for unique_id in nodes if unique_id.startswith('model.') and nodes[unique_id].fqn[1] == 'published' -%}
+        {%- do candidates.append(graph.nodes[unique_id]) -%}
+    {%- endfor -%}
+    {{ return(candidates) }}
+{%- endmacro %}
+
+
+{% macro drop_former_tables(schema) -%}
+    {#- A table whose columns changed, once no view reads it any more. -#}
+    {%- set query -%}
+        select pg_class.relname
+        from pg_class
+        inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
+        where pg_namespace.nspname = {{ quoted_texts([schema]) }}
+            and pg_class.relname = '{{ name_before('') }}' || pg_class.oid
+            and not exists (
+                select from pg_depend
+                where refobjid = pg_class.oid and refclassid = 'pg_class'::regclass and classid = 'pg_rewrite'::regclass
+            )
+    {%- endset -%}
+    {%- for row in run_query(query) -%}
+        {%- do run_query('drop table ' ~ api.Relation.create(schema=schema, identifier=row['relname'])) -%}
+    {%- endfor -%}
+{%- endmacro %}
