@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +11,14 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import CollectorRegistry
 
+from tests.metrics.recording import build, write_recording
 from tests.metrics.state import create_state
 from tests.support import dbt_project
-from tests.support.database import Database
+from tests.support.database import Database, new_database
 from warehouse.database.profile import settings
 from warehouse.metrics.catalogue import METRICS
 from warehouse.metrics.exporter import Exporter
+from warehouse.server import Server
 
 Metrics = dict[tuple[str, ...], float]
 
@@ -62,8 +65,23 @@ def collect() -> Iterator[Callable[[Any], Metrics]]:
         exporter.close()
 
 
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small project whose builds leave their results."""
+    return write_recording(tmp_path_factory.mktemp("recording") / "project")
+
+
+@pytest.fixture(scope="session")
+def recorded(server: Server, recording: Path) -> Iterator[Database]:
+    """A database with the tables that builds write, as they create them; only copy it."""
+    with new_database(server) as made:
+        build(made, recording)
+        create_state(made)
+        yield made
+
+
 @pytest.fixture
-def state(database: Database) -> Database:
-    """An empty database with the tables that builds write."""
-    create_state(database)
-    return database
+def state(server: Server, recorded: Database) -> Iterator[Database]:
+    """A database with the tables that builds write, without rows."""
+    with new_database(server, template=recorded.name) as made:
+        yield made

@@ -6,68 +6,44 @@ from typing import Any
 
 from tests.support.database import do
 
-# As the builds create them; keep what exists.
-TABLES = """
-create schema if not exists {schema};
-create table if not exists {schema}.runs (
-    invocation_id text primary key,
-    command text not null,
-    target text not null default 'dev',
-    started_at timestamptz not null,
-    finished_at timestamptz not null,
-    seconds double precision not null,
-    status text not null,
-    node_count bigint not null,
-    failed_count bigint not null,
-    warned_count bigint not null,
-    skipped_count bigint not null,
-    quality_score numeric,
-    is_published boolean not null default false,
-    not_published_because text
-);
-create table if not exists {schema}.run_results (
-    invocation_id text not null,
-    node_id text not null,
-    node_name text not null,
-    resource_type text not null,
-    model_name text,
-    status text not null,
-    severity text,
-    dimension text,
-    rows_judged bigint,
-    failing_rows bigint,
-    rows_written bigint,
-    seconds double precision not null,
-    finished_at timestamptz not null
-);
-create table if not exists {schema}.quality_scores (
-    invocation_id text not null,
-    scored_at timestamptz not null,
-    scope text not null,
-    name text not null,
-    score numeric not null,
-    checks bigint not null,
-    rows_judged numeric not null,
-    failing_rows numeric not null,
-    primary key (invocation_id, scope, name)
-);
-create table if not exists {schema}.anomalies (
+# As the model creates it.
+ANOMALIES = """
+create table if not exists observability.anomalies (
     table_name text not null,
     measure text not null,
-    column_name text,
+    column_name text not null default '*',
     day date not null,
-    value numeric,
-    expected_low numeric,
-    expected_high numeric,
-    verdict text,
-    is_anomaly boolean
-);
+    value numeric(24, 6) not null,
+    row_count bigint not null default 100,
+    expected_low numeric(24, 6),
+    expected_high numeric(24, 6),
+    verdict text not null default 'normal',
+    is_anomaly boolean not null default false
+)
 """
 
 
-def create_state(database: Any, schema: str = "observability") -> None:
-    """Create the tables of the contract that do not exist yet."""
-    do(database, *(part for part in TABLES.format(schema=schema).split(";") if part.strip()))
+def create_state(database: Any) -> None:
+    """Create the table of anomalies if it is missing, and empty what builds record."""
+    do(
+        database,
+        ANOMALIES,
+        "truncate observability.runs, observability.run_results, observability.quality_scores,"
+        " observability.anomalies",
+    )
+
+
+def copy_state(database: Any, schema: str) -> None:
+    """Create the same tables in another schema, without rows."""
+    tables = ("runs", "run_results", "quality_scores", "anomalies")
+    do(
+        database,
+        f"create schema {schema}",
+        *(
+            f"create table {schema}.{name} (like observability.{name} including all)"
+            for name in tables
+        ),
+    )
 
 
 def add_run(
@@ -100,11 +76,11 @@ def add_run(
         (run,) = session.execute(
             f"""
             insert into {schema}.runs (
-                invocation_id, command, started_at, finished_at, seconds, status, node_count,
+                invocation_id, command, target, started_at, finished_at, seconds, status, node_count,
                 failed_count, warned_count, skipped_count, quality_score, is_published
             )
             select
-                gen_random_uuid()::text, %(command)s, now() - %(ago)s::interval,
+                gen_random_uuid()::text, %(command)s, 'dev', now() - %(ago)s::interval,
                 now() - %(ago)s::interval, %(seconds)s, %(status)s, %(nodes)s, %(failed)s,
                 %(warned)s, %(skipped)s, %(score)s, %(status)s = 'success'
             returning invocation_id

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.metrics.conftest import Metrics, of
-from tests.metrics.state import add_run, create_state
+from tests.metrics.state import add_run, copy_state
 from tests.support.database import Database, ask, do
 
 Collect = Callable[[Any], Metrics]
@@ -136,15 +136,14 @@ def test_anomalies_are_those_of_the_last_day(state: Database, collect: Collect) 
         insert into observability.anomalies
             (table_name, measure, column_name, day, value, is_anomaly)
         values
-            ('fct_orders', 'rows', null, current_date - 1, 5, true),
-            ('fct_orders', 'rows', null, current_date - 2, 5, true),
-            ('fct_orders', 'rows', null, current_date, 5, null),
+            ('fct_orders', 'rows', '*', current_date - 1, 5, true),
+            ('fct_orders', 'rows', '*', current_date - 2, 5, true),
             ('dim_users', 'null_rate', 'email', current_date, 0.5, true),
             ('dim_users', 'null_rate', 'phone', current_date, 0.5, true),
             ('dim_users', 'null_rate', 'name', current_date, 0, false),
-            ('fct_payments', 'rows', null, current_date - 1, 5, true),
-            ('fct_payments', 'rows', null, current_date, 5, false),
-            ('dropped', 'rows', null, current_date - 8, 5, true)
+            ('fct_payments', 'rows', '*', current_date - 1, 5, true),
+            ('fct_payments', 'rows', '*', current_date, 5, false),
+            ('dropped', 'rows', '*', current_date - 8, 5, true)
         """,
     )
     found = collect(state)
@@ -164,10 +163,13 @@ def test_a_share_of_nulls_comes_with_what_is_usual(state: Database, collect: Col
         from generate_series(1, 40) as days
         """,
         """
-        insert into observability.anomalies (table_name, measure, column_name, day, value)
+        insert into observability.anomalies
+            (table_name, measure, column_name, day, value, row_count)
         values
-            ('dim_users', 'null_rate', 'phone', current_date, 0.9),
-            ('dim_users', 'null_rate', 'email', current_date, 0.06)
+            ('dim_users', 'null_rate', 'phone', current_date, 0.9, 20),
+            ('dim_users', 'null_rate', 'email', current_date, 0.06, 20),
+            -- A single null of few rows is more than 5 %.
+            ('dim_users', 'null_rate', 'name', current_date, 0.06, 19)
         """,
     )
     found = collect(state)
@@ -176,6 +178,7 @@ def test_a_share_of_nulls_comes_with_what_is_usual(state: Database, collect: Col
     assert found["warehouse_null_ratio_usual", "dim_users", "phone"] == pytest.approx(0.4145)
     assert found["warehouse_null_ratio", "dim_users", "email"] == 0.06
     assert ("warehouse_null_ratio_usual", "dim_users", "email") not in found
+    assert ("warehouse_null_ratio", "dim_users", "name") not in found
 
 
 # --- Sources and quarantine ---------------------------------------------------------------------
@@ -432,12 +435,11 @@ def test_the_age_of_the_newest_backup(database: Database, collect: Collect) -> N
 def test_another_target_has_other_schemas(
     state: Database, collect: Collect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create_state(state, "ci_observability")
+    copy_state(state, "ci_observability")
     add_run(state)
     add_run(state, status="failure", schema="ci_observability")
     do(
         state,
-        "create schema marts",
         "create schema ci_marts",
         "create table marts.mine (id int)",
         "create table ci_marts.theirs (id int)",

@@ -16,7 +16,7 @@ import pytest
 
 from tests.metrics.conftest import Metrics, parsed
 from tests.metrics.serving import serving
-from tests.metrics.state import add_run, create_state
+from tests.metrics.state import add_run
 from tests.support.command import warehouse
 from tests.support.database import Database, do, new_database
 from tests.support.dbt_project import ROOT
@@ -74,7 +74,6 @@ def test_the_metrics_are_given_again_for_some_seconds(state: Database) -> None:
 
 def test_it_starts_and_stays_without_a_database() -> None:
     with temporary_server() as server, new_database(server) as database:
-        create_state(database)
         server.down()
         with serving(database, "--cache-seconds", "0") as (address, _):
             assert metrics_at(address)[("warehouse_up",)] == 0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tests.metrics.dashboard import queries
 from tests.metrics.monitors import monitoring, query
+from tests.metrics.recording import build, fail
 from tests.metrics.serving import serving
-from tests.metrics.state import add_run
 from tests.metrics.tools import program, run
 from tests.support.database import Database
 from tests.support.dbt_project import ROOT
@@ -25,10 +25,12 @@ def wait_for(prometheus: str, expression: str) -> None:
         time.sleep(0.2)
 
 
-def test_alerts_arrive_and_clear(server: Server, state: Database, tmp_path: Path) -> None:
+def test_alerts_arrive_and_clear(
+    server: Server, state: Database, recording: Path, tmp_path: Path
+) -> None:
     for names in (["prometheus"], ["prometheus-alertmanager", "alertmanager"]):
         program(*names)
-    add_run(state, ago="1 minute")
+    build(state, recording)
     with (
         serving(state, "--cache-seconds", "0") as (exporter, _),
         monitoring(exporter, tmp_path) as (prometheus, alertmanager, inbox),
@@ -36,13 +38,13 @@ def test_alerts_arrive_and_clear(server: Server, state: Database, tmp_path: Path
         wait_for(prometheus, 'warehouse_last_run_success{command="build"} == 1')
         assert query(prometheus, 'ALERTS{alertname="WarehouseRunFailed"}') == []
 
-        add_run(state, status="failure", counts=(10, 1, 0, 3))
+        fail(state, recording)
         alert = inbox.wait("WarehouseRunFailed", "firing", "chat")
         assert alert.labels["command"] == "build"
         assert alert.annotations["summary"] == "The last dbt build failed"
         assert alert.annotations["runbook_url"] == "docs/runbook.md#warehouserunfailed"
 
-        add_run(state)
+        build(state, recording)
         inbox.wait("WarehouseRunFailed", "resolved", "chat")
 
         # What is critical reaches the pager as well.

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.registry import CollectorRegistry
 
 from tests.metrics.conftest import Metrics, exposition, of, parsed
-from tests.metrics.state import add_run, create_state
+from tests.metrics.state import ANOMALIES, add_run
 from tests.support import dbt_project
 from tests.support.database import Database, ask, do, new_database, wait_for_counts
 from tests.support.server import temporary_server
@@ -86,10 +86,8 @@ def test_one_table_that_may_not_be_read_fails_alone(
             found = parsed(exposition(exporter))
     finally:
         exporter.close()
-    failed = {
-        key[0] for key, value in of(found, "warehouse_collector_success").items() if not value
-    }
-    assert failed == {"models", "anomalies", "quarantine", "rejected"}
+    failed = failed_of(found)
+    assert failed == {"models", "anomalies", "quarantine", "rejected", "partitions"}
     assert found["warehouse_last_run_success", "build"] == 1
     said = capfd.readouterr().err
     # Once, not at each scrape.
@@ -123,9 +121,7 @@ def test_a_locked_table_does_not_hold_up_the_others(state: Database, collect: Co
         started = time.monotonic()
         found = collect(state)
         assert time.monotonic() - started < 5
-    failed = {
-        key[0] for key, value in of(found, "warehouse_collector_success").items() if not value
-    }
+    failed = failed_of(found)
     # The sizes of other schemas are told by the next scrape.
     assert failed <= {"rejected", "sizes"} and "rejected" in failed
 
@@ -233,8 +229,6 @@ def test_metrics_are_collected_again_after_a_while(
 
 def test_a_restart_of_the_server_is_survived(capfd: pytest.CaptureFixture[str]) -> None:
     with temporary_server() as server, new_database(server) as database:
-        create_state(database)
-        add_run(database)
         exporter = exporter_of(database)
         try:
             assert parsed(exposition(exporter))[("warehouse_up",)] == 1
@@ -251,10 +245,10 @@ def test_a_restart_of_the_server_is_survived(capfd: pytest.CaptureFixture[str]) 
             exporter.close()
     assert down[("warehouse_up",)] == 0
     assert set(of(down, "warehouse_collector_success").values()) == {0}
-    assert "warehouse_last_run_success" not in {key[0] for key in down}
+    assert ("warehouse_lock_waits",) not in down
     for found in (again, once_more):
         assert found[("warehouse_up",)] == 1
-        assert found["warehouse_last_run_success", "build"] == 1
+        assert found[("warehouse_lock_waits",)] == 0
     said = capfd.readouterr().err
     assert said.count("The database failed") == 1
     assert said.count("The database works again.") == 1
@@ -298,7 +292,7 @@ def test_a_collection_reads_no_large_table(state: Database) -> None:
     do(
         state,
         "create schema raw",
-        "create schema marts",
+        "create schema if not exists marts",
         "create table raw.events (event_id int, _loaded_at timestamptz not null)",
         "insert into raw.events select n, now() - n * interval '1 second'"
         " from generate_series(1, 200000) as n",
@@ -336,16 +330,13 @@ def test_a_collection_reads_no_large_table(state: Database) -> None:
 
 
 def test_a_built_warehouse_gives_every_metric(built: Database, collect: Collect) -> None:
-    create_state(built)
-    add_run(built, score=97.5)
+    do(built, ANOMALIES)
     do(
         built,
-        "insert into observability.anomalies (table_name, measure, column_name, day, value,"
-        " is_anomaly) select 'dim_users', 'null_rate', 'phone', current_date - n, 0.1, false"
+        "delete from observability.anomalies",
+        "insert into observability.anomalies (table_name, measure, column_name, day, value)"
+        " select 'dim_users', 'null_rate', 'phone', current_date - n, 0.1"
         " from generate_series(0, 3) as n",
-        "insert into observability.run_results (invocation_id, node_id, node_name, resource_type,"
-        " status, rows_written, seconds, finished_at)"
-        " values ('a', 'model.x.fct', 'fct', 'model', 'success', 5, 2, now())",
     )
     found = collect(built)
     assert set(of(found, "warehouse_collector_success").values()) == {1}
@@ -353,5 +344,12 @@ def test_a_built_warehouse_gives_every_metric(built: Database, collect: Collect)
     assert {key[0] for key in found} == set(METRICS)
     assert found["warehouse_partitions_ahead", "marts", "fct_user_events"] >= 1
     assert found["warehouse_default_partition_rows", "marts", "fct_user_events"] == 0
+    assert found["warehouse_partitions", "observability", "run_results"] >= 2
+    models = of(found, "warehouse_model_duration_seconds")
+    assert {("fct_orders", "model"), ("snp_app__users", "snapshot"), ("currencies", "seed")} <= set(
+        models
+    )
+    scores = of(found, "warehouse_quality_score")
+    assert {scope for scope, _ in scores} == {"warehouse", "dimension", "model"}
     # The number of series does not grow with the rows.
-    assert len(found) < 600
+    assert len(found) < 900

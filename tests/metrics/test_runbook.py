@@ -271,7 +271,7 @@ def test_quality_score_low(monitored: Database, collect: Collect) -> None:
     add_result(monitored, scored, "orders_are_positive", "warn")
     scores, tests, rules = answers(monitored, "WarehouseQualityScoreLow")
     assert [(row[0], row[2]) for row in scores] == [("warehouse", 90)]
-    assert [row[1] for row in tests] == ["orders_are_positive"]
+    assert ("fct_orders", "orders_are_positive", "test", "warn", 3, 100) in tests
     open_issues = of(collect(monitored), "warehouse_quarantine_rows")
     for table, rule, _, effect, issues, _ in rules:
         assert open_issues[table, rule, effect] == issues

@@ -51,7 +51,7 @@ METRICS = {
         "1 if the last run of the command succeeded, else 0.", ("command",)
     ),
     "warehouse_last_run_published": Metric(
-        "1 if the last run of the command was published, else 0; NaN if it did not say.",
+        "1 if the last run of the command published to the reporting views, else 0.",
         ("command",),
     ),
     "warehouse_last_run_timestamp_seconds": Metric(
@@ -85,7 +85,7 @@ METRICS = {
         "Anomalies of the last day that was judged.", ("table", "measure")
     ),
     "warehouse_null_ratio": Metric(
-        "Share of nulls in the column on the last day that was judged, from 0 to 1.",
+        "Share of nulls in the column on the last day with 20 rows, from 0 to 1.",
         ("table", "column"),
     ),
     "warehouse_null_ratio_usual": Metric(

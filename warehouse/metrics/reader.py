@@ -82,6 +82,6 @@ class Reader:
         """The schemas that the project writes."""
         own = (
             *("staging", "snapshots", "intermediate", "marts", "reporting", "quarantine"),
-            *("ml", "observability", "partitions"),
+            *("published", "ml", "observability", "partitions"),
         )
         return [self.contract.schema, "quarantine", *(self.schema_prefix + name for name in own)]

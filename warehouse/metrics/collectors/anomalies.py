@@ -28,6 +28,7 @@ _ANOMALIES = """
     group by 1, 2
 """
 
+# Of fewer than 20 rows, a single null is more than 5 %.
 _NULLS = """
     with
 
@@ -39,7 +40,7 @@ _NULLS = """
             max(value) as value,
             max(day) over (partition by table_name, column_name) as last_day
         from {anomalies}
-        where measure = 'null_rate' and column_name is not null and day > current_date - 35
+        where measure = 'null_rate' and row_count >= 20 and day > current_date - 35
         group by table_name, column_name, day
     )
 
