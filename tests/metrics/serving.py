@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.support.dbt_project import ROOT
+from warehouse.server import Server
 
 
 @contextmanager
@@ -44,3 +45,19 @@ def serving(database: Any, *arguments: str) -> Iterator[tuple[str, subprocess.Po
         process.terminate()
         process.wait(timeout=30)
         process.stdout.close()
+
+
+@contextmanager
+def closed_to_all(server: Server, database: Any) -> Iterator[None]:
+    """Let nobody connect to a database, as if it were down, and end its sessions."""
+    with server.connect("postgres") as session:
+        session.execute(f"alter database {database.name} allow_connections false")
+        session.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s",
+            [database.name],
+        )
+    try:
+        yield
+    finally:
+        with server.connect("postgres") as session:
+            session.execute(f"alter database {database.name} allow_connections true")

@@ -76,8 +76,8 @@ def add_run(
         (run,) = session.execute(
             f"""
             insert into {schema}.runs (
-                invocation_id, command, target, started_at, finished_at, seconds, status, node_count,
-                failed_count, warned_count, skipped_count, quality_score, is_published
+                invocation_id, command, target, started_at, finished_at, seconds, status,
+                node_count, failed_count, warned_count, skipped_count, quality_score, is_published
             )
             select
                 gen_random_uuid()::text, %(command)s, 'dev', now() - %(ago)s::interval,

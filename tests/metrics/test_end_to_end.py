@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.metrics.dashboard import queries
 from tests.metrics.monitors import monitoring, query
 from tests.metrics.recording import build, fail
-from tests.metrics.serving import serving
+from tests.metrics.serving import closed_to_all, serving
 from tests.metrics.tools import program, run
 from tests.support.database import Database
 from tests.support.dbt_project import ROOT
@@ -48,17 +48,8 @@ def test_alerts_arrive_and_clear(
         inbox.wait("WarehouseRunFailed", "resolved", "chat")
 
         # What is critical reaches the pager as well.
-        with server.connect("postgres") as session:
-            session.execute(f"alter database {state.name} allow_connections false")
-            session.execute(
-                "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s",
-                [state.name],
-            )
-        try:
+        with closed_to_all(server, state):
             inbox.wait("WarehouseDatabaseDown", "firing", "pager")
-        finally:
-            with server.connect("postgres") as session:
-                session.execute(f"alter database {state.name} allow_connections true")
         inbox.wait("WarehouseDatabaseDown", "resolved", "pager")
 
         (silence,) = blocks(ROOT / "docs" / "runbook.md", "sh")

@@ -14,7 +14,7 @@ from prometheus_client.registry import CollectorRegistry
 from tests.metrics.conftest import Metrics, exposition, of, parsed
 from tests.metrics.state import ANOMALIES, add_run
 from tests.support import dbt_project
-from tests.support.database import Database, ask, do, new_database, wait_for_counts
+from tests.support.database import Database, ask, do, wait_for_counts
 from tests.support.server import temporary_server
 from warehouse.database.profile import settings
 from warehouse.metrics import collectors
@@ -227,14 +227,20 @@ def test_metrics_are_collected_again_after_a_while(
 # --- Lost connections ---------------------------------------------------------------------------
 
 
-def test_a_restart_of_the_server_is_survived(capfd: pytest.CaptureFixture[str]) -> None:
-    with temporary_server() as server, new_database(server) as database:
-        exporter = exporter_of(database)
+def test_a_restart_of_the_server_is_survived(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with temporary_server() as server:
+        monkeypatch.setenv("WAREHOUSE_HOME", str(server.home))
+        assert settings().embedded
+        exporter = Exporter(settings())
         try:
             assert parsed(exposition(exporter))[("warehouse_up",)] == 1
             server.down()
             for _ in range(2):
                 down = parsed(exposition(exporter))
+            # A scrape must not start a server that somebody stopped.
+            assert server.pid() is None
             server.up()
             again = parsed(exposition(exporter))
             # The connection that the restart broke is not noticed before it is used.
@@ -252,19 +258,6 @@ def test_a_restart_of_the_server_is_survived(capfd: pytest.CaptureFixture[str]) 
     said = capfd.readouterr().err
     assert said.count("The database failed") == 1
     assert said.count("The database works again.") == 1
-
-
-def test_the_embedded_server_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scrape must not start a server that somebody stopped."""
-    with temporary_server() as server:
-        monkeypatch.setenv("WAREHOUSE_HOME", str(server.home))
-        exporter = Exporter(settings())
-        assert settings().embedded
-        assert parsed(exposition(exporter))[("warehouse_up",)] == 1
-        server.down()
-        assert parsed(exposition(exporter))[("warehouse_up",)] == 0
-        assert server.pid() is None
-        exporter.close()
 
 
 def test_a_session_that_is_killed_meanwhile(database: Database) -> None:
