@@ -37,14 +37,27 @@ def run(arguments: Sequence[str]) -> int:
     return 0 if _invoke(arguments).success else 1
 
 
+def parse() -> Any:
+    """Parse the project, as each run does before it begins.
+
+    Returns:
+        dbt's parsed project, for `run` and `run_quietly`, which then need not parse it.
+
+    Raises:
+        WarehouseError: dbt cannot parse it; exit code 2.
+    """
+    return _invoke(["--log-level", "none", "--log-level-file", "debug", "parse"]).result
+
+
 def run_quietly(
-    arguments: Sequence[str], listener: Callable[[Any], None]
+    arguments: Sequence[str], listener: Callable[[Any], None], manifest: Any = None
 ) -> tuple[int, Sequence[Any]]:
     """Run dbt in the project's folder as `run`, without its own output; its log has everything.
 
     Args:
         arguments: dbt's command and options.
         listener: gets each event of dbt.
+        manifest: the parsed project; None to parse it.
 
     Returns:
         0, or 1 if a node failed; and the results of the nodes.
@@ -52,7 +65,8 @@ def run_quietly(
     Raises:
         WarehouseError: dbt stopped before it ran any node; exit code 2.
     """
-    answer = _invoke(["--log-level", "none", "--log-level-file", "debug", *arguments], listener)
+    quietly = ("--log-level", "none", "--log-level-file", "debug")
+    answer = _invoke([*quietly, *arguments], listener, manifest=manifest)
     return 0 if answer.success else 1, getattr(answer.result, "results", None) or ()
 
 
@@ -192,13 +206,15 @@ def last_load() -> str | None:
         return None
 
 
-def _invoke(arguments: Sequence[str], *listeners: Callable[[Any], None]) -> Any:
+def _invoke(
+    arguments: Sequence[str], *listeners: Callable[[Any], None], manifest: Any = None
+) -> Any:
     from dbt.cli.main import dbtRunner
 
     folder = project.root()
     os.chdir(folder)
     os.environ["PWD"] = str(folder)
-    answer = dbtRunner(callbacks=[*listeners]).invoke([*arguments])
+    answer = dbtRunner(manifest=manifest, callbacks=[*listeners]).invoke([*arguments])
     if answer.exception is not None:
         reason = reason_of(str(answer.exception)) or "interrupted"
         raise WarehouseError(f"dbt stopped: {reason}", exit_code=2) from answer.exception

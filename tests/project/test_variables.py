@@ -26,6 +26,8 @@ WRONG = {
     "stitch_sessions": "yes",
     "max_excluded_share": 10,
     "accept_excluded": "yes",
+    "max_lost_share": "1/5",
+    "accept_volumes": "once",
     "full_refresh_max_loss": "a tenth",
     "allow_loss": 1,
     "load_overlap": "1 day'",

@@ -154,7 +154,7 @@ def test_results_outlive_a_full_refresh_and_are_pruned_by_month(
 
     do(
         database,
-        "create table partitions.run_results_2020_01 partition of observability.run_results"
+        "create table observability.run_results_2020_01 partition of observability.run_results"
         " for values from ('2020-01-01 00:00+00') to ('2020-02-01 00:00+00')",
         "insert into observability.run_results select invocation_id, node_id, node_name,"
         " resource_type, model_name, status, severity, dimension, weight, counts_rows, rows_judged,"

@@ -45,6 +45,7 @@ RUNTIME_VARIABLES = frozenset(
         *("simple_clv_factor", "clv_monthly_discount", "rfm_window_months"),
         *("max_excluded_share", "accept_excluded", "full_refresh_max_loss", "allow_loss"),
         *("publish_untested", "min_quality_score", "run_results_retention"),
+        *("max_lost_share", "accept_volumes"),
         *("index_lock_timeout", "replace_lock_timeout", "replace_lock_attempts"),
     )
 )
@@ -281,7 +282,9 @@ def run(
     """
     # Tests choose rows that are excluded, delete what a full refresh cannot restore, and leave data
     # tests out of most builds.
-    accepted = {"accept_excluded": True, "allow_loss": True, "publish_untested": True}
+    accepted = dict.fromkeys(
+        ("accept_excluded", "accept_volumes", "allow_loss", "publish_untested"), True
+    )
     given = {**accepted, **(variables or {})}
     parse_variables = json.dumps(
         {name: value for name, value in given.items() if _is_for_parsing(name)},

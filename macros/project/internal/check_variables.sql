@@ -72,6 +72,8 @@
         'stitch_sessions': {'kind': 'boolean', 'takes': 'true or false'},
         'max_excluded_share': share,
         'accept_excluded': yes_or_no,
+        'max_lost_share': share,
+        'accept_volumes': yes_or_no,
         'full_refresh_max_loss': share,
         'allow_loss': yes_or_no,
         'load_overlap': {'kind': 'text', 'pattern': "[^'\\\\]+", 'type': 'interval', 'takes': 'an interval from 0, such as 1 day or 36 hours'},

@@ -11,6 +11,7 @@
         finished_at timestamptz not null,
         seconds double precision not null,
         status text not null,
+        code text,
         node_count bigint not null,
         failed_count bigint not null,
         warned_count bigint not null,
@@ -65,6 +66,25 @@
     comment on table {{ scores }} is 'Quality from 0 to 100 after a run: of the warehouse, of each dimension, and of each model.';
     {%- endset %}
     {{ create_table_if_missing(scores, definition, ['select', 'insert', 'update', 'delete']) }}
+
+    {%- set volumes = state_relation('source_volumes') -%}
+    {%- set definition %}
+    create table {{ volumes }} (
+        invocation_id text not null,
+        table_name text not null,
+        measured_at timestamptz not null,
+        measured_since timestamptz,
+        row_count bigint not null,
+        loaded_rows bigint,
+        deleted_rows bigint,
+        rows_per_day double precision,
+        is_passed boolean not null default false,
+        primary key (invocation_id, table_name)
+    );
+    comment on table {{ volumes }} is 'Rows of each raw table at the start of each run, and those loaded since the run before.';
+    create index source_volumes_by_table on {{ volumes }} (table_name, measured_at);
+    {%- endset %}
+    {{ create_table_if_missing(volumes, definition, ['select', 'insert', 'update', 'delete']) }}
 {%- endmacro %}
 
 
@@ -76,7 +96,7 @@
         name text;
     begin
         for number in 1..2 loop
-            name := format('%I.%I', '{{ partition_schema() }}', 'run_results_' || to_char(months[number] at time zone 'UTC', 'YYYY_MM'));
+            name := format('%I.%I', '{{ results.schema }}', 'run_results_' || to_char(months[number] at time zone 'UTC', 'YYYY_MM'));
             if to_regclass(name) is null then
                 execute format(
                     'create table %s partition of {{ results }} for values from (%L) to (%L)',

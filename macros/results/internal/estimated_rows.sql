@@ -2,8 +2,18 @@
     {#- Rows by the id of a node, as PostgreSQL estimates them: counting would read each table once more. -#}
     {%- set names = {} -%}
     {%- for unique_id in unique_ids -%}
-        {%- do names.update({unique_id: relation_of_node((graph.nodes.inner_dict or graph.nodes)[unique_id])}) -%}
+        {%- do names.update({unique_id: relation_of_node((graph.nodes.inner_dict or graph.nodes)[unique_id]) | string}) -%}
     {%- endfor -%}
+    {%- set found = estimated_rows_of_relations(names.values() | list) -%}
+    {%- set rows = {} -%}
+    {%- for unique_id, name in names.items() -%}
+        {%- do rows.update({unique_id: found.get(name)}) -%}
+    {%- endfor -%}
+    {{ return(rows) }}
+{%- endmacro %}
+
+
+{% macro estimated_rows_of_relations(names) -%}
     {%- set rows = {} -%}
     {%- if names -%}
         {%- set query -%}
@@ -15,16 +25,12 @@
                     from pg_class as leaves
                     where leaves.oid = pg_class.oid or leaves.oid in (select relid from pg_partition_tree(pg_class.oid) where isleaf)
                 ) as row_count
-            from unnest(array[{{ quoted_texts(names.values()) }}]) as named (relation)
+            from unnest(array[{{ quoted_texts(names) }}]) as named (relation)
             inner join pg_class on to_regclass(named.relation) = pg_class.oid
         {%- endset -%}
-        {%- set found = {} -%}
         {%- for row in run_query(query) -%}
-            {%- set is_view = row['relkind'] == 'v' -%}
-            {%- do found.update({row['relation']: rows_by_plan(row['relation']) if is_view else row['row_count'] | int}) -%}
-        {%- endfor -%}
-        {%- for unique_id, relation in names.items() -%}
-            {%- do rows.update({unique_id: found.get(relation | string)}) -%}
+            {%- set is_view = row['relkind'] in ['v', 'f'] -%}
+            {%- do rows.update({row['relation']: rows_by_plan(row['relation']) if is_view else row['row_count'] | int}) -%}
         {%- endfor -%}
     {%- endif -%}
     {{ return(rows) }}

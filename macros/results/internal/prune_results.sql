@@ -3,6 +3,7 @@
     {%- set oldest = "now() - interval '" ~ var('run_results_retention') ~ "'" %}
     delete from {{ state_relation('runs') }} where finished_at < {{ oldest }};
     delete from {{ state_relation('quality_scores') }} where scored_at < {{ oldest }};
+    delete from {{ state_relation('source_volumes') }} where measured_at < {{ oldest }};
     do $prune_results$
     declare
         expired text;

@@ -11,7 +11,7 @@
     {%- set query -%}
         with finished as (
             insert into {{ state_relation('runs') }} (
-                invocation_id, command, target, started_at, finished_at, seconds, status,
+                invocation_id, command, target, started_at, finished_at, seconds, status, code,
                 node_count, failed_count, warned_count, skipped_count
             )
             select
@@ -22,6 +22,7 @@
                 now(),
                 extract(epoch from now() - '{{ run_started_at }}'),
                 '{{ 'failure' if counts.failed else 'success' }}',
+                nullif({{ quoted_texts([env_var('WAREHOUSE_CODE', '')]) }}, ''),
                 {{ rows | length }}, {{ counts.failed }}, {{ counts.warned }}, {{ counts.skipped }}
         )
 
@@ -38,6 +39,7 @@
             seconds double precision, finished_at timestamptz
         )
         {{ 'union all ' ~ results_of_rules() if has_judged_rows(results) }}
+        {{ 'union all ' ~ results_left_out() if leaves_tests_out() }}
     {%- endset -%}
     {%- do run_query(query) -%}
 {%- endmacro %}

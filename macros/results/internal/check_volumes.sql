@@ -1,0 +1,188 @@
+{% macro check_volumes() -%}
+    {%- set tables = volumes_to_measure() if not flags.EMPTY and not is_sample() else {} -%}
+    {%- if tables -%}
+        {%- set rows = run_query(query_of_volumes(tables, counted_volumes(tables))).rows -%}
+        {%- set findings = findings_in_volumes(rows) -%}
+        {%- if findings and not (var('accept_volumes') or env_var('WAREHOUSE_ACCEPT_VOLUMES', '') == '1') -%}
+            {{ exceptions.raise_compiler_error(
+                'Nothing was built, because ' ~ findings | join('\n- and ') ~ '.\nCorrect the load. If this is right, let it through once: warehouse build'
+                ~ " --accept, or dbt build --vars '{accept_volumes: true}' (docs/quality.md)."
+            ) }}
+        {%- elif findings -%}
+            {%- do exceptions.warn('Accepted: ' ~ findings | join('; ') ~ '.') -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro volumes_to_measure() -%}
+    {%- set tables = {} -%}
+    {%- for name, reader in readers_of_sources().items() if '_loaded_at' in reader.source.columns and '_deleted_at' in reader.source.columns -%}
+        {%- do tables.update({name: api.Relation.create(
+            database=reader.source.database, schema=reader.source.schema, identifier=reader.source.identifier
+        )}) -%}
+    {%- endfor -%}
+    {{ return(tables) }}
+{%- endmacro %}
+
+
+{% macro counted_volumes(tables) -%}
+    {#- Statistics are far off for small tables, which cost little to count, and of a large one that seems to have lost rows. -#}
+    {%- set row_counts = {} -%}
+    {%- set estimates = estimated_rows_of_relations(tables.values() | map('string') | list) -%}
+    {%- set rows_before = {} -%}
+    {%- set query -%}
+        select distinct on (table_name) table_name, row_count
+        from {{ state_relation('source_volumes') }}
+        where is_passed
+        order by table_name, measured_at desc
+    {%- endset -%}
+    {%- for row in run_query(query) -%}
+        {%- do rows_before.update({row['table_name']: row['row_count'] | int}) -%}
+    {%- endfor -%}
+    {%- for name, relation in tables.items() -%}
+        {%- set estimate = estimates.get(relation | string, 0) -%}
+        {%- set is_counted = estimate < 200000 or estimate < rows_before.get(name, 0) * (1 - (var('max_lost_share') | float) / 2) -%}
+        {%- do row_counts.update({name: run_query('select count(*) from ' ~ relation)[0][0] | int if is_counted else estimate}) -%}
+    {%- endfor -%}
+    {{ return(row_counts) }}
+{%- endmacro %}
+
+
+{% macro query_of_volumes(tables, row_counts) -%}
+    {%- set volumes = state_relation('source_volumes') -%}
+    {%- set now = "'" ~ run_started_at ~ "'::timestamptz" %}
+    with
+
+    last as (
+        select distinct on (table_name) table_name, measured_at, row_count
+        from {{ volumes }}
+        where is_passed
+        order by table_name, measured_at desc
+    ),
+
+    measured as (
+        {%- for name, relation in tables.items() %}
+        select
+            '{{ name }}' as table_name,
+            {{ row_counts[name] }} as row_count,
+            (select measured_at from last where table_name = '{{ name }}') as measured_since,
+            found.loaded_rows,
+            found.deleted_rows
+        from (
+            select count(*) as loaded_rows, count(_deleted_at) as deleted_rows
+            from {{ relation }}
+            where _loaded_at > (select measured_at from last where table_name = '{{ name }}') and _loaded_at <= {{ now }}
+        ) as found
+        {{ 'union all' if not loop.last }}
+        {%- endfor %}
+    ),
+
+    volumes as (
+        insert into {{ volumes }} (
+            invocation_id, table_name, measured_at, measured_since, row_count, loaded_rows, deleted_rows, rows_per_day
+        )
+        select
+            '{{ invocation_id }}',
+            table_name,
+            {{ now }},
+            measured_since,
+            row_count,
+            case when measured_since is not null then loaded_rows end,
+            case when measured_since is not null then deleted_rows end,
+            case
+                when {{ now }} - measured_since >= interval '20 hours'
+                    then loaded_rows * 86400.0 / extract(epoch from {{ now }} - measured_since)
+            end
+        from measured
+        returning *
+    ),
+
+    history as (
+        select
+            volumes.table_name,
+            recent.rows_per_day,
+            extract(isodow from recent.measured_at) = extract(isodow from volumes.measured_at) as is_same_weekday
+        from volumes
+        cross join lateral (
+            select earlier.rows_per_day, earlier.measured_at
+            from {{ volumes }} as earlier
+            where earlier.table_name = volumes.table_name and earlier.is_passed and earlier.rows_per_day is not null
+            order by earlier.measured_at desc
+            limit 56
+        ) as recent
+    ),
+
+    medians as (
+        select table_name, count(*) as days, percentile_cont(0.5) within group (order by rows_per_day) as median
+        from history
+        group by 1
+    ),
+
+    usual as (
+        select
+            history.table_name,
+            medians.days,
+            medians.median,
+            1.4826 * percentile_cont(0.5) within group (order by abs(history.rows_per_day - medians.median)) as spread,
+            count(*) filter (where history.is_same_weekday) as same_weekdays,
+            min(history.rows_per_day) filter (where history.is_same_weekday) as lowest,
+            max(history.rows_per_day) filter (where history.is_same_weekday) as highest
+        from history
+        inner join medians on history.table_name = medians.table_name
+        group by 1, 2, 3
+    )
+
+    select
+        volumes.table_name,
+        last.row_count as rows_before,
+        last.measured_at as measured_before,
+        volumes.row_count as rows_now,
+        volumes.deleted_rows,
+        round(volumes.rows_per_day) as rows_per_day,
+        round(usual.median) as median,
+        usual.days,
+        coalesce(
+            last.row_count - volumes.row_count > last.row_count * {{ var('max_lost_share') }} and last.row_count - volumes.row_count >= 20, false
+        ) as has_lost_rows,
+        coalesce(volumes.deleted_rows > last.row_count * {{ var('max_lost_share') }} and volumes.deleted_rows >= 20, false) as has_deleted_rows,
+        coalesce(
+            usual.days >= 14
+            and abs(volumes.rows_per_day - usual.median) >= greatest(100, 6 * usual.spread)
+            and not volumes.rows_per_day between usual.median / 3 and usual.median * 3
+            and not (usual.same_weekdays >= 3 and volumes.rows_per_day between usual.lowest / 2 and usual.highest * 2),
+            false
+        ) as is_unusual
+    from volumes
+    left join last on volumes.table_name = last.table_name
+    left join usual on volumes.table_name = usual.table_name
+    order by 1
+{%- endmacro %}
+
+
+{% macro findings_in_volumes(rows) -%}
+    {%- set findings = [] -%}
+    {%- for row in rows -%}
+        {%- set before = 'at the last run, on ' ~ row['measured_before'] -%}
+        {%- if row['has_lost_rows'] -%}
+            {%- do findings.append(
+                row['table_name'] ~ ' has ' ~ '{:,}'.format(row['rows_now'] | int) ~ ' rows, and had ' ~ '{:,}'.format(row['rows_before'] | int) ~ ' ' ~ before
+                ~ '; allowed is a loss of ' ~ ((var('max_lost_share') | float) * 100) | round(1) ~ ' % (variable max_lost_share)'
+            ) -%}
+        {%- endif -%}
+        {%- if row['has_deleted_rows'] -%}
+            {%- do findings.append(
+                '{:,}'.format(row['deleted_rows'] | int) ~ ' rows of ' ~ row['table_name'] ~ ' were marked as deleted, which had '
+                ~ '{:,}'.format(row['rows_before'] | int) ~ ' rows ' ~ before ~ '; allowed are '
+                ~ ((var('max_lost_share') | float) * 100) | round(1) ~ ' % (variable max_lost_share)'
+            ) -%}
+        {%- endif -%}
+        {%- if row['is_unusual'] -%}
+            {%- do findings.append(
+                row['table_name'] ~ ' got ' ~ '{:,}'.format(row['rows_per_day'] | int) ~ ' rows per day; usual are ' ~ '{:,}'.format(row['median'] | int)
+                ~ ', the median of ' ~ row['days'] ~ ' runs'
+            ) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(findings) }}
+{%- endmacro %}

@@ -1,0 +1,175 @@
+"""A run stops before any model if a raw table lost many rows, or got unusually many or few."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support import dbt_project
+from tests.support.database import Database, ask, do
+from tests.support.small_project import write_project
+
+COLUMNS = ("order_id", "_loaded_at", "_deleted_at")
+TYPES = {"order_id": "text"}
+MODELS = {
+    "sources.yml": yaml.safe_dump(
+        {
+            "sources": [
+                {
+                    "name": "app",
+                    "schema": "raw",
+                    "tables": [
+                        {
+                            "name": name,
+                            "columns": [
+                                {"name": each, "data_type": TYPES.get(each, "timestamptz")}
+                                for each in COLUMNS
+                            ],
+                        }
+                        for name in ("orders", "users")
+                    ],
+                }
+            ]
+        }
+    ),
+    "stg_app__orders": "select order_id, _loaded_at, _deleted_at"
+    " from {{ read_source('orders', has_row_xid=false) }}",
+    "stg_app__users": "select order_id, _loaded_at, _deleted_at"
+    " from {{ read_source('users', has_row_xid=false) }}",
+}
+CHECKED = {"accept_volumes": False}
+
+
+@pytest.fixture
+def project(database: Database, tmp_path: Path) -> Path:
+    table = "(order_id text, _loaded_at timestamptz not null, _deleted_at timestamptz)"
+    do(
+        database,
+        "create schema raw",
+        f"create table raw.orders {table}",
+        f"create table raw.users {table}",
+        insert(1000, "'2026-01-01'"),
+    )
+    folder = write_project(tmp_path / "project", MODELS)
+    whole = yaml.safe_load((folder / "dbt_project.yml").read_text())
+    whole["on-run-end"] = ["{{ after_run(results) }}"]
+    (folder / "dbt_project.yml").write_text(yaml.safe_dump(whole))
+    return folder
+
+
+def insert(rows: int, when: str = "clock_timestamp()") -> str:
+    return f"insert into raw.orders select n::text, {when} from generate_series(1, {rows}) as n"
+
+
+def run(database: Database, project: Path, *select: str, **variables: Any) -> None:
+    dbt_project.run(
+        database, "run", *select, project=project, variables={**CHECKED, **variables}, options=()
+    )
+
+
+def stopped(database: Database, project: Path, *select: str, **variables: Any) -> str:
+    with pytest.raises(dbt_project.DbtFailed) as failed:
+        run(database, project, *select, **variables)
+    assert "Nothing was built" in str(failed.value)
+    return str(failed.value)
+
+
+def days_ago(database: Database, days: int, rows: int | None = None) -> None:
+    """A history of runs, one a day, each of which found about the same number of rows."""
+    for day in range(1, days + 1):
+        count = rows if rows is not None else 1000 + 10 * (day % 5)
+        do(
+            database,
+            "insert into observability.source_volumes (invocation_id, table_name, measured_at,"
+            " measured_since, row_count, loaded_rows, deleted_rows, rows_per_day, is_passed)"
+            f" values ('{day}', 'orders', now() - interval '{day} days',"
+            f" now() - interval '{day + 1} days', 1000, {count}, 0, {count}, true)",
+        )
+
+
+def test_a_loss_stops_the_run_until_it_is_accepted_once(database: Database, project: Path) -> None:
+    run(database, project)
+    do(database, "delete from raw.orders where order_id::int > 850")
+    run(database, project)
+    do(database, "delete from raw.orders where order_id::int > 600")
+    for _ in range(2):
+        said = stopped(database, project)
+        assert "orders has 600 rows, and had 850 at the last run" in said
+        assert "allowed is a loss of 20.0 %" in said and "--accept" in said
+    # Another part of the project is not held up.
+    run(database, project, "stg_app__users")
+    run(database, project, accept_volumes=True)
+    run(database, project)
+    do(database, "truncate raw.orders")
+    assert "orders has 0 rows, and had 600" in stopped(database, project)
+    run(database, project, max_lost_share=1)
+
+
+def test_a_few_rows_are_no_loss(database: Database, project: Path) -> None:
+    do(database, "delete from raw.orders where order_id::int > 19")
+    run(database, project)
+    do(database, "truncate raw.orders")
+    run(database, project)
+
+
+def test_rows_that_are_marked_as_deleted_count_as_lost(database: Database, project: Path) -> None:
+    run(database, project)
+    deleted = "_deleted_at = now(), _loaded_at = clock_timestamp()"
+    do(database, f"update raw.orders set {deleted} where order_id::int <= 200")
+    run(database, project)
+    do(database, f"update raw.orders set {deleted} where order_id::int between 201 and 420")
+    said = stopped(database, project)
+    assert "220 rows of orders were marked as deleted, which had 1,000 rows" in said
+    run(database, project, accept_volumes=True)
+    run(database, project)
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_usual"), [(0, False), (3500, False), (700, True), (2000, True)]
+)
+def test_a_day_out_of_its_usual_range_stops_the_run(
+    database: Database, project: Path, rows: int, is_usual: bool
+) -> None:
+    run(database, project)
+    do(database, "delete from observability.source_volumes")
+    days_ago(database, 14)
+    do(database, insert(rows, "now() - interval '1 hour'"))
+    if is_usual:
+        run(database, project)
+    else:
+        said = stopped(database, project)
+        assert f"orders got {rows:,} rows per day; usual are 1,020, the median of 14 runs" in said
+
+
+def test_fourteen_days_are_needed(database: Database, project: Path) -> None:
+    run(database, project)
+    do(database, "delete from observability.source_volumes")
+    days_ago(database, 13)
+    run(database, project)
+
+
+def test_a_weekday_with_its_own_volume_is_usual(database: Database, project: Path) -> None:
+    run(database, project)
+    do(database, "delete from observability.source_volumes")
+    days_ago(database, 28)
+    do(
+        database,
+        "update observability.source_volumes set rows_per_day = 0"
+        " where extract(isodow from measured_at) = extract(isodow from now())",
+    )
+    run(database, project)
+
+
+def test_a_second_run_of_the_day_is_not_compared(database: Database, project: Path) -> None:
+    run(database, project)
+    do(database, "delete from observability.source_volumes")
+    days_ago(database, 20)
+    do(database, insert(1000, "now() - interval '1 hour'"))
+    run(database, project)
+    run(database, project)
+    latest = "select rows_per_day from observability.source_volumes order by measured_at desc"
+    assert ask(database, f"{latest} limit 1") is None
+    assert ask(database, "select count(*) from observability.source_volumes where is_passed") == 24

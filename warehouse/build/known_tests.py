@@ -1,0 +1,185 @@
+"""Data tests that a daily build need not visit, because it knows that they pass.
+
+dbt takes some milliseconds for each node, also for a test that reads nothing, and there are
+hundreds. A build of everything leaves these tests out:
+
+- those that every row passed so far, and which the models ask of the rows that they write; if the
+  build finds that one is no longer known to pass, it is asked in a second step
+- those that read no table, such as the tests of macros, if they passed with the same code.
+
+Both hold only for the code of the last run, so that code is compared first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from warehouse import project
+from warehouse.database.connection import connect
+
+# The hooks of a run read these.
+CODE = "WAREHOUSE_CODE"
+LEFT_OUT = "WAREHOUSE_TESTS_LEFT_OUT"
+# Options of dbt that change neither what is built nor what is tested.
+_NEUTRAL = {"--threads": 1, "--target": 1, "-t": 1, "--no-use-colors": 0, "--no-write-json": 0}
+# Variables that say when a build takes place, and how the connection looks, not what a test means.
+_NO_MEANING = re.compile(
+    "WAREHOUSE_(HOME|DEBUG|START_SECONDS|REQUIRES_ROWS|ACCEPT_.*|ALLOW_LOSS|MIN_SCORE|CODE|TESTS.*)"
+    "|DBT_(LOG.*|THREADS|TARGET_PATH)|DBT_ENV_SECRET_.*"
+)
+
+KNOWN = """
+select held.test_name
+from {observability}.audited_tests as held
+inner join {observability}.audited_tables as child
+    on held.model_name = child.model_name
+    and (held.epoch, held.writes) = (child.epoch, child.writes)
+left join {observability}.audited_tables as parent on held.parent_name = parent.model_name
+where held.passed_whole_at > now() - %(every)s::interval + interval '3 hours'
+    and (held.parent_name is null or held.parent_losses = parent.losses)
+"""
+PASSED = """
+select tests.test_id
+from unnest(%(tests)s::text[]) as tests (test_id)
+where (
+    select results.status
+    from {observability}.run_results as results
+    where results.node_id = tests.test_id and results.status in ('pass', 'warn', 'fail', 'error')
+    order by results.finished_at desc
+    limit 1
+) = 'pass'
+"""
+# Every run that may record tests sets the code of its own, or none.
+LAST_CODE = """
+select code from {observability}.runs
+where command in ('build', 'test')
+order by finished_at desc
+limit 1
+"""
+# The hook of the last run adds those that were left out and are still known.
+ANSWERED = """
+select results.node_id
+from {observability}.run_results as results
+where results.resource_type = 'test' and results.invocation_id = (
+    select invocation_id from {observability}.runs order by finished_at desc limit 1
+)
+"""
+
+
+def is_whole(arguments: Sequence[str]) -> bool:
+    """Whether the arguments of `dbt build` choose everything, as a daily build does.
+
+    Args:
+        arguments: the arguments that are passed to dbt.
+    """
+    rest = [*arguments]
+    while rest:
+        name, _, value = rest.pop(0).partition("=")
+        if name not in _NEUTRAL:
+            return False
+        if _NEUTRAL[name] and not value:
+            if not rest:
+                return False
+            rest.pop(0)
+    return True
+
+
+def code_of(manifest: Any) -> str:
+    """A hash of what decides which rows a test finds: tests, macros, models, variables.
+
+    Args:
+        manifest: dbt's parsed project.
+    """
+    digest = hashlib.sha256()
+    for part in _parts_of_code(manifest):
+        digest.update(part.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _parts_of_code(manifest: Any) -> Iterable[str]:
+    from dbt.version import __version__
+
+    yield __version__
+    yield (project.root() / "dbt_project.yml").read_text(encoding="utf-8")
+    for name, value in sorted(os.environ.items()):
+        if name.startswith(("DBT_", "WAREHOUSE_")) and not _NO_MEANING.fullmatch(name):
+            yield f"{name}={value}"
+    for unique_id, macro in sorted(manifest.macros.items()):
+        yield f"{unique_id} {macro.macro_sql}"
+    for unique_id, node in sorted(manifest.nodes.items()):
+        metadata = getattr(node, "test_metadata", None)
+        config = node.config.to_dict() if hasattr(node.config, "to_dict") else node.config
+        yield f"{unique_id} {node.checksum.checksum} {node.raw_code} {metadata} {config}"
+        yield f"{node.schema}.{node.alias} {sorted(getattr(node.depends_on, 'nodes', ()))}"
+
+
+def tests_to_leave_out(manifest: Any, code: str) -> list[str]:
+    """The unique ids of the tests that a build of everything can leave out.
+
+    Args:
+        manifest: dbt's parsed project.
+        code: the hash of `code_of`.
+
+    Returns:
+        None of them if the last run had other code, or the database has no runs yet.
+    """
+    import psycopg
+
+    tests = {
+        unique_id: node
+        for unique_id, node in manifest.nodes.items()
+        if unique_id.startswith("test.")
+    }
+    without_table = [unique_id for unique_id, node in tests.items() if not node.depends_on.nodes]
+    try:
+        with connect(autocommit=True) as session:
+            last = _ask(session, manifest, LAST_CODE)
+            if [code] != last:
+                return []
+            every = str(project.variable("whole_tests_every", "7 days"))
+            known = _ask(session, manifest, KNOWN, every=every)
+            passed = _ask(session, manifest, PASSED, tests=without_table)
+    except psycopg.Error:  # an older or a new database: the build asks everything
+        return []
+    return sorted({*known, *passed} & tests.keys())
+
+
+def tests_to_ask(manifest: Any, left_out: Sequence[str]) -> list[str]:
+    """The tests that were left out, and turned out not to be known: another hand changed a table.
+
+    Args:
+        manifest: dbt's parsed project.
+        left_out: the unique ids that the last run left out.
+    """
+    with connect(autocommit=True) as session:
+        answered = _ask(session, manifest, ANSWERED)
+    without_table = {each for each in left_out if not manifest.nodes[each].depends_on.nodes}
+    return sorted({*left_out} - {*answered} - without_table)
+
+
+def selection_of(manifest: Any, unique_ids: Sequence[str]) -> list[str]:
+    """The names by which dbt selects tests.
+
+    Args:
+        manifest: dbt's parsed project.
+        unique_ids: the unique ids of the tests.
+    """
+    return [".".join(manifest.nodes[each].fqn) for each in unique_ids]
+
+
+def _ask(session: Any, manifest: Any, query: str, **parameters: Any) -> list[str]:
+    """The values of a query of the state tables."""
+    (schema,) = {
+        source.schema
+        for source in manifest.sources.values()
+        if (source.source_name, source.name) == ("observability", "runs")
+    }
+    from psycopg import sql
+
+    text = sql.SQL(query).format(observability=sql.Identifier(schema))
+    return [row[0] for row in session.execute(text, parameters).fetchall()]
