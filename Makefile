@@ -158,6 +158,10 @@ test-dbt-1.11: setup  ## Test the dbt project with dbt-core 1.11, in a separate 
 test-clv: setup  ## Test only customer lifetime value: the fit, the scores, the mart
 	@$(BIN)/pytest tests/clv tests/unit/test_clv.py
 
+.PHONY: test-monitoring
+test-monitoring: setup  ## Test only metrics and alerts; the tests of alerts need prometheus and prometheus-alertmanager
+	@$(BIN)/pytest tests/metrics
+
 SPARK_VENV := .venv-spark
 SPARK_INSTALLED := $(SPARK_VENV)/.installed
 

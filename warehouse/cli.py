@@ -69,6 +69,9 @@ LAZY = {
     ),
     "retain": Lazy("warehouse.retention.command", "retain", "Drop expired partitions."),
     "clv": Lazy("warehouse.clv.command", "app", "Fit the predicted lifetime value, and test it."),
+    "metrics": Lazy(
+        "warehouse.metrics.command", "metrics", "Serve metrics of the warehouse for Prometheus."
+    ),
     "marts": Lazy(
         "warehouse.build.marts", "marts", "List the marts and the questions that they answer."
     ),

@@ -33,6 +33,7 @@ class Table:
             none, and every load reads the whole table.
         indexes: the columns that the models look up rows by.
         keys: other columns whose text marts index.
+        has_freshness: whether the table is expected to get new rows: `freshness` is not null.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Table:
     incremental_column: str | None
     indexes: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    has_freshness: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def read(path: Path | None = None) -> Contract:
     )
     if source is None:
         raise WarehouseError(f"{path} has no source named {SOURCE!r}.")
-    tables = [_table(entry, path) for entry in source.get("tables") or []]
+    default = (source.get("config") or {}).get("freshness")
+    tables = [_table(entry, path, default) for entry in source.get("tables") or []]
     if not tables:
         raise WarehouseError(f"{path}: the source {SOURCE!r} has no tables.")
     return Contract(
@@ -87,9 +90,10 @@ def read(path: Path | None = None) -> Contract:
     )
 
 
-def _table(entry: dict, path: Path) -> Table:
+def _table(entry: dict, path: Path, freshness: dict | None) -> Table:
     name = entry.get("name")
-    meta = (entry.get("config") or {}).get("meta") or {}
+    config = entry.get("config") or {}
+    meta = config.get("meta") or {}
     columns = {column.get("name"): column.get("data_type") for column in entry.get("columns") or []}
     for column, data_type in columns.items():
         if data_type not in TYPES:
@@ -115,7 +119,8 @@ def _table(entry: dict, path: Path) -> Table:
                     f"got {column!r}."
                 )
     incremental_column = _incremental_column(name, columns, meta, path)
-    return Table(name, key, columns, incremental_column, tuple(indexes), tuple(keys))
+    has_freshness = config.get("freshness", freshness) is not None
+    return Table(name, key, columns, incremental_column, tuple(indexes), tuple(keys), has_freshness)
 
 
 def _incremental_column(name: str, columns: dict, meta: dict, path: Path) -> str | None:

@@ -20,7 +20,7 @@ FLOORS = (
     {"console", "project"},
     {"contract", "options", "server"},
     {"database", "dbt", "mapping"},
-    {"build", "clv", "load", "retention", "sample", "setup"},
+    {"build", "clv", "load", "metrics", "retention", "sample", "setup"},
     {"init"},
     {"cli"},
 )

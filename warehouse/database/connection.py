@@ -58,12 +58,15 @@ def child_environment(settings: Settings) -> dict[str, str]:
     return inherited | {_VARIABLES[key]: chosen[key] for key in chosen if key in _VARIABLES}
 
 
-def connect(where: Settings | None = None, *, autocommit: bool = False) -> psycopg.Connection[Any]:
+def connect(
+    where: Settings | None = None, *, autocommit: bool = False, start: bool = True
+) -> psycopg.Connection[Any]:
     """A new connection to the warehouse's database; starts the embedded server if needed.
 
     Args:
         where: the database; default `settings()`.
         autocommit: open it in autocommit mode.
+        start: start the embedded server if it is not running; otherwise that is an error.
 
     Raises:
         WarehouseError: the connection failed, or the server is too old; one sentence says why and
@@ -72,7 +75,7 @@ def connect(where: Settings | None = None, *, autocommit: bool = False) -> psyco
     import psycopg
 
     where = where or settings()
-    if where.embedded:
+    if where.embedded and start:
         ensure_running()
     try:
         connection = psycopg.connect(

@@ -117,7 +117,7 @@ def check(where: Settings, purpose: Purpose = Purpose.BUILD) -> None:
     """
     with connect(where) as connection:
         row = connection.execute(
-            _SERVER, {"observability": f"{_schema_prefix(where)}observability"}
+            _SERVER, {"observability": f"{where.schema_prefix}observability"}
         ).fetchone()
         assert row is not None
         replica, encoding, read_only, because, superuser, has_schemas, temporary, *names = row
@@ -172,7 +172,7 @@ def _check_tables(
         Purpose.BUILD: [
             (raw, project.variable("sources_present"), ["select"]),
             (
-                f"{_schema_prefix(where)}observability",
+                f"{where.schema_prefix}observability",
                 ["watermarks", "key_changes"],
                 ["select", "insert", "update", "delete"],
             ),
@@ -194,8 +194,3 @@ def _check_tables(
                 f"run `grant usage on schema {schema} to {user}; grant {', '.join(rights)} on "
                 f"{shown} to {user}`, or connect as their owner, {owner}."
             )
-
-
-def _schema_prefix(where: Settings) -> str:
-    exact = project.variable("exact_schema_targets")
-    return "" if where.target in exact else f"{where.target}_"

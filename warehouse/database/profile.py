@@ -85,6 +85,12 @@ class Settings:
         """The description, as the beginning of a sentence."""
         return self.description[0].upper() + self.description[1:]
 
+    @property
+    def schema_prefix(self) -> str:
+        """What the target puts before the names of its schemas, as generate_schema_name does."""
+        exact = project.variable("exact_schema_targets")
+        return "" if self.target in exact else f"{self.target}_"
+
 
 def settings() -> Settings:
     """Where the database is, by dbt's profile and the variables (see the top of this file).
