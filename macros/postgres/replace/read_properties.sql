@@ -475,7 +475,7 @@
                 format('alter table %s drop constraint %I, add constraint %I %s', conrelid::regclass, conname, conname, pg_get_constraintdef(oid)),
                 null, null, false
             from pg_constraint
-            where contype = 'f' and confrelid = relation and conrelid != relation and conparentid = 0
+            where contype = 'f' and confrelid = relation and conrelid != relation and conparentid = 0 and not {{ is_own_foreign_key() }}
             union all
             select
                 20, 'policy', format('%s on %s', polname, polrelid::regclass), null,
