@@ -35,18 +35,16 @@
     -#}
     with
 
-    wanted (name, table_oid, column_name, target_oid, field_name) as (
-        values
-        {%- for each in wanted %}
-        (
-            {{ postgres_escape_comment(each.name) }},
-            {{ regclass_of(each.table) }}::oid,
-            {{ postgres_escape_comment(each.column) }},
-            {{ regclass_of(each.target) }}::oid,
-            {{ postgres_escape_comment(each.field) }}
-        ),
-        {%- endfor %}
-        (null::text, null::oid, null::text, null::oid, null::text)
+    wanted as (
+        select
+            name,
+            to_regclass(table_name)::oid as table_oid,
+            column_name,
+            to_regclass(target_name)::oid as target_oid,
+            field_name
+        from json_to_recordset({{ postgres_escape_comment(tojson(wanted)) }}) as given (
+            name text, table_name text, column_name text, target_name text, field_name text
+        )
     ),
 
     possible as (
@@ -75,15 +73,10 @@
     ),
 
     surplus as (
-        select
-            pg_constraint.*
+        select *
         from pg_constraint
         where {{ is_own_foreign_key() }}
-            and conrelid in (
-                {%- for table in tables %}
-                {{ regclass_of(table) }}{{ ',' if not loop.last }}
-                {%- endfor %}
-            )
+            and conrelid in (select to_regclass(value) from json_array_elements_text({{ postgres_escape_comment(tojson(tables)) }}))
             and not exists (
                 select
                 from possible
