@@ -35,7 +35,8 @@
                 {%- set column = column_of_index(kind.kwargs.column_name, none) -%}
                 {%- set field = column_of_index(kind.kwargs.field, none) -%}
                 {#- Of the whole schema, because many tools look constraints up by their name alone. -#}
-                {%- set name = index_name(child.alias ~ '_' ~ column ~ '_to_' ~ parent.alias ~ ('_' ~ field if field != column else ''), '') -%}
+                {%- set base = child.alias ~ '_' ~ column ~ '_to_' ~ parent.alias -%}
+                {%- set name = index_name(base ~ '_' ~ field if index_name(base, '') in wanted else base, '') -%}
                 {%- do wanted.update({
                     name: {
                         'name': name, 'table_name': tables[child.unique_id], 'column_name': column,

@@ -11,7 +11,8 @@
     begin
         execute statement;
     exception
-        when lock_not_available then
+        {# Another thread has just replaced the table that refers to this one: look again. -#}
+        when lock_not_available or undefined_table or undefined_object then
             raise exception using errcode = 'lock_not_available', message = format('%s (%s)', sqlerrm, statement);
         when insufficient_privilege then
             null;
