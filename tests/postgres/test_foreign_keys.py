@@ -276,7 +276,8 @@ def test_those_of_a_dba_stay(database: Database, project: Path) -> None:
         " references marts.notes (id)",
     )
     for options in ({}, {"full_refresh": True}, {}):
-        run(database, project, **options)
+        # A foreign key that is carried over from one new table to another needs one after the other.
+        run(database, project, threads=1, **options)
         assert [row[0] for row in fetch(database, by_hand)] == [
             *("by_hand", "elsewhere", "to_itself")
         ]
