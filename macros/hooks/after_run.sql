@@ -1,4 +1,5 @@
 {% macro after_run(results=[]) -%}
+    {%- do reconcile_foreign_keys_of_tests() -%}
     {%- set refused = publish_results(results) if execute and results and may_record_results() else [] -%}
     {%- if is_gate_closed(refused) -%}
         {#- Pruned first, because the failure rolls back what is executed with it. dbt fails, and still reports its nodes. -#}

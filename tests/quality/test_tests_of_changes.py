@@ -333,7 +333,7 @@ def test_what_the_database_guarantees_is_not_asked(database: Database, project: 
     )
     do(
         database,
-        f"drop index {name}",
+        f"drop index {name} cascade",
         "create index on marts.fct_orders (order_id)",
         "insert into marts.fct_orders select * from marts.fct_orders where order_id = 5",
     )

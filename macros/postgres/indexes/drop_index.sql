@@ -7,6 +7,9 @@
     {%- endset -%}
     {%- set name = run_query(query)[0][0] -%}
     {%- do log(this.identifier ~ ': dropping index ' ~ name ~ '.', info=true) -%}
+    {%- do run_query(try_patiently(
+        drop_own_foreign_keys('conindid = ' ~ found['index_oid']), 'the foreign keys that use the index ' ~ name ~ ' could not be dropped', this
+    )) -%}
     {%- if found['primary_key'] -%}
         {%- do run_query(lock_patiently(
             this, 'the index ' ~ name ~ ' of ' ~ this ~ ' could not be dropped',

@@ -27,7 +27,7 @@
                 (
                     select string_agg(format('the foreign key %s of %s', conname, conrelid::regclass), ', ')
                     from pg_constraint
-                    where conindid = names.oid and contype = 'f' and conparentid = 0
+                    where conindid = names.oid and contype = 'f' and conparentid = 0 and not {{ is_own_foreign_key() }}
                 )
             ) as used_by,
             (

@@ -8,6 +8,8 @@
         statement text,
         relations oid[],
         harmless_modes text[],
+        attempts integer default {{ patience.attempts }},
+        locks_out boolean default true,
         out answer text,
         out trouble text
     )
@@ -15,7 +17,6 @@
     as $function$
     declare
         lock_timeout constant text := {{ patience.lock_timeout }};
-        attempts constant integer := {{ patience.attempts }};
         whole_timeout text := current_setting('lock_timeout');
         is_locked_out boolean;
         holders text;
@@ -23,7 +24,9 @@
         for attempt in 1 .. attempts loop
             begin
                 is_locked_out := false;
-                perform pg_temp.lock_out_maintenance(relations);
+                if locks_out then
+                    perform pg_temp.lock_out_maintenance(relations);
+                end if;
                 is_locked_out := true;
                 perform set_config('lock_timeout', case when attempt != greatest(attempts - 1, 1) then lock_timeout else (
                     select (extract(epoch from greatest(

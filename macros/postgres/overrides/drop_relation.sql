@@ -20,7 +20,7 @@
     {%- endif -%}
     {%- if trouble -%}
         {%- set message =
-            'The views on ' ~ successor ~ ' still read its old version ' ~ relation ~ ', which could not be dropped: ' ~ trouble
+            'Views on ' ~ successor ~ ', or foreign keys to it, still read its old version ' ~ relation ~ ', which could not be dropped: ' ~ trouble
             ~ '. The next run of this model will retry.'
         -%}
         {%- if is_in_transaction and flags.FULL_REFRESH -%}

@@ -14,7 +14,9 @@
         {%- do run_query(lock_model('pg_advisory_lock')) -%}
         {%- do run_query('commit') -%}
         {%- do run_query('begin') -%}
-        {%- do run_query(lock_patiently(relation, 'partitions of ' ~ relation ~ ' could not be created')) -%}
+        {%- do run_query(lock_patiently(
+            relation, 'partitions of ' ~ relation ~ ' could not be created', lock_referenced_tables(relation)
+        )) -%}
         {%- for partition in missing -%}
             {%- do create_partition(relation, partition) -%}
         {%- endfor -%}

@@ -60,7 +60,8 @@
             select
                 pg_constraint.*,
                 coalesce(obj_description(pg_constraint.oid, 'pg_constraint') ~ '^dbt:', false)
-                or coalesce(obj_description(conindid, 'pg_class') ~ '^dbt:', false) as is_own,
+                {# Of a foreign key, it is an index of the other table. #}
+                or contype != 'f' and coalesce(obj_description(conindid, 'pg_class') ~ '^dbt:', false) as is_own,
                 pg_get_constraintdef(pg_constraint.oid) as definition
             from pg_constraint
             where conrelid = relation and conparentid = 0 and coninhcount = 0
@@ -475,7 +476,7 @@
                 format('alter table %s drop constraint %I, add constraint %I %s', conrelid::regclass, conname, conname, pg_get_constraintdef(oid)),
                 null, null, false
             from pg_constraint
-            where contype = 'f' and confrelid = relation and conrelid != relation and conparentid = 0
+            where contype = 'f' and confrelid = relation and conrelid != relation and conparentid = 0 and not {{ is_own_foreign_key() }}
             union all
             select
                 20, 'policy', format('%s on %s', polname, polrelid::regclass), null,
