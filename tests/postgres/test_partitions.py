@@ -130,7 +130,14 @@ def test_every_method_makes_its_partitions(warehouse: Any, project: Path) -> Non
     assert (len(hashed), sum(hashed.values())) == (3, 10)
     assert len(partitions(warehouse, "a" * 63)) == len(partitions(warehouse, "ü" * 30)) == 3
     children = "select relname from pg_class inner join pg_inherits on oid = inhrelid"
-    assert ask(warehouse, f"{children} where relnamespace != 'partitions'::regnamespace") == []
+    assert (
+        ask(
+            warehouse,
+            f"{children} where relnamespace != 'partitions'::regnamespace"
+            " and relname not like 'run!_results%' escape '!'",
+        )
+        == []
+    )
     assert ask(warehouse, f"{children} where octet_length(relname) > 63") == []
     assert ask(
         warehouse,
