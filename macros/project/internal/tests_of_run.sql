@@ -97,7 +97,7 @@
     {#- An ephemeral model and a source have no table of their own here; with --defer, neither has what this run does not build. -#}
     {%- for unique_id in test.depends_on.nodes if unique_id != test.attached_node -%}
         {%- set node = graph.nodes.get(unique_id) -%}
-        {%- if not node or node.config.materialized == 'ephemeral' or flags.DEFER and unique_id not in selected_resources -%}
+        {%- if not node or node.config.materialized == 'ephemeral' or is_deferred() and unique_id not in selected_resources -%}
             {{ return(false) }}
         {%- endif -%}
     {%- endfor -%}
