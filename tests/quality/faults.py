@@ -146,8 +146,7 @@ FAULTS: tuple[Fault, ...] = (
         OTHER_VERSION,
         MISSING,
         _wrong("type", event_type_key=NOWHERE),
-        # The other tables have a unique index.
-        Fault("", "twice", is_twice=True),
+        Fault("", "twice", found_by=CONSTRAINT, is_twice=True),
     ),
     *_of(
         "user_daily_metrics",

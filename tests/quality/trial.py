@@ -14,6 +14,7 @@ is the state that the first one would have without audits. What `exactly` means:
 
 from __future__ import annotations
 
+import random
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,6 +114,7 @@ class Trial:
         self.spoilt: set[str] = set()
         # What was compared.
         self.builds = 0
+        self.last = Verdicts()
         self.found: set[tuple[str, str, str]] = set()
 
     def begin(self) -> None:
@@ -195,6 +197,50 @@ class Trial:
             self.spoilt.add(fault.model)
         return changed > 0
 
+    def change_test(self, model: str, chance: random.Random, **config: Any) -> str:
+        """Change the configuration of a test of a model, drawn by chance.
+
+        Returns:
+            The name of the test.
+        """
+        nodes = dbt_project.parsed().nodes.values()
+        own = sorted(
+            node.name
+            for node in nodes
+            if node.resource_type == "test"
+            and getattr(node, "attached_node", "").endswith(f".{model}")
+        )
+        name = chance.choice(own)
+        for database in (self.built, self.plain):
+            dbt_project.configure(database, name, **config)
+        return name
+
+    def restore_tests(self, names: set[str]) -> None:
+        """Give tests their own configuration again."""
+        for node in dbt_project.parsed().nodes.values():
+            if node.resource_type == "test" and node.name in names:
+                own = {name: node.config[name] for name in ("severity", "where", "error_if")}
+                for database in (self.built, self.plain):
+                    dbt_project.configure(database, node.name, **own)
+
+    def killed(self, table: str, model: str) -> list[str]:
+        """Kill a build of a model when it writes into a table.
+
+        Returns:
+            What it left half judged: rows that no write tells of.
+        """
+        query = (
+            f"select md5(string_agg(old::text, ',' order by old::text)), (select writes from"
+            f" observability.audited_tables where model_name = '{model}') from marts.{model} as old"
+        )
+        ((rows, writes),) = fetch(self.built, query)
+        with self.killed_at(table):
+            self.verdicts("build", model, options=ASKED)
+        ((rows_after, writes_after),) = fetch(self.built, query)
+        if rows != rows_after and writes == writes_after:
+            return [f"{model}: a build that was killed at {table} wrote rows, and says nothing"]
+        return []
+
     def rebuild(self, model: str) -> None:
         """Repair what another session wrote, with a full refresh that asks no test."""
         self.run("run", model, full_refresh=True)
@@ -254,8 +300,8 @@ class Trial:
             self.found |= {(model, test, AUDIT) for test in tests}
         self.found |= {("", test, "node") for test in said.failed}
         if select:
-            # A build of a part does not ask them.
-            would_say.failed -= of_whole_builds()
+            # A build of a part of their tables does not ask them.
+            would_say.failed -= of_whole_builds() - said.failed
         wrong = compare(said, would_write, would_say, self.spoilt)
         return wrong + [f"a reader saw a row of the fault {tag}" for tag in sorted(seen)]
 
@@ -329,11 +375,12 @@ def compare(
         f"the build says that {test} fails, and dbt test says that it passes"
         for test in (said.failed | said.named) - would_say.failed
     ]
-    has_rolled_back = bool(said.rolled_back or said.refused)
+    has_failed = bool(said.rolled_back or said.refused or said.failed)
     for test in would_say.failed - said.failed - said.named:
-        if test not in said.skipped or not has_rolled_back:
-            how = "passed it" if test in said.asked else "did not ask it"
-            wrong.append(f"dbt test says that {test} fails, and the build {how}")
+        if test in said.asked or not has_failed:
+            wrong.append(f"dbt test says that {test} fails, and the build passes it")
+        elif test not in said.skipped:
+            wrong.append(f"dbt test says that {test} fails, and the build does not ask it")
     wrong += [
         f"{node} fails only with tests: {message}"
         for node, message in said.refused.items()
