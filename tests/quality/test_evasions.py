@@ -42,7 +42,9 @@ def project(database: Database, tmp_path: Path) -> Path:
     return folder
 
 
-def write_things(project: Path, *tests: Any, column: str = "kind", query: str = THINGS, **config: Any) -> None:
+def write_things(
+    project: Path, *tests: Any, column: str = "kind", query: str = THINGS, **config: Any
+) -> None:
     """Write the model with these tests of a column, or of the model."""
     columns = [{"name": column, "data_tests": list(tests)}] if column else []
     yml = {"columns": columns} if column else {"data_tests": list(tests)}
@@ -80,7 +82,13 @@ def insert(number: int, kind: str = "a", amount: str = "1", parent: str = "1") -
 
 
 def test_a_test_that_must_find_rows(database: Database, project: Path) -> None:
-    few = {"accepted_values": {"name": "kinds", "arguments": {"values": ["a", "b"]}, "config": {"error_if": "< 1"}}}
+    few = {
+        "accepted_values": {
+            "name": "kinds",
+            "arguments": {"values": ["a", "b"]},
+            "config": {"error_if": "< 1"},
+        }
+    }
     write_things(project, few)
     assert_found(database, project)
 
@@ -113,7 +121,9 @@ def test_a_test_of_ones_own_with_a_known_name(database: Database, project: Path)
         "{% endtest %}"
     )
     text = (project / "dbt_project.yml").read_text()
-    (project / "dbt_project.yml").write_text(text.replace("macro-paths:\n", "macro-paths:\n- own\n"))
+    (project / "dbt_project.yml").write_text(
+        text.replace("macro-paths:\n", "macro-paths:\n- own\n")
+    )
     write_things(project, "not_null", column="amount")
     for number in (60, 61, 62):
         assert not failures(database, project, "build")
@@ -138,10 +148,13 @@ def test_arguments_that_read_other_rows(
         "create table raw.least as select 0 as amount",
         "create function public.least_amount() returns int language sql as 'table raw.least'",
         "create function raw.least_amount() returns int language sql as 'table raw.least'",
-        "create function public.least_amount_stable() returns int language sql stable as 'table raw.least'",
+        "create function public.least_amount_stable() returns int language sql stable"
+        " as 'table raw.least'",
     )
     write_things(
-        project, {"dbt_utils.expression_is_true": {"name": "few", "arguments": {"expression": expression}}}, column=""
+        project,
+        {"dbt_utils.expression_is_true": {"name": "few", "arguments": {"expression": expression}}},
+        column="",
     )
     assert not failures(database, project, "build")
     do(database, later)
@@ -166,7 +179,9 @@ def test_arguments_that_depend_on_the_time_are_read_whole(
 ) -> None:
     do(database, "create sequence public.numbers")
     write_things(
-        project, {"dbt_utils.expression_is_true": {"name": "few", "arguments": {"expression": expression}}}, column=""
+        project,
+        {"dbt_utils.expression_is_true": {"name": "few", "arguments": {"expression": expression}}},
+        column="",
     )
     log = dbt_project.scratch() / "logs" / "dbt.log"
     for _ in range(2):
@@ -184,7 +199,9 @@ def test_parents_of_other_kinds(database: Database, project: Path, to: str) -> N
         "sources: [{name: app, schema: raw, tables: [{name: parents}]}]"
     )
     write_things(
-        project, {"relationships": {"name": "held", "arguments": {"to": to, "field": "id"}}}, column="parent_id"
+        project,
+        {"relationships": {"name": "held", "arguments": {"to": to, "field": "id"}}},
+        column="parent_id",
     )
     for number in (60, 61):
         told = failures(database, project, "build")
@@ -195,8 +212,15 @@ def test_parents_of_other_kinds(database: Database, project: Path, to: str) -> N
 
 
 def test_values_of_a_variable(database: Database, project: Path) -> None:
-    listed = {"accepted_values": {"name": "kinds", "arguments": {"values": "{{ var('kinds_taken') }}"}}}
-    named = {"accepted_values": {"name": "named", "arguments": {"values": ["{{ var('kind_taken') }}", "b"]}}}
+    listed = {
+        "accepted_values": {"name": "kinds", "arguments": {"values": "{{ var('kinds_taken') }}"}}
+    }
+    named = {
+        "accepted_values": {
+            "name": "named",
+            "arguments": {"values": ["{{ var('kind_taken') }}", "b"]},
+        }
+    }
     write_things(project, listed, named)
     kinds = {"variables": {"kinds_taken": ["a", "b"], "kind_taken": "a"}}
     for number in (60, 61):
@@ -212,11 +236,19 @@ def test_values_of_a_variable(database: Database, project: Path) -> None:
 
 @pytest.mark.parametrize(
     "expression",
-    ["kind ~ '^[a-z]{1,3}$'", "kind != 'it''s'", "kind not like '%x%'", "kind != 'a\"b'", "kind ~ '^\\w$'"],
+    [
+        "kind ~ '^[a-z]{1,3}$'",
+        "kind != 'it''s'",
+        "kind not like '%x%'",
+        "kind != 'a\"b'",
+        "kind ~ '^\\w$'",
+    ],
 )
 def test_arguments_with_signs(database: Database, project: Path, expression: str) -> None:
     write_things(
-        project, {"dbt_utils.expression_is_true": {"name": "few", "arguments": {"expression": expression}}}, column=""
+        project,
+        {"dbt_utils.expression_is_true": {"name": "few", "arguments": {"expression": expression}}},
+        column="",
     )
     for number in (60, 61):
         assert not failures(database, project, "build")
@@ -230,7 +262,13 @@ def test_a_test_that_moved_to_another_model(database: Database, project: Path) -
     write_model(project, "others", others, **CONFIG)
     assert not failures(database, project, "build")
     write_things(project)
-    write_model(project, "others", others, {"columns": [{"name": "kind", "data_tests": [ACCEPTED]}]}, **CONFIG)
+    write_model(
+        project,
+        "others",
+        others,
+        {"columns": [{"name": "kind", "data_tests": [ACCEPTED]}]},
+        **CONFIG,
+    )
     assert_found(database, project)
 
 
@@ -240,12 +278,18 @@ def test_a_test_that_moved_to_another_model(database: Database, project: Path) -
 @pytest.mark.parametrize(
     "changes",
     [
-        ("alter table marts.things drop column kind", "alter table marts.things add column kind text default 'x'"),
+        (
+            "alter table marts.things drop column kind",
+            "alter table marts.things add column kind text default 'x'",
+        ),
         (
             "alter table marts.things rename column kind to other",
             "alter table marts.things add column kind text default 'x'",
         ),
-        ("create table public.more () inherits (marts.things)", "insert into public.more select id, 'x', 1, 1 from marts.things"),
+        (
+            "create table public.more () inherits (marts.things)",
+            "insert into public.more select id, 'x', 1, 1 from marts.things",
+        ),
         (
             "select pg_stat_reset()",
             "update marts.things set kind = 'x'",
@@ -256,7 +300,10 @@ def test_a_test_that_moved_to_another_model(database: Database, project: Path) -
         ),
         ("copy marts.things from program 'printf \"99\\tx\\t1\\t1\\n\"'",),
         ("vacuum full marts.things", BAD_ROW),
-        ("begin; delete from marts.things where id = 5; insert into marts.things values (5, 'x', 1, 1); commit",),
+        (
+            "begin; delete from marts.things where id = 5; "
+            "insert into marts.things values (5, 'x', 1, 1); commit",
+        ),
     ],
 )
 def test_another_hand(database: Database, project: Path, changes: tuple[str, ...]) -> None:
@@ -275,9 +322,18 @@ def test_another_hand(database: Database, project: Path, changes: tuple[str, ...
 @pytest.mark.parametrize("when", ["pre_hook", "post_hook"])
 def test_a_hook(database: Database, project: Path, hook: str, when: str) -> None:
     write_things(project, ACCEPTED)
-    child = "-- depends_on: {{ ref('things') }}\n{%- do skip_unless_changed() %}\nselect id, id as thing_id from {{ ref('given') }}"
+    child = (
+        "-- depends_on: {{ ref('things') }}\n{%- do skip_unless_changed() %}\n"
+        "select id, id as thing_id from {{ ref('given') }}"
+    )
     held = {"relationships": {"name": "held", "arguments": {"to": "ref('things')", "field": "id"}}}
-    write_model(project, "children", child, {"columns": [{"name": "thing_id", "data_tests": [held]}]}, **CONFIG)
+    write_model(
+        project,
+        "children",
+        child,
+        {"columns": [{"name": "thing_id", "data_tests": [held]}]},
+        **CONFIG,
+    )
     assert not failures(database, project, "build")
     write_things(project, ACCEPTED, **{when: hook})
     do(database, insert(60))
@@ -287,7 +343,10 @@ def test_a_hook(database: Database, project: Path, hook: str, when: str) -> None
 def test_a_clock_that_went_back(database: Database, project: Path) -> None:
     write_things(project, ACCEPTED)
     assert not failures(database, project, "build")
-    do(database, "update observability.audited_tests set passed_whole_at = now() + interval '1 year'")
+    do(
+        database,
+        "update observability.audited_tests set passed_whole_at = now() + interval '1 year'",
+    )
     log = dbt_project.scratch() / "logs" / "dbt.log"
     log.unlink(missing_ok=True)
     failures(database, project, "build", options=("--log-level-file", "debug"))

@@ -13,7 +13,9 @@ from tests.support import dbt_project
 from tests.support.database import Database, do
 from tests.support.small_project import use_packages, write_project
 
-KEYS = "{%- set orders_to_test = keys_to_test('order_id', [ref('fct_orders'), ref('fct_lines')]) %}\n"
+KEYS = (
+    "{%- set orders_to_test = keys_to_test('order_id', [ref('fct_orders'), ref('fct_lines')]) %}\n"
+)
 ASKED = "{{ is_to_test(orders_to_test) }}"
 
 
@@ -24,7 +26,8 @@ def project(database: Database, tmp_path: Path) -> Path:
         "create schema raw",
         "create table raw.lines (line_id int, order_id int, amount int, _loaded_at timestamptz)",
         "create table raw.most as select 1000 as amount",
-        "insert into raw.lines select n, n / 3, n, clock_timestamp() from generate_series(1, 60) as n",
+        "insert into raw.lines select n, n / 3, n, clock_timestamp()"
+        " from generate_series(1, 60) as n",
     )
     folder = write_project(tmp_path / "project", MODELS, NO_OVERLAP)
     whole = yaml.safe_load((folder / "dbt_project.yml").read_text())
@@ -42,13 +45,16 @@ def write_test(project: Path, query: str) -> None:
 
 
 OF_LIMITS = (
-    "select order_id from {{ ref('fct_orders') }} where " + ASKED
+    "select order_id from {{ ref('fct_orders') }} where "
+    + ASKED
     + " and amount > (select max(amount) from %s)"
     "\nunion all select order_id from {{ ref('fct_lines') }} where false"
 )
 
 
-@pytest.mark.parametrize("kind", ["seed", "view", "source", "materialized_view", "table", "ephemeral"])
+@pytest.mark.parametrize(
+    "kind", ["seed", "view", "source", "materialized_view", "table", "ephemeral"]
+)
 def test_what_a_test_reads_besides(database: Database, project: Path, kind: str) -> None:
     relation = "{{ ref('most') }}"
     change = "update raw.most set amount = 1"
@@ -110,7 +116,15 @@ def test_a_staged_row_that_vanishes(database: Database, project: Path) -> None:
                             {
                                 "name": "line_id",
                                 "data_tests": [
-                                    {"relationships": {"name": "held", "arguments": {"to": "ref('stg_lines')", "field": "line_id"}}}
+                                    {
+                                        "relationships": {
+                                            "name": "held",
+                                            "arguments": {
+                                                "to": "ref('stg_lines')",
+                                                "field": "line_id",
+                                            },
+                                        }
+                                    }
                                 ],
                             },
                         ],
@@ -119,7 +133,10 @@ def test_a_staged_row_that_vanishes(database: Database, project: Path) -> None:
             }
         )
     )
-    write_test(project, "select 1 from {{ ref('fct_orders') }} cross join {{ ref('fct_lines') }} where false")
+    write_test(
+        project,
+        "select 1 from {{ ref('fct_orders') }} cross join {{ ref('fct_lines') }} where false",
+    )
     do(database, "create table raw.other as table raw.lines")
     source = project / "models" / "sources.yml"
     sources = yaml.safe_load(source.read_text())
@@ -130,12 +147,18 @@ def test_a_staged_row_that_vanishes(database: Database, project: Path) -> None:
     dbt_project.forget(project)
     for _ in range(2):
         assert not failures(database, project, "build")
-    do(database, "update raw.lines set amount = 6000, _loaded_at = clock_timestamp() where line_id = 3")
+    do(
+        database,
+        "update raw.lines set amount = 6000, _loaded_at = clock_timestamp() where line_id = 3",
+    )
     assert_found(database, project)
 
 
 def test_a_time_that_went_back(database: Database, project: Path) -> None:
-    write_test(project, "select 1 from {{ ref('fct_orders') }} cross join {{ ref('fct_lines') }} where false")
+    write_test(
+        project,
+        "select 1 from {{ ref('fct_orders') }} cross join {{ ref('fct_lines') }} where false",
+    )
     for _ in range(2):
         assert not failures(database, project, "build")
     do(database, "update observability.tested_keys set passed_whole_at = now() + interval '1 year'")
@@ -147,20 +170,30 @@ def test_a_time_that_went_back(database: Database, project: Path) -> None:
 
 def test_a_deferred_build(database: Database, project: Path, tmp_path: Path) -> None:
     """References are asked in the tables that this target has."""
-    write_test(project, "select 1 from {{ ref('fct_orders') }} cross join {{ ref('fct_lines') }} where false")
+    write_test(
+        project,
+        "select 1 from {{ ref('fct_orders') }} cross join {{ ref('fct_lines') }} where false",
+    )
     models = yaml.safe_load((project / "models" / "models.yml").read_text())
     models["models"][2]["columns"][0]["data_tests"].append(
-        {"relationships": {"name": "back", "arguments": {"to": "ref('fct_lines')", "field": "order_id"}}}
+        {
+            "relationships": {
+                "name": "back",
+                "arguments": {"to": "ref('fct_lines')", "field": "order_id"},
+            }
+        }
     )
     (project / "models" / "models.yml").write_text(yaml.safe_dump(models))
     dbt_project.forget(project)
     state = str(tmp_path / "state")
     assert not failures(database, project, "build")
-    dbt_project.run(database, "compile", project=project, options=("--write-json", "--target-path", state))
+    dbt_project.run(
+        database, "compile", project=project, options=("--write-json", "--target-path", state)
+    )
     other = Database(database.name, {**database.environment, "DBT_TARGET": "ci"})
     options = ("--defer", "--state", state)
     for number in (61, 62):
         told = failures(other, project, "build", "fct_orders", options=options)
-        assert not told, print(told)
+        assert not told, told
         do(database, insert(str(number), "30", "1"))
         assert not failures(database, project, "build")

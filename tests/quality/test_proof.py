@@ -99,7 +99,9 @@ def wander(trial: Trial, seed: int, steps: int) -> list[str]:
         if is_refresh:
             # It computes all rows again.
             trial.spoilt.discard(model)
-        wrong += [f"seed {seed}, step {step}, {model}, after {', '.join(did)}: {each}" for each in found]
+        wrong += [
+            f"seed {seed}, step {step}, {model}, after {', '.join(did)}: {each}" for each in found
+        ]
         if chance.random() < 0.7:
             for fault in loaded:
                 trial.repair(fault)

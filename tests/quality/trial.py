@@ -17,12 +17,11 @@ from __future__ import annotations
 import random
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg
 from psycopg import sql
 
 from tests.quality.faults import AUDIT, FAULTS, KEYS, Fault, faulty_query
@@ -208,7 +207,7 @@ class Trial:
             node.name
             for node in nodes
             if node.resource_type == "test"
-            and getattr(node, "attached_node", "").endswith(f".{model}")
+            and str(getattr(node, "attached_node", None)).endswith(f".{model}")
         )
         name = chance.choice(own)
         for database in (self.built, self.plain):
@@ -252,9 +251,7 @@ class Trial:
         self, command: str, *select: str, database: Database | None = None, **options: Any
     ) -> list[Any]:
         """Run dbt in the first database; the arguments are those of `dbt_project.run`."""
-        return dbt_project.run(
-            database or self.built, command, *select, as_of=AS_OF, **options
-        )
+        return dbt_project.run(database or self.built, command, *select, as_of=AS_OF, **options)
 
     def verdicts(self, command: str, *select: str, **options: Any) -> Verdicts:
         """Run dbt and sort its results; the arguments are those of `run`."""
@@ -440,5 +437,3 @@ def _ancestors(unique_id: str) -> set[str]:
                 found.add(parent)
                 open_ones.append(parent)
     return found
-
-
