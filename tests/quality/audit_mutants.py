@@ -84,14 +84,14 @@ MUTANTS = (
         KNOWN,
         "storage <@ {{ state_of_table(relation) }}\n        and ",
         "",
-        ON_WRITTEN + "test_what_another_hand_changed_is_read_whole[truncate marts.things]",
+        EVASIONS + "test_another_table_in_its_place",
     ),
     _mutant(
         "fingerprints are not compared",
         KNOWN,
         "and held.fingerprint = '{{ fingerprint_of_test(test) }}'\n",
         "",
-        ON_WRITTEN + "test_a_changed_test_is_asked_of_everything",
+        EVASIONS + "test_values_of_a_variable",
     ),
     _mutant(
         "whole_tests_every is ignored",
