@@ -113,6 +113,22 @@ def test_failures_that_are_not_counted(database: Database, project: Path) -> Non
     assert_found(database, project)
 
 
+def test_failures_that_add_up_to_nothing(database: Database, project: Path) -> None:
+    balanced = {
+        "dbt_utils.accepted_range": {
+            "name": "balanced",
+            "arguments": {"min_value": 0, "max_value": 100},
+            "config": {"fail_calc": "abs(coalesce(sum(amount), 0))"},
+        }
+    }
+    write_things(project, balanced, column="amount")
+    assert not failures(database, project, "build")
+    do(database, insert(60, amount="300"))
+    assert not failures(database, project, "run")
+    do(database, insert(61, amount="-300"))
+    assert not failures(database, project, "build")
+
+
 def test_a_test_of_ones_own_with_a_known_name(database: Database, project: Path) -> None:
     (project / "own").mkdir()
     (project / "own" / "not_null.sql").write_text(
@@ -331,25 +347,33 @@ def test_another_table_in_its_place(database: Database, project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "hook", ["update {{ this }} set kind = 'x' where id = 5", "delete from {{ this }} where id = 1"]
+    "statement",
+    [
+        "update marts.things set kind = ''x'' where id = 5",
+        "delete from marts.things where id = 1",
+        "insert into marts.things values (70, ''x'', 1, 1)",
+    ],
 )
 @pytest.mark.parametrize("when", ["pre_hook", "post_hook"])
-def test_a_hook(database: Database, project: Path, hook: str, when: str) -> None:
-    write_things(project, ACCEPTED)
+def test_a_hook(database: Database, project: Path, statement: str, when: str) -> None:
+    """It is there from the first build, and changes rows in the transaction of a later one."""
+    do(
+        database,
+        "create function public.meddle() returns void language plpgsql as $$ begin"
+        " if to_regclass('marts.things') is not null"
+        " and exists (select from raw.given where id = 60)"
+        f" then execute '{statement}'; end if; end $$",
+    )
+    write_things(project, ACCEPTED, **{when: "select public.meddle()"})
     child = (
         "-- depends_on: {{ ref('things') }}\n{%- do skip_unless_changed() %}\n"
         "select id, id as thing_id from {{ ref('given') }}"
     )
     held = {"relationships": {"name": "held", "arguments": {"to": "ref('things')", "field": "id"}}}
-    write_model(
-        project,
-        "children",
-        child,
-        {"columns": [{"name": "thing_id", "data_tests": [held]}]},
-        **CONFIG,
-    )
-    assert not failures(database, project, "build")
-    write_things(project, ACCEPTED, **{when: hook})
+    columns = {"columns": [{"name": "thing_id", "data_tests": [held]}]}
+    write_model(project, "children", child, columns, **CONFIG)
+    for _ in range(2):
+        assert not failures(database, project, "build")
     do(database, insert(60))
     assert_honest(database, project)
 

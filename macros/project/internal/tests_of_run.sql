@@ -17,8 +17,11 @@
 
 
 {% macro is_audited(test) -%}
-    {#- Of a key, the rows of the keys that are written are asked. -#}
-    {%- set is_unique = test.test_metadata and test.test_metadata.name == 'unique' -%}
+    {#- Of a key, the rows of the keys that are written are asked. What is no number of rows does not add up. -#}
+    {%- if not test.test_metadata or test.config.get('store_failures') or test.config.fail_calc != 'count(*)' -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set is_unique = test.test_metadata.name == 'unique' -%}
     {{ return(has_usual_query(test) and not depends_on_more_than_a_row(test) if is_unique else is_row_wise(test)) }}
 {%- endmacro %}
 
@@ -33,9 +36,6 @@
             'expect_column_values_to_be_between', 'expect_column_pair_values_A_to_be_greater_than_B'
         ]
     } -%}
-    {%- if not test.test_metadata or test.config.get('store_failures') or test.config.fail_calc != 'count(*)' -%}
-        {{ return(false) }}
-    {%- endif -%}
     {%- set declared = test.config.meta.get('row_wise') -%}
     {%- if declared is boolean -%}
         {{ return(declared) }}
@@ -48,13 +48,12 @@
 
 
 {% macro has_usual_query(test) -%}
-    {#- Whether it is the test of dbt or of the package, not one of the same name, and counts rows. -#}
+    {#- Whether it is the test of dbt or of the package, not one of the same name. -#}
     {%- set name = test.test_metadata.name -%}
     {%- set implementation = context.get('postgres__test_' ~ name) or context.get('default__test_' ~ name) -%}
     {{ return(
         'macro.' ~ (test.test_metadata.namespace or 'dbt') ~ '.test_' ~ name in test.depends_on.macros
         and (not implementation or implementation.macro.package_name != project_name)
-        and test.config.fail_calc == 'count(*)' and not test.config.get('store_failures')
     ) }}
 {%- endmacro %}
 
