@@ -184,6 +184,10 @@ ACTIONS ?=
 replay: setup  ## Compare random histories, built load by load, with a full rebuild: make replay N=500 SEED=7 ACTIONS=kill,clone
 	@$(BIN)/python -m tests.replay histories $(N) $(if $(SEED),--seed $(SEED)) $(if $(ACTIONS),--actions "$(ACTIONS)")
 
+.PHONY: proof
+proof: setup  ## Compare what audited builds find with dbt test, in random histories with faults: make proof N=10 SEED=7
+	@PROOF_N=$(N) PROOF_SEED=$(or $(SEED),1) $(BIN)/pytest tests/quality/test_proof.py -k histories
+
 ONLY ?=
 
 .PHONY: mutants

@@ -41,5 +41,5 @@
 {% macro issues_of_table(table_name, key, relations, changed_rows) %}select 1 as issues{% endmacro %}
 {% macro json_text(object, name) %}{{ object }}{% endmacro %}
 {% macro json_without(object, names) %}concat({{ object }}, {{ names }}){% endmacro %}
-{% macro keys_to_test(columns, upstreams, ignoring=[]) %}{% endmacro %}
+{% macro keys_to_test(columns, upstreams, ignoring=[], with_nulls=true) %}{% endmacro %}
 {% macro is_to_test(keys, columns=none, key=none) %}true{% endmacro %}

@@ -16,7 +16,8 @@
         {%- endif -%}
         {%- do statements.append(record_write(
             "coalesce((select lost_keys from applied_changes), 0)" if found['is_incremental'] else '1',
-            found['covers_all_keys'] and not compares_all_rows()
+            found['covers_all_keys'] and not compares_all_rows(),
+            is_changed_by_hooks() if found['is_incremental'] else 'false'
         )) -%}
         {%- if found['has_rows'] -%}
             {%- set tests = tests_of_run() -%}

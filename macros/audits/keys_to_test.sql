@@ -1,4 +1,4 @@
-{% macro keys_to_test(columns, upstreams, ignoring=[]) -%}
+{% macro keys_to_test(columns, upstreams, ignoring=[], with_nulls=true) -%}
     {#- Each call keeps its keys in a temporary table of its own, because a test may follow several kinds of keys. -#}
     {%- set columns = as_list(columns) -%}
     {%- set nodes = nodes_of_refs(upstreams) if execute else [] -%}
@@ -6,7 +6,7 @@
     {%- if not may_record_test() -%}
         {{ return({'all': true, 'columns': columns}) }}
     {%- endif -%}
-    {%- set read = nodes + nodes_of_refs(ignoring) -%}
+    {%- set read = nodes + nodes_of_refs(ignoring) + seeds_of_test() -%}
     {%- do remember_tested_tables(read, definition_fingerprint()) -%}
     {%- if should_test_whole(read) -%}
         {{ return({'all': true, 'columns': columns}) }}
@@ -16,7 +16,8 @@
         'create temporary table if not exists ' ~ table ~ ' (' ~ columns | join(', ') ~ ') as ' ~ keys_since_test(columns, nodes)
         ~ '; analyze ' ~ table
     ) -%}
-    {{ return({'all': false, 'columns': columns, 'table': table}) }}
+    {%- set nulls = run_query('select exists (select from ' ~ table ~ ' where ' ~ are_null(columns) ~ ')')[0][0] if with_nulls -%}
+    {{ return({'all': false, 'columns': columns, 'table': table, 'has_nulls': nulls}) }}
 {%- endmacro %}
 
 
@@ -32,6 +33,10 @@
         {#- The planner drops the columns, but a missing one stops the first run, not the second. -#}
         (true or ({{ columns | join(', ') }}) is null)
     {%- else -%}
-        ({{ columns | join(', ') }}) in (select {{ key | join(', ') }} from {{ keys.table }})
+        {%- set is_in -%}
+            ({{ columns | join(', ') }}) in (select {{ key | join(', ') }} from {{ keys.table }})
+        {%- endset -%}
+        {#- Nothing equals a null, so all rows with one are asked. -#}
+        {{ '(' ~ is_in ~ ' or ' ~ are_null(columns) ~ ')' if keys.has_nulls else is_in }}
     {%- endif -%}
 {%- endmacro %}

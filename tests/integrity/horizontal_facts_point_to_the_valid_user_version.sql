@@ -2,7 +2,7 @@
 -- The lines of an order have its user_key, which another test checks; facts without a user have tests of their own.
 {%- set users_to_test = keys_to_test('user_id', [
     ref('fct_orders'), ref('fct_user_sessions'), ref('fct_user_events'), ref('dim_users')
-]) %}
+], with_nulls=false) %}
 
 with
 

@@ -1,4 +1,6 @@
-{%- set orders_to_test = keys_to_test('order_id', [ref('fct_orders'), ref('fct_payments')]) %}
+{%- set orders_to_test = keys_to_test(
+    'order_id', [ref('fct_orders'), ref('fct_payments')], with_nulls=false
+) %}
 
 with
 

@@ -1,5 +1,7 @@
 -- Revenue is gross revenue less refunds: by day, in the orders of a day, and in its users with the unknown ones.
-{%- set days_to_test = keys_to_test('date_key', [ref('fct_orders'), ref('user_daily_metrics')]) %}
+{%- set days_to_test = keys_to_test(
+    'date_key', [ref('fct_orders'), ref('user_daily_metrics')], ignoring=[ref('daily_revenue')]
+) %}
 
 with
 

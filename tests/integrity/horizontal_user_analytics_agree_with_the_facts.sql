@@ -1,7 +1,7 @@
 -- Recomputed from one list of all orders, sessions and events up to the as_of of the last build.
 {%- set users_to_test = keys_to_test('user_id', [
     ref('user_analytics'), ref('fct_orders'), ref('fct_user_sessions'), ref('fct_user_events')
-]) %}
+], with_nulls=false) %}
 
 with
 

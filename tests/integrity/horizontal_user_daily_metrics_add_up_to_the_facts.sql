@@ -1,7 +1,7 @@
 -- Events and sessions of known users, by user and day, are those of their daily metrics.
 {%- set days_to_test = keys_to_test(['user_id', 'date_key'], [
     ref('fct_user_events'), ref('fct_user_sessions'), ref('user_daily_metrics')
-]) %}
+], with_nulls=false) %}
 
 with
 

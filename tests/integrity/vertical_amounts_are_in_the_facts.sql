@@ -1,8 +1,14 @@
 -- The amount of each staged line and payment in a fact is that of the fact; another test checks that no row is missing.
 -- Values that are no amounts have none. Staging shows what was loaded since; a build of a part of the facts cannot be compared with it.
-{%- set lines_to_test = keys_to_test('order_item_id', [ref('stg_app__order_items')]) %}
-{%- set orders_to_test = keys_to_test('order_id', [ref('fct_order_items'), ref('fct_payments')]) %}
-{%- set payments_to_test = keys_to_test('payment_id', [ref('stg_app__payments')]) %}
+{%- set lines_to_test = keys_to_test(
+    'order_item_id', [ref('stg_app__order_items')], with_nulls=false
+) %}
+{%- set orders_to_test = keys_to_test(
+    'order_id', [ref('fct_order_items'), ref('fct_payments')], with_nulls=false
+) %}
+{%- set payments_to_test = keys_to_test(
+    'payment_id', [ref('stg_app__payments')], with_nulls=false
+) %}
 
 with
 

@@ -44,7 +44,9 @@
 {#- These facts do not log their key; a row of them is asked of when it is loaded. #}
 {%- set orders_of_items = keys_to_test(
     'order_id', [ref('stg_app__orders'), ref('fct_order_items')],
-    ignoring=[ref('fct_payments'), ref('fct_user_sessions'), ref('fct_user_events')]
+    ignoring=[
+        ref('fct_payments'), ref('fct_user_sessions'), ref('fct_user_events'), ref('excluded_rows')
+    ], with_nulls=false
 ) %}
 {%- set is_kept = {
     'events':
@@ -59,7 +61,7 @@ excluded_rows as (
 
 {% for table_name, each in marts.items() -%}
     {%- set upstreams = [each.staged] + ([logged[table_name]] if table_name in logged else []) %}
-    {%- set rows_to_test = is_to_test(keys_to_test(each.key, upstreams)) %}
+    {%- set rows_to_test = is_to_test(keys_to_test(each.key, upstreams, with_nulls=false)) %}
     {%- if table_name == 'order_items' %}
         {%- set rows_to_test = '(' ~ rows_to_test ~ ' or ' ~ is_to_test(orders_of_items) ~ ')' %}
     {%- endif %}

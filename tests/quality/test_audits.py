@@ -307,6 +307,22 @@ def test_a_run_without_tests_and_dbt_test(database: Database, project: Path, com
     assert "accepted_values" in failing(database, project)
 
 
+def test_a_run_without_tests_before_one_with_tests(database: Database, project: Path) -> None:
+    build(database, project)
+    do(database, "insert into raw.given values (99, 'x', 1, 1)")
+    dbt_project.run(database, "run", project=project)
+    do(database, "insert into raw.given values (98, 'a', 1, 1)")
+    assert "accepted_values" in failing(database, project)
+
+
+def test_one_test_does_not_answer_for_another(database: Database, project: Path) -> None:
+    """The first test that is asked after another hand remembers how it found the table."""
+    build(database, project)
+    do(database, "update marts.things set kind = 'x' where id = 5")
+    dbt_project.run(database, "build", "warned", project=project)
+    assert "accepted_values" in failing(database, project)
+
+
 @pytest.mark.parametrize(
     ("arguments", "where"),
     [

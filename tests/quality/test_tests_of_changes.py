@@ -268,6 +268,33 @@ def test_another_hand_a_rebuild_and_a_changed_test_are_told(
     assert (changed, whole) == (OF_CHANGES, {})
 
 
+def test_keys_of_each_table_are_asked(database: Database, project: Path) -> None:
+    build(database, project)
+    do(database, insert("61", "19", "1"))
+    dbt_project.run(database, "run", "fct_lines", project=project)
+    with pytest.raises(dbt_project.DbtFailed, match="sums_agree"):
+        dbt_project.run(database, "build", "sums_agree", project=project)
+
+
+def test_all_keys_begin_an_epoch(database: Database, project: Path) -> None:
+    build(database, project)
+    path = project / "models" / "fct_orders.sql"
+    path.write_text(path.read_text() + "\n-- the same rows\n")
+    dbt_project.forget(project)
+    _, whole = build(database, project)
+    assert whole["sums_agree"] == "another hand changed fct_orders"
+
+
+def test_a_rebuilt_table_is_told(database: Database, project: Path) -> None:
+    build(database, project)
+    do(
+        database,
+        "insert into observability.key_changes values ('fct_orders', pg_current_xact_id(), null)",
+    )
+    _, whole = build(database, project)
+    assert whole["sums_agree"] == "fct_orders was rebuilt"
+
+
 def test_a_test_keeps_the_keys_that_it_has_not_read(database: Database, project: Path) -> None:
     build(database, project)
     do(database, insert("61", "19", "1"))

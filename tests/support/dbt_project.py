@@ -72,6 +72,9 @@ _configured: set[str] = set()
 class DbtFailed(AssertionError):
     """dbt failed; the message names the failed nodes with their errors."""
 
+    # What dbt said of each node, also of those that it skipped.
+    results: Sequence[RunResult] = ()
+
 
 @functools.cache
 def scratch() -> Path:
@@ -304,9 +307,11 @@ def run(
     failures = _failures(results)
     if failures or not answer.success:
         listed = "\n  ".join(failures) or "no node says why"
-        raise DbtFailed(
+        failed = DbtFailed(
             f"dbt {command}: {len(failures)} of {len(results)} nodes failed:\n  {listed}"
         )
+        failed.results = results
+        raise failed
     return results
 
 
@@ -345,6 +350,22 @@ def configure(database: Any, model: str, project: Path = ROOT, **config: Any) ->
     (node,) = (node for node in parsed.nodes.values() if node.name == model)
     for name, value in config.items():
         node.config[name] = value
+    _databases[key] = _pickled(parsed)
+    _configured.add(database.environment["PGDATABASE"])
+
+
+def configure_test(database: Any, name: str, **arguments: Any) -> None:
+    """Change the arguments of a generic data test, as if its YAML did, for later runs.
+
+    Args:
+        database: has `environment`; other databases keep the arguments of the file.
+        name: the name of the test.
+        arguments: the new values by name.
+    """
+    key = _key(database)
+    parsed = _parsed(*key)
+    (node,) = (node for node in parsed.nodes.values() if node.name == name)
+    node.test_metadata.kwargs.update(arguments)
     _databases[key] = _pickled(parsed)
     _configured.add(database.environment["PGDATABASE"])
 

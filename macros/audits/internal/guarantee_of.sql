@@ -2,7 +2,7 @@
     {#- What guarantees that no row of the table fails the test; none if nothing does. -#}
     {%- set kind = test.test_metadata.name if test.test_metadata else none -%}
     {%- set node = graph.nodes.get(test.attached_node) if test.attached_node else none -%}
-    {%- if kind not in ['unique', 'not_null', 'unique_combination_of_columns'] or not node -%}
+    {%- if kind not in ['unique', 'not_null', 'unique_combination_of_columns'] or not node or not has_usual_query(test) -%}
         {{ return(none) }}
     {%- endif -%}
     {%- set arguments = test.test_metadata.kwargs -%}

@@ -23,7 +23,7 @@
     {#- SQL on audited_tables: no other hand has changed the table. -#}
     {%- set relation = relation_of_node(node) -%}
     (
-        storage <@ {{ storage_of(relation) }}
+        storage <@ {{ state_of_table(relation) }}
         and counted_changes = {{ counted_changes(relation) }}
         and current_setting('track_counts')::boolean
     )
@@ -40,7 +40,7 @@
             where held.test_name = {{ postgres_escape_comment(test.unique_id) }}
                 and held.fingerprint = '{{ fingerprint_of_test(test) }}'
                 and (held.epoch, held.writes) = (child.epoch, child.writes)
-                and held.passed_whole_at > clock_timestamp() - interval '{{ var("whole_tests_every") }}'
+                and {{ is_recent('held.passed_whole_at') }}
                 and exists (select from {{ tables }} where model_name = '{{ state_name(nodes[0]) }}' and {{ is_as_left(nodes[0]) }})
                 {%- if nodes | length > 1 %}
                 and exists (
@@ -62,7 +62,7 @@
         {%- set relation = relation_of_node(node) -%}
         {%- call statement('state_of_table', auto_begin=true) -%}
             insert into {{ tables }} as known (model_name, storage, counted_changes, epoch, writes, losses)
-            select '{{ state_name(node) }}', {{ storage_of(relation) }}, {{ counted_changes(relation) }}, 1, 0, 0
+            select '{{ state_name(node) }}', {{ state_of_table(relation) }}, {{ counted_changes(relation) }}, 1, 0, 0
             on conflict (model_name) do update set
                 storage = excluded.storage,
                 counted_changes = excluded.counted_changes,

@@ -38,10 +38,8 @@
 
 
 {% macro is_error(test, result) -%}
-    {#- dbt counts the failing rows of the whole table. They matter only if those of this run are too few. -#}
-    {{ return(
-        result['should_error'] or test.config.error_if != '!= 0' and run_query(query_of_test(test, this))[0]['should_error']
-    ) }}
+    {#- dbt counts the failing rows of the whole table. -#}
+    {{ return(result['should_error'] if test.config.error_if == '!= 0' else run_query(query_of_test(test, this))[0]['should_error']) }}
 {%- endmacro %}
 
 

@@ -12,7 +12,7 @@
         {%- if name == 'to' -%}
             {%- do arguments.update({'to': relation_of_parent(test)}) -%}
         {%- else -%}
-            {%- do arguments.update({name: render(value) if value is string and '{' in value else value}) -%}
+            {%- do arguments.update({name: rendered(value)}) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- set where = test.config.get('where') -%}
@@ -25,6 +25,20 @@
     {{ return(macros['test_' ~ test.test_metadata.name](
         model='(select * from ' ~ rows ~ (' where ' ~ where if where else '') ~ ') dbt_subquery', **arguments
     )) }}
+{%- endmacro %}
+
+
+{% macro rendered(value) -%}
+    {%- if value is string -%}
+        {{ return(render(value) if '{{' in value else value) }}
+    {%- elif value is sequence and value is not mapping -%}
+        {%- set values = [] -%}
+        {%- for each in value -%}
+            {%- do values.append(rendered(each)) -%}
+        {%- endfor -%}
+        {{ return(values) }}
+    {%- endif -%}
+    {{ return(value) }}
 {%- endmacro %}
 
 

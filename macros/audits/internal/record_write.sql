@@ -1,14 +1,15 @@
-{% macro record_write(lost_keys, begins_epoch) -%}
+{% macro record_write(lost_keys, begins_epoch, is_changed_by_others) -%}
     {#-
         Statements for the transaction of a write. If PostgreSQL counted other changes since the last one, the table is another one, or
         all its keys were computed, an epoch begins.
     -#}
     {%- set own_changes = counted_changes(this, of_this_transaction=true) -%}
-    {%- set is_as_left = 'known.storage <@ excluded.storage and known.counted_changes = excluded.counted_changes - ' ~ own_changes -%}
+    {%- set is_as_left = 'known.storage <@ excluded.storage and known.counted_changes = excluded.counted_changes - ' ~ own_changes
+        ~ ' and not ' ~ is_changed_by_others -%}
     insert into {{ state_relation('audited_tables') }} as known (model_name, storage, counted_changes, epoch, writes, losses)
     select
         '{{ state_name(model) }}',
-        {{ storage_of(this) }},
+        {{ state_of_table(this) }},
         {{ counted_changes(this) }} + {{ own_changes }},
         1, 1, 0
     on conflict (model_name) do update set
@@ -34,4 +35,10 @@
         and (held.test_name, held.fingerprint) in ({{ passed | join(', ') }})
         and held.epoch = tables.epoch
         and held.writes = tables.writes - 1
+{%- endmacro %}
+
+
+{% macro is_changed_by_hooks() -%}
+    {#- A hook or a trigger changed rows in this transaction; a run itself updates none. -#}
+    ((select changes_before from applied_changes) > 0 or {{ counted_changes(this, of_this_transaction=true, kinds=['updated']) }} > 0)
 {%- endmacro %}

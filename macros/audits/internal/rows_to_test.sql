@@ -1,7 +1,7 @@
 {% macro rows_to_test(relation) -%}
     {#- Which rows of its relation a generic test is asked of, as a condition; none for all. -#}
     {%- set node = graph.nodes.get(model.attached_node) if may_record_test() and model.attached_node else none -%}
-    {%- if not node -%}
+    {%- if not node or not is_audited(model) -%}
         {{ return(none) }}
     {%- elif model.test_metadata.name == 'relationships' and not is_staged(node) -%}
         {{ return(references_to_test(node)) }}
@@ -33,9 +33,11 @@
 {% macro loads_to_test(node, relation) -%}
     {%- set column = model.test_metadata.kwargs.get('column_name') -%}
     {%- set is_unique = model.test_metadata.name == 'unique' and column -%}
-    {#- Staged rows do not vanish, and a seed is compared. -#}
+    {#- The rows of a view that shows all of its source do not vanish, and a seed is compared. -#}
     {%- set parent = parent_of_test(model) if 'to' in model.test_metadata.kwargs else none -%}
-    {%- if not (is_unique or is_row_wise(model)) or parent and not (is_staged(parent) or parent.resource_type == 'seed') -%}
+    {%- if model.test_metadata.name == 'unique' and not is_unique or parent and not (
+        parent.resource_type == 'seed' or is_staged(parent) and not view_says(parent, '\\m(where|join|distinct(?! from)|group by|having|limit)\\M')
+    ) -%}
         {{ return(none) }}
     {%- endif -%}
     {%- do remember_tested_tables(

@@ -1,8 +1,12 @@
 {% macro may_record_test() -%}
-    {#- With --defer, --sample and --empty a test may read other rows than its tables have; some ask nothing in a build of a part. -#}
+    {#-
+        With --defer, --sample and --empty a test may read other rows than its tables have; some ask nothing in a build of a part.
+        What is not a number of rows does not add up.
+    -#}
     {{ return(
         execute and flags.WHICH == 'build' and model.resource_type == 'test'
-        and not flags.DEFER and not flags.EMPTY and not is_sample() and not should_store_failures()
+        and not is_deferred() and not flags.EMPTY and not is_sample() and not should_store_failures()
+        and model.config.fail_calc == 'count(*)'
         and not ('were_built_together' in model.depends_on.macros | join(' ') and tables_left_out())
     ) }}
 {%- endmacro %}
@@ -10,7 +14,7 @@
 
 {% macro remember_tested_tables(nodes, definition, lookups=[]) -%}
     {#- Before the test reads anything: what is committed meanwhile is asked of again the next time. -#}
-    {%- set logged = nodes | rejectattr('config.materialized', 'equalto', 'view') | list -%}
+    {%- set logged = nodes | rejectattr('config.materialized', 'in', ['view', 'seed', 'ephemeral']) | list -%}
     {%- set epochs = {} -%}
     {%- for state in (state_before_test(logged) if logged else []) -%}
         {%- do epochs.update({logged[loop.index0].unique_id: state['epoch']}) -%}
@@ -44,6 +48,12 @@
                     from {{ relation_of_node(node) }}
                 ),
                 '{{ definition }}' || {{ view_fingerprint_of(relation_of_node(node)) }}
+            {%- elif node.config.materialized == 'view' -%}
+                null,
+                '{{ definition }}' || coalesce({{ view_fingerprint_of(relation_of_node(node)) }}, '')
+            {%- elif node.resource_type == 'seed' -%}
+                null,
+                '{{ definition }}' || {{ fingerprint_of(relation_of_node(node)) }}
             {%- else -%}
                 null,
                 '{{ definition }}'
@@ -67,7 +77,7 @@
         select
             bool_or(
                 tested_keys.test_name is null
-                or tested_keys.passed_whole_at <= clock_timestamp() - interval '{{ var("whole_tests_every") }}'
+                or not {{ is_recent('tested_keys.passed_whole_at') }}
             ) as is_due,
             bool_or(tested_keys.fingerprint != tested_tables.fingerprint) as is_changed,
             bool_or(tested_keys.system_identifier != tested_tables.system_identifier) as is_of_another_server,
@@ -89,10 +99,15 @@
         where tested_tables.upstream_name in ('{{ names | join("', '") }}')
     {%- endset -%}
     {%- set found = run_query(query)[0] -%}
+    {%- set unsteady = [] -%}
+    {%- for node in nodes if is_staged(node) and view_says(node, '\\m(join|distinct(?! from)|group by|limit|union|except|intersect)\\M|\\mover \\(') -%}
+        {%- do unsteady.append(node.name) -%}
+    {%- endfor -%}
     {%- set reason =
         'this is a full refresh' if flags.FULL_REFRESH
         else 'it has not passed whole within ' ~ var('whole_tests_every') if found['is_due']
         else 'it changed' if found['is_changed']
+        else unsteady[0] ~ ' combines rows, and may show one without a load of its own' if unsteady
         else 'the database was restored from another server' if found['is_of_another_server']
         else 'another hand changed ' ~ found['changed_tables'] if found['changed_tables']
         else found['rebuilt_tables'] ~ ' was rebuilt' if found['rebuilt_tables']
@@ -112,10 +127,12 @@
     {%- set is_there = may_record_test() and run_query("select to_regclass('pg_temp.tested_tables') is not null")[0][0] -%}
     {%- if is_there and not test.attached_node -%}
         {%- set followed = run_query('select upstream_name from tested_tables').columns[0].values() -%}
-        {%- for unique_id in test.depends_on.nodes if graph.nodes[unique_id].config.materialized in ['incremental', 'snapshot', 'table'] -%}
-            {%- if state_name(graph.nodes[unique_id]) not in followed -%}
+        {%- for unique_id in test.depends_on.nodes -%}
+            {%- set node = graph.nodes.get(unique_id) or graph.sources.get(unique_id) -%}
+            {%- if state_name(node) not in followed -%}
                 {{ exceptions.raise_compiler_error(
-                    test.name ~ ' reads ' ~ graph.nodes[unique_id].name ~ ', and no keys_to_test of it follows that table: its changes would not be asked of.'
+                    test.name ~ ' reads ' ~ node.name ~ ', and no keys_to_test of it follows that ' ~ ('source' if unique_id.startswith('source.') else 'table')
+                    ~ ': its changes would not be asked of. Follow it, or what it is made of and name it in ignoring; read a source through a staging model.'
                 ) }}
             {%- endif -%}
         {%- endfor -%}

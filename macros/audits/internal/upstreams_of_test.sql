@@ -50,3 +50,29 @@
 {% macro relation_of_node(node) -%}
     {{ return(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias)) }}
 {%- endmacro %}
+
+
+{% macro seeds_of_test() -%}
+    {#- They are small, and compared as a whole. -#}
+    {%- set seeds = [] -%}
+    {%- for unique_id in model.depends_on.nodes if unique_id.startswith('seed.') -%}
+        {%- do seeds.append(graph.nodes[unique_id]) -%}
+    {%- endfor -%}
+    {{ return(seeds) }}
+{%- endmacro %}
+
+
+{% macro are_null(columns) -%}
+    {%- set conditions = [] -%}
+    {%- for column in columns -%}
+        {%- do conditions.append(column ~ ' is null') -%}
+    {%- endfor -%}
+    {{ return(conditions | join(' or ')) }}
+{%- endmacro %}
+
+
+{% macro view_says(node, pattern) -%}
+    {#- Texts in the definition may say the same: then the test is asked of everything. -#}
+    {%- set definition = "pg_get_viewdef(to_regclass('" ~ relation_of_node(node) ~ "'))" -%}
+    {{ return(run_query("select coalesce(" ~ definition ~ " ~* '" ~ pattern ~ "', true)")[0][0]) }}
+{%- endmacro %}

@@ -1,6 +1,6 @@
 {% macro may_record_results() -%}
     {#- Of runs whose tables have all their rows, in this target. Another role may test without the right to write results. -#}
-    {%- if flags.WHICH not in ['build', 'run', 'seed', 'snapshot', 'test'] or flags.EMPTY or flags.DEFER or is_sample() -%}
+    {%- if flags.WHICH not in ['build', 'run', 'seed', 'snapshot', 'test'] or flags.EMPTY or is_deferred() or is_sample() -%}
         {{ return(false) }}
     {%- endif -%}
     {%- set names = ['runs', 'run_results', 'quality_scores', 'publications'] -%}

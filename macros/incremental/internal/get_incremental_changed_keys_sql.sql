@@ -42,7 +42,9 @@
 
     {#- A key that no other row has any more may leave rows of other tables without the row that they refer to. -#}
     create temporary table applied_changes on commit drop as
-    select count(*) as lost_keys
+    select
+        count(*) as lost_keys,
+        {{ counted_changes(target_relation, of_this_transaction=true) }} as changes_before
     from different_rows as old_row
     where not exists (select 1 from {{ temp_relation }} as new_row where {{ have_same_key(unique_key) }});
 

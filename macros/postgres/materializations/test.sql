@@ -28,7 +28,8 @@
 
 {% macro passed_test() -%}
     {%- call statement('main', fetch_result=true) -%}
-        select 0 as failures, false as should_warn, false as should_error
+        {#- A threshold may demand failures. -#}
+        select 0 as failures, 0 {{ config.get('warn_if') }} as should_warn, 0 {{ config.get('error_if') }} as should_error
     {%- endcall -%}
     {{ return({'relations': []}) }}
 {%- endmacro %}

@@ -15,7 +15,7 @@
     {%- endif -%}
     {%- set name = test.test_metadata.name -%}
     {{ return(
-        name in ['unique', 'unique_combination_of_columns'] or name in row_wise_tests().get(test.test_metadata.namespace or '', [])
+        name in ['unique', 'unique_combination_of_columns'] or name in row_wise_tests().get(test.test_metadata.namespace or 'dbt', [])
             or test.config.meta.get('row_wise') is true
     ) }}
 {%- endmacro %}

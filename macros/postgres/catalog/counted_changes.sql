@@ -3,10 +3,16 @@
     {%- set prefix = 'pg_stat_get_xact_tuples_' if of_this_transaction else 'pg_stat_get_tuples_' -%}
     (
         select coalesce(sum({% for kind in kinds or ['inserted', 'updated', 'deleted'] %}{{ prefix }}{{ kind }}(leaves.oid){{ ' + ' if not loop.last }}{% endfor %}), 0)::bigint
-        from (
-            select {{ regclass_of(relation) }}::oid as oid
-            union
-            select relid from pg_partition_tree({{ regclass_of(relation) }})
-        ) as leaves
+        from ({{ tables_read_with(relation) }}) as leaves
     )
+{%- endmacro %}
+
+
+{% macro tables_read_with(relation) -%}
+    {#- A query of the relation also reads its partitions, and tables that inherit from it. -#}
+    select {{ regclass_of(relation) }}::oid as oid
+    union
+    select relid from pg_partition_tree({{ regclass_of(relation) }})
+    union
+    select inhrelid from pg_inherits where inhparent = {{ regclass_of(relation) }}
 {%- endmacro %}
