@@ -37,7 +37,7 @@
 {% macro is_included(rules) %}(_deleted_at is null){% endmacro %}
 {% macro declared_rules() %}{% endmacro %}
 {% macro check_rule_joins(relations) %}{% endmacro %}
-{% macro issues_of_table(table_name, key, relations, changed_rows) %}select 1 as issues{% endmacro %}
+{% macro issues_of_table(table_name, key, relations, changed_rows, row_date, joins={}) %}select 1 as issues{% endmacro %}
 {% macro json_text(object, name) %}{{ object }}{% endmacro %}
 {% macro json_without(object, names) %}concat({{ object }}, {{ names }}){% endmacro %}
 {% macro keys_to_test(columns, upstreams, ignoring=[]) %}{% endmacro %}
