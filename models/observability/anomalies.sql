@@ -126,20 +126,27 @@ every_value as (
         on series.table_name = table_days.table_name and days.day = table_days.day
 ),
 
+known_values as (
+    select
+        *,
+        {{ is_known_anomaly() }} as is_known,
+        -- A rate is a share of the rows, a distinct count a number of them.
+        case when measure = 'distinct_count' then 1 else row_count end as parts
+    from every_value
+    where value is not null
+),
+
 -- Counts and amounts vary by a factor, and shares by their binomial error: on these scales the spread is about the same
 -- whatever the level.
 scaled as {{ materialized_cte() }} (
     select
         *,
-        {{ is_known_anomaly() }} as is_known,
         case
             when is_count then ln(value + 1)
-            when measure = 'distinct_count' then asin(sqrt(least(value / row_count, 1)))
-            when is_share then asin(sqrt(value))
+            when is_share then asin(sqrt((value * parts + 0.375) / (row_count + 0.75)))
             else ln(greatest(abs(value), 0.0001))
         end as y
-    from every_value
-    where value is not null
+    from known_values
 ),
 
 history as {{ materialized_cte() }} (
@@ -249,29 +256,27 @@ reaching as (
 bounds as (
     select
         *,
-        least(expected_y - reach, 34) as low_y,
-        least(expected_y + reach, 34) as high_y,
-        case when value < 0 then -1 else 1 end as sign
+        case when value < 0 then -1 else 1 end as sign,
+        case when is_share then greatest(expected_y - reach, 0) else expected_y - reach end
+            as low_y,
+        case when is_share then least(expected_y + reach, pi() / 2) else expected_y + reach end
+            as high_y
     from reaching
 ),
 
-ranges as (
+sizes as (
     select
         *,
+        {%- for bound in ['low', 'high'] %}
         case
-            when not has_history or has_history is null then null
-            when is_count then greatest(exp(low_y) - 1, 0)
-            when is_share then power(sin(least(greatest(low_y, 0), pi() / 2)), 2)
-                * case when measure = 'distinct_count' then row_count else 1 end
-            else exp(low_y)
-        end as least_size,
-        case
-            when not has_history or has_history is null then null
-            when is_count then exp(high_y) - 1
-            when is_share then power(sin(least(greatest(high_y, 0), pi() / 2)), 2)
-                * case when measure = 'distinct_count' then row_count else 1 end
-            else exp(high_y)
-        end as greatest_size
+            when is_count then greatest(exp(least({{ bound }}_y, 34)) - 1, 0)
+            when is_share
+                then least(
+                    greatest(power(sin({{ bound }}_y), 2) * (row_count + 0.75) - 0.375, 0), row_count
+                ) / parts
+            else exp(least({{ bound }}_y, 34))
+        end as {{ bound }}_size{{ ',' if not loop.last }}
+        {%- endfor %}
     from bounds
 ),
 
@@ -279,11 +284,13 @@ rounded as (
     select
         *,
         value::{{ measure_type() }} as rounded_value,
-        (case when sign = 1 then least_size else -greatest_size end)::{{ measure_type() }}
-            as expected_low,
-        (case when sign = 1 then greatest_size else -least_size end)::{{ measure_type() }}
-            as expected_high
-    from ranges
+        (
+            case when has_history then case when sign = 1 then low_size else -high_size end end
+        )::{{ measure_type() }} as expected_low,
+        (
+            case when has_history then case when sign = 1 then high_size else -low_size end end
+        )::{{ measure_type() }} as expected_high
+    from sizes
 ),
 
 judged as (

@@ -12,8 +12,11 @@
         ref('dim_users'),
         dated_by='signed_up_at',
         logged='signed_up_at',
-        where='is_current',
-        null_rates=['email', 'first_name', 'phone', 'birth_date', 'country', 'subscription_tier'],
+        where='is_current and not is_deleted',
+        null_rates=[
+            'email', 'first_name', 'last_name', 'phone', 'birth_date', 'country',
+            'subscription_tier',
+        ],
         distinct_counts=['email'],
     ),
     'orders': measured_rows(
@@ -55,7 +58,9 @@
     'events': measured_rows(
         ref('fct_user_events'),
         dated_by='event_timestamp',
-        null_rates=['user_id', 'session_id', 'event_type', 'page_url'],
+        null_rates=[
+            'user_id', 'session_id', 'event_type', 'page_url', 'referrer_url', 'properties',
+        ],
         distinct_counts={
             'user_id': 'user_id',
             'session_id': 'session_id',

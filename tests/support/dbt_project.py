@@ -45,6 +45,7 @@ RUNTIME_VARIABLES = frozenset(
         *("simple_clv_factor", "clv_monthly_discount", "rfm_window_months"),
         *("max_excluded_share", "accept_excluded", "full_refresh_max_loss", "allow_loss"),
         *("index_lock_timeout", "replace_lock_timeout", "replace_lock_attempts"),
+        *("anomaly_days", "anomaly_threshold", "known_anomalies"),
     )
 )
 # Variables of a test's own project with this prefix are runtime variables too; small_project.py
