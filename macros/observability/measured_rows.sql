@@ -11,8 +11,10 @@
         {%- endif -%}
         {%- do named.update({kind: columns if columns is mapping else dict(zip(columns, columns))}) -%}
     {%- endfor -%}
+    {#- In a unit test the relation is a CTE of that name. -#}
     {{ return({
         'relation': relation,
+        'table_name': relation.identifier | replace('__dbt__cte__', ''),
         'dated_by': dated_by,
         'logged': logged,
         'day': date_of_key('date_key') if logged == 'date_key' else local_date(logged),

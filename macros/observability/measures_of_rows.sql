@@ -46,7 +46,7 @@
     {% for each in [{'measure': 'rows', 'column': '*', 'value': 'row_count', 'of': 'row_count'}] + measures -%}
     select
         '{{ source_name }}'::{{ text_type() }} as source_name,
-        '{{ table.relation.identifier }}'::{{ text_type() }} as table_name,
+        '{{ table.table_name }}'::{{ text_type() }} as table_name,
         day,
         '{{ each.measure }}'::{{ text_type() }} as measure,
         '{{ each.column }}'::{{ text_type() }} as column_name,

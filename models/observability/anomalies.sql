@@ -11,6 +11,7 @@
 {%- set history_days = 84 %}
 {%- set judged_days = var('anomaly_days') | int %}
 {%- set today = local_date(as_of()) %}
+{%- set first_day = add_days(today, -judged_days - history_days) %}
 
 -- Marts with one row per day are daily measures already.
 {%- set marts = {
@@ -37,7 +38,7 @@ days as (
     from numbers
 ),
 
-measured as (
+of_tables as (
     select
         table_name,
         measure,
@@ -46,38 +47,53 @@ measured as (
         value::{{ float_type() }} as value,
         row_count
     from {{ ref('daily_measures') }}
-    where day >= {{ add_days(today, -judged_days - history_days) }} and day < {{ today }}
+    where day >= {{ first_day }} and day < {{ today }}
+),
+
+{% for table_name, mart in marts.items() -%}
+    {%- for column in mart.counts + mart.amounts -%}
+        of_{{ table_name }}_{{ column }} as (
+            select
+                '{{ table_name }}'::{{ text_type() }} as table_name,
+                '{{ 'count' if column in mart.counts else 'amount' }}'::{{ text_type() }}
+                    as measure,
+                '{{ column }}'::{{ text_type() }} as column_name,
+                {{ mart.day }} as day,
+                {{ column }}::{{ float_type() }} as value,
+                {{ mart.row_count }} as row_count
+            from {{ mart.relation }}
+            where {{ mart.day }} >= {{ first_day }} and {{ mart.day }} < {{ today }}
+                and {{ mart.row_count }} > 0
+        ),
+
+    {% endfor -%}
+{%- endfor -%}
+
+measured as (
+    select * from of_tables
     {%- for table_name, mart in marts.items() %}
         {%- for column in mart.counts + mart.amounts %}
-    union all
-    select
-        '{{ table_name }}' as table_name,
-        '{{ 'count' if column in mart.counts else 'amount' }}' as measure,
-        '{{ column }}' as column_name,
-        {{ mart.day }} as day,
-        {{ column }}::{{ float_type() }} as value,
-        {{ mart.row_count }} as row_count
-    from {{ mart.relation }}
-    where {{ mart.day }} >= {{ add_days(today, -judged_days - history_days) }}
-        and {{ mart.day }} < {{ today }}
-        and {{ mart.row_count }} > 0
+            union all
+            select * from of_{{ table_name }}_{{ column }}
         {%- endfor %}
     {%- endfor %}
+),
+
+named as (
+    select distinct
+        table_name,
+        measure,
+        column_name,
+        measure in ('rows', 'count') as is_count,
+        measure in ('null_rate', 'failed_rate', 'distinct_count') as is_share
+    from measured
 ),
 
 series as (
     select
         *,
         row_number() over (order by table_name, measure, column_name) as series_id
-    from (
-        select distinct
-            table_name,
-            measure,
-            column_name,
-            measure in ('rows', 'count') as is_count,
-            measure in ('null_rate', 'failed_rate', 'distinct_count') as is_share
-        from measured
-    ) as named
+    from named
 ),
 
 -- A table without rows on a day has no row there. Its history begins with its first day with rows.
@@ -162,8 +178,8 @@ history as {{ materialized_cte() }} (
     from scaled as judged
     inner join scaled as past
         on judged.series_id = past.series_id
-            and past.day >= {{ add_days('judged.day', -history_days) }}
-            and past.day < judged.day
+            and judged.day > past.day
+            and {{ add_days('judged.day', -history_days) }} <= past.day
     where judged.is_judged and not past.is_known
 ),
 
@@ -173,7 +189,7 @@ weekdays as (
         series_id,
         day,
         day_of_week,
-        not is_count or 2 * count(*) filter (where is_of_last_weeks and value > 0)
+        bool_or(not is_count) or 2 * count(*) filter (where is_of_last_weeks and value > 0)
         >= count(*) filter (where is_of_last_weeks) as is_open,
         count(*) filter (where not is_count or value > 0) as open_days,
         count(*) as all_days,
@@ -181,7 +197,7 @@ weekdays as (
             order by case when not is_count or value > 0 then y end
         ) as median_y
     from history
-    group by series_id, day, day_of_week, is_count
+    group by 1, 2, 3
 ),
 
 levels as (
@@ -256,7 +272,6 @@ reaching as (
 bounds as (
     select
         *,
-        case when value < 0 then -1 else 1 end as sign,
         case when is_share then greatest(expected_y - reach, 0) else expected_y - reach end
             as low_y,
         case when is_share then least(expected_y + reach, pi() / 2) else expected_y + reach end
@@ -264,20 +279,29 @@ bounds as (
     from reaching
 ),
 
+share_bounds as (
+    select
+        *,
+        power(sin(low_y), 2) * (row_count + 0.75) - 0.375 as low_rows,
+        power(sin(high_y), 2) * (row_count + 0.75) - 0.375 as high_rows
+    from bounds
+),
+
 sizes as (
     select
         *,
-        {%- for bound in ['low', 'high'] %}
         case
-            when is_count then greatest(exp(least({{ bound }}_y, 34)) - 1, 0)
-            when is_share
-                then least(
-                    greatest(power(sin({{ bound }}_y), 2) * (row_count + 0.75) - 0.375, 0), row_count
-                ) / parts
-            else exp(least({{ bound }}_y, 34))
-        end as {{ bound }}_size{{ ',' if not loop.last }}
-        {%- endfor %}
-    from bounds
+            when is_count then greatest(exp(least(low_y, 34)) - 1, 0)
+            when is_share then least(greatest(low_rows, 0), row_count) / parts
+            else exp(least(low_y, 34))
+        end as low_size,
+        case
+            when is_count then greatest(exp(least(high_y, 34)) - 1, 0)
+            when is_share then least(greatest(high_rows, 0), row_count) / parts
+            else exp(least(high_y, 34))
+        end as high_size,
+        case when value < 0 then -1 else 1 end as sign
+    from share_bounds
 ),
 
 rounded as (

@@ -100,7 +100,11 @@ issues as (
         rule_name,
         effect
     from {{ ref('int_row_issues') }}
-    where {{ is_changed(changed_days, ['table_name', 'row_date']) }} and row_date is not null
+    where {{ is_changed(changed_days, ['table_name', 'row_date']) }}
+        and row_date is not null
+        and table_name in (
+            '{{ measured | join("', '") }}'
+        )
 ),
 
 -- A mart lacks the rows that are excluded, and a source does not.
@@ -127,7 +131,6 @@ of_sources as (
         day,
         sum(row_count)::bigint as row_count
     from delivered
-    where source_name in ('{{ measured | join("', '") }}')
     group by 1, 2
 ),
 

@@ -31,6 +31,7 @@ LAYERS = (
     # What a build asks of the rows that it writes, and of the keys that changed.
     *("audits/internal", "audits"),
     *("quality/internal", "quality"),
+    *("observability/internal", "observability"),
     # They ask whether the upstreams of a model changed.
     "postgres/materializations",
     *("hooks/internal", "hooks"),

@@ -28,6 +28,13 @@ MAY_READ = {
     "marts/finance": {"seeds", "marts/core", "intermediate", "marts/users", "marts/finance"},
     "reporting": {"marts/core", "marts/users", "marts/finance", "quarantine"},
     "quarantine": {"staging", "intermediate", "snapshots", "source observability"},
+    "observability": {
+        "marts/core",
+        "marts/users",
+        "marts/finance",
+        "intermediate",
+        "observability",
+    },
 }
 PUBLIC = {"marts/core", "marts/users", "marts/finance", "reporting"}
 # Rows without a key cannot be distinguished.

@@ -1,4 +1,4 @@
-"""Plants the faults of a broken load into raw tables: the rows of one table on one day are wrong."""
+"""Plants the faults of a broken load into raw tables: the rows of a table are wrong on a day."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ def populated_columns(session: psycopg.Connection, table: str, day: dt.date) -> 
         f"select {shares} from raw.{table} as rows_of_day where {_is_of(table, day)}"
     ).fetchone()
     assert found is not None
-    return [
-        name for name, share in zip(names, found, strict=True) if share and share >= POPULATED
-    ]
+    return [name for name, share in zip(names, found, strict=True) if share and share >= POPULATED]
 
 
 def choose(
@@ -146,9 +144,7 @@ def _columns(table: str) -> list[str]:
     return list(contract.read().tables[table].columns)
 
 
-def _insert(
-    session: psycopg.Connection, fault: Fault, day: dt.date, values: dict[str, Any]
-) -> int:
+def _insert(session: psycopg.Connection, fault: Fault, day: dt.date, values: dict[str, Any]) -> int:
     columns = [name for name in _columns(fault.table) if name not in ("_loaded_at", "_deleted_at")]
     selected = ", ".join(values.get(name, name) for name in columns)
     return session.execute(
