@@ -7,7 +7,8 @@ in each round, one random fault on every eighth day of a copy, builds the copy, 
 the day has an anomaly that it did not have before. A fault is in one table: half of its rows are
 missing, as many rows of another system arrive too, a column is null, a price is in cents, the rows
 are loaded twice with other keys, or no row arrives. It is planted where the table has at least 20
-rows on the day; fewer rows vary too much by themselves.
+rows on the day; fewer rows vary too much by themselves. Two more rounds plant in all tables of the
+orders at once, so that nothing but the history can tell; these are counted separately.
 
 Everything passes through the raw tables and the dbt project. The verdict on a
 day uses the days before it only, so it is that of the build of the next morning.
@@ -31,7 +32,7 @@ from typing import Any
 
 from tests.support import dbt_project
 from tests.support.database import new_database
-from tests.support.planted_faults import KINDS, TIMES, Fault, choose, plant
+from tests.support.planted_faults import KINDS, SHOP, SHOP_KINDS, TIMES, Fault, choose, plant
 from tests.support.real_data import SHARED
 from tests.support.server import temporary_server
 from warehouse.load import load_folder
@@ -74,6 +75,8 @@ class Rates:
     planted: Counter[str] = dataclasses.field(default_factory=Counter)
     found: Counter[str] = dataclasses.field(default_factory=Counter)
     missed: list[Fault] = dataclasses.field(default_factory=list)
+    shop_planted: Counter[str] = dataclasses.field(default_factory=Counter)
+    shop_found: Counter[str] = dataclasses.field(default_factory=Counter)
 
 
 class Trial:
@@ -101,10 +104,11 @@ class Trial:
             with new_database(self.server, template=loaded.name, name="quiet") as quiet:
                 self._build(quiet)
                 self._count_quiet_days(quiet)
-            for number in range(rounds):
+            # The last two rounds plant in all tables of the shop at once.
+            for number in range(rounds + 2):
                 chance = random.Random(f"{seed} {self.name} {number}")  # noqa: S311
                 with new_database(self.server, template=loaded.name, name="planted") as copy:
-                    self._one_round(copy, number, chance)
+                    self._one_round(copy, number, chance, in_shop=number >= rounds)
 
     def _folder(self) -> Path:
         if self.name != "sample":
@@ -138,7 +142,7 @@ class Trial:
             self.counts = rows_by_day(session)
             self.before = set(anomalies(session))
 
-    def _one_round(self, copy: Any, number: int, chance: random.Random) -> None:
+    def _one_round(self, copy: Any, number: int, chance: random.Random, *, in_shop: bool) -> None:
         faults: list[Fault] = []
         with copy.connect() as session:
             day = min(self.counts) + dt.timedelta(days=HISTORY + number % EVERY)
@@ -150,20 +154,27 @@ class Trial:
                     if self.counts.get(day, {}).get(table, 0) >= LEAST_ROWS
                     and week_before.get(table, 0) >= LEAST_ROWS
                 ]
-                if tables:
-                    fault = choose(session, tables, day, chance)
+                if "orders" in tables if in_shop else tables:
+                    fault = (
+                        Fault(chance.choice(SHOP_KINDS), SHOP, day)
+                        if in_shop
+                        else choose(session, tables, day, chance)
+                    )
                     assert plant(session, fault) > 0, fault
                     faults.append(fault)
                 day += dt.timedelta(days=EVERY)
         self._build(copy)
         with copy.connect() as session:
             found_days = {row[-1] for row in set(anomalies(session)) - self.before}
+        rates = self.rates
+        planted = rates.shop_planted if in_shop else rates.planted
+        found = rates.shop_found if in_shop else rates.found
         for fault in faults:
-            self.rates.planted[fault.kind] += 1
+            planted[fault.kind] += 1
             if fault.day in found_days:
-                self.rates.found[fault.kind] += 1
-            else:
-                self.rates.missed.append(fault)
+                found[fault.kind] += 1
+            elif not in_shop:
+                rates.missed.append(fault)
 
 
 def _value(session: Any, query: str) -> Any:
@@ -215,6 +226,16 @@ def as_markdown(measured: dict[str, Rates]) -> str:
         for each in measured.values()
     ]
     lines.append(f"| found | {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"| fault in all tables of the orders | {head} |",
+        "|---|" + "---:|" * len(measured),
+    ]
+    for kind, what in zip(SHOP_KINDS, ("half of the orders missing", "twice as many"), strict=True):
+        cells = [
+            f"{each.shop_found[kind]} of {each.shop_planted[kind]}" for each in measured.values()
+        ]
+        lines.append(f"| {what} | {' | '.join(cells)} |")
     lines += ["", f"| ordinary days | {head} |", "|---|" + "---:|" * len(measured)]
     for what, cell in {
         "values judged": lambda each: f"{each.values:,}",

@@ -103,7 +103,8 @@ issues as (
     where {{ is_changed(changed_days, ['table_name', 'row_date']) }}
         and row_date is not null
         and table_name in (
-            '{{ measured | join("', '") }}'
+            '{{ measured | join("',
+            '") }}'
         )
 ),
 

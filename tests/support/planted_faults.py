@@ -12,6 +12,8 @@ import psycopg
 from warehouse import contract
 
 KINDS = ("halved", "doubled", "null", "cents", "duplicate", "silent")
+# All tables of an order agree with each other, so only the history can tell.
+SHOP, SHOP_KINDS = "orders, order_items, payments", ("halved", "doubled")
 # The time by which a row of a table belongs to a day; a line has that of its order.
 TIMES = {
     "users": "created_at",
@@ -88,6 +90,8 @@ def plant(session: psycopg.Connection, fault: Fault) -> int:
     Returns:
         The number of changed rows.
     """
+    if fault.table == SHOP:
+        return _plant_in_shop(session, fault)
     change = {
         "halved": _lose,
         "doubled": _add_others,
@@ -97,6 +101,21 @@ def plant(session: psycopg.Connection, fault: Fault) -> int:
         "silent": _lose,
     }[fault.kind]
     return change(session, fault)
+
+
+def _plant_in_shop(session: psycopg.Connection, fault: Fault) -> int:
+    """Half of the orders are missing with all that belongs to them, or there are twice as many."""
+    if fault.kind == "doubled":
+        each = [dataclasses.replace(fault, table=name) for name in SHOP.split(", ")]
+        return sum(_add_others(session, one) for one in each)
+    lost = (
+        f"select order_id from raw.orders as rows_of_day where {_is_of('orders', fault.day)}"
+        " and md5(order_id::text) < '8'"
+    )
+    return sum(
+        session.execute(f"delete from raw.{name} where order_id in ({lost})").rowcount
+        for name in ("order_items", "payments", "orders")
+    )
 
 
 def _lose(session: psycopg.Connection, fault: Fault) -> int:
