@@ -224,6 +224,10 @@ bench-clv: setup  ## Measure the predictions for a million users, and write the 
 clv-docs: setup  ## Regenerate the tables and the chart of docs/clv.md from a separate sample
 	@$(BIN)/python -m benchmarks.clv_docs
 
+.PHONY: anomaly-rates
+anomaly-rates: setup  ## Measure how many planted faults are found, and write the rates into docs/anomalies.md
+	@$(BIN)/python -m benchmarks.anomalies --write
+
 .PHONY: bench-load
 bench-load: setup  ## Measure loading against a bare copy
 	@$(BIN)/python -m benchmarks.load

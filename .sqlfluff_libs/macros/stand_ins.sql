@@ -38,7 +38,12 @@
 {% macro is_included(rules) %}(_deleted_at is null){% endmacro %}
 {% macro declared_rules() %}{% endmacro %}
 {% macro check_rule_joins(relations) %}{% endmacro %}
-{% macro issues_of_table(table_name, key, relations, changed_rows) %}select 1 as issues{% endmacro %}
+{% macro issues_of_table(table_name, key, relations, changed_rows, row_date, joins={}) %}select 1 as issues{% endmacro %}
+{% macro measure_type() %}numeric(24, 6){% endmacro %}
+{% macro measured_rows(relation, dated_by, logged='date_key', where=none, null_rates=[], distinct_counts=[], means=[]) %}{% endmacro %}
+{% macro measures_of_rows(source_name, table, changed_days) %}select 1 as measures{% endmacro %}
+{% macro is_known_anomaly() %}false{% endmacro %}
+{% macro tell_of_anomalies(anomalies, condition) %}{% endmacro %}
 {% macro json_text(object, name) %}{{ object }}{% endmacro %}
 {% macro json_without(object, names) %}concat({{ object }}, {{ names }}){% endmacro %}
 {% macro keys_to_test(columns, upstreams, ignoring=[], with_nulls=true) %}{% endmacro %}

@@ -1,6 +1,7 @@
-{% macro issues_of_table(table_name, key, relations, changed_rows) -%}
+{% macro issues_of_table(table_name, key, relations, changed_rows, row_date, joins={}) -%}
     {%- set staging = ref('stg_app__' ~ table_name) -%}
     {%- set rules = rules_of_table(table_name) if execute else {} -%}
+    {%- set joined = dict(joins, **joined_by(table_name, rules, relations)) -%}
     {#- A row may join several rows of a relation, such as users with the same email. -#}
     select distinct
         '{{ table_name }}'::{{ text_type() }} as table_name,
@@ -11,6 +12,7 @@
         {{ related(rules, 'key') }} as related_key,
         {{ row_as_json('judged', columns_of_row(table_name, is_personal=false)) }} as row_data,
         {{ row_as_json('judged', columns_of_row(table_name, is_personal=true)) }} as personal_data,
+        judged.row_date,
         judged._loaded_at
     from (
         {#- Few rows fail, and only they meet the rules. -#}
@@ -18,6 +20,7 @@
         from (
             select
                 staged.*,
+                {{ row_date }} as row_date,
                 concat_ws(
                     ', ',
                     staged.failed_rules
@@ -33,7 +36,7 @@
                     and not staged.is_deleted
                 {{ evaluated_once() }}
             ) as staged
-            {%- for alias, column in joined_by(table_name, rules, relations).items() %}
+            {%- for alias, column in joined.items() %}
             left join (select * from {{ relations[alias].relation }}) as {{ alias }}
                 on {{ column if '.' in column else 'staged.' ~ column }} = {{ alias }}.{{ relations[alias].key }}
                     {%- if relations[alias].where %}

@@ -10,6 +10,9 @@
 {% macro rate_type() -%}numeric(28, 12){%- endmacro %}
 
 
+{% macro measure_type() -%}numeric(24, 6){%- endmacro %}
+
+
 {% macro float_type() -%}
     {{ return(adapter.dispatch('float_type')()) }}
 {%- endmacro %}

@@ -33,6 +33,7 @@ LAYERS = (
     *("quality/internal", "quality"),
     # What a run found, and what readers get to see.
     *("results/internal", "publication/internal", "publication"),
+    *("observability/internal", "observability"),
     # They ask whether the upstreams of a model changed.
     "postgres/materializations",
     *("hooks/internal", "hooks"),

@@ -29,6 +29,13 @@ MAY_READ = {
     "published": {"marts/core", "marts/users", "marts/finance", "quarantine"},
     "reporting": {"published"},
     "quarantine": {"staging", "intermediate", "snapshots", "source observability"},
+    "observability": {
+        "marts/core",
+        "marts/users",
+        "marts/finance",
+        "intermediate",
+        "observability",
+    },
 }
 PUBLIC = {"marts/core", "marts/users", "marts/finance", "reporting"}
 # Rows without a key cannot be distinguished.

@@ -41,6 +41,9 @@ WRONG = {
     "simple_clv_factor": "1,2",
     "clv_monthly_discount": 2,
     "rfm_window_months": "NaN",
+    "anomaly_days": 0,
+    "anomaly_threshold": "high",
+    "known_anomalies": "2026-12-25",
     "dbt_date:time_zone": "Nowhere/Land",
     "exact_schema_targets": "production",
 }
@@ -106,6 +109,12 @@ GOOD = {
     "simple_clv_factor": 0.5,
     "clv_monthly_discount": "1e-3",
     "rfm_window_months": 1200,
+    "anomaly_days": 365,
+    "anomaly_threshold": 4.5,
+    "known_anomalies": [
+        {"day": "2026-12-25"},
+        {"from": "2026-01-01", "table_name": "orders", "measure": "rows", "column_name": "*"},
+    ],
     "dbt_date:time_zone": "Europe/Berlin",
     "exact_schema_targets": ["dev", "prod"],
     "factor": 3,

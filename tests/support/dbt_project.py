@@ -47,6 +47,7 @@ RUNTIME_VARIABLES = frozenset(
         *("publish_untested", "min_quality_score", "run_results_retention"),
         *("max_lost_share", "accept_volumes"),
         *("index_lock_timeout", "replace_lock_timeout", "replace_lock_attempts"),
+        *("anomaly_days", "anomaly_threshold", "known_anomalies"),
     )
 )
 # Variables of a test's own project with this prefix are runtime variables too; small_project.py

@@ -12,6 +12,8 @@
             {%- set fits = rule.get('optional', false) -%}
         {%- elif rule.kind == 'zone' -%}
             {%- set fits = text in modules.pytz.all_timezones -%}
+        {%- elif rule.kind == 'anomalies' -%}
+            {%- set fits = is_list and not value | reject('mapping') | list and are_known_anomalies(value) -%}
         {%- elif rule.kind == 'boolean' -%}
             {%- set fits = value is boolean -%}
         {%- else -%}
@@ -81,6 +83,15 @@
         'min_quality_score': {'kind': 'text', 'pattern': number, 'min': 0, 'max': 100, 'takes': 'a number from 0 to 100'},
         'publish_untested': yes_or_no,
         'run_results_retention': {'kind': 'text', 'pattern': "[^'\\\\]+", 'type': 'interval', 'takes': 'an interval from 0, such as 13 months'},
+        'anomaly_days': {'kind': 'text', 'pattern': '[0-9]{1,5}', 'min': 1, 'max': 36600, 'takes': 'a whole number of days from 1 to 36600'},
+        'anomaly_threshold': {
+            'kind': 'text', 'pattern': number, 'min': 1, 'max': 1000, 'takes': 'a number of standard deviations from 1 to 1000, such as 4',
+        },
+        'known_anomalies': {
+            'kind': 'anomalies',
+            'default': [],
+            'takes': 'a list of mappings with any of day, from and to (dates), table_name, measure and column_name, such as [{day: 2026-12-25}]',
+        },
         'index_lock_timeout': {
             'kind': 'text', 'pattern': '[1-9][0-9]{0,5} *(ms|s|min|h)', 'takes': 'a time with its unit, such as 300ms or 15min',
         },
@@ -98,6 +109,24 @@
         'dbt_date:time_zone': {'kind': 'zone', 'takes': 'the name of a time zone, such as UTC or Europe/Berlin'},
         'exact_schema_targets': {'kind': 'list', 'takes': 'a list of targets, such as [dev, prod]'},
     }) }}
+{%- endmacro %}
+
+
+{% macro are_known_anomalies(entries) -%}
+    {%- set wrong = [] -%}
+    {%- for entry in entries -%}
+        {%- for name, value in entry.items() -%}
+            {%- set is_date = name in ['day', 'from', 'to'] -%}
+            {%- if name not in ['day', 'from', 'to', 'table_name', 'measure', 'column_name']
+                or is_date and not modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', value | string)
+                or not is_date and (value is not string or not value) -%}
+                {%- do wrong.append(name) -%}
+            {%- endif -%}
+        {%- else -%}
+            {%- do wrong.append('nothing') -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(wrong | length == 0) }}
 {%- endmacro %}
 
 

@@ -10,8 +10,9 @@
             'where': "rule_name = 'email_is_of_one_user'",
             'why': 'users who shared an address',
         },
+        {'columns': ['table_name', 'row_date'], 'why': 'issues of the days that changed'},
     ],
-    meta={'change_log_keys': []},
+    meta={'change_log_keys': ['table_name', 'row_date']},
 ) }}
 
 -- The relations that rules may join, by the column that they name, and the tables whose rows their changes find (below).
@@ -188,6 +189,18 @@
     'erasure_requests': 'request_id',
     'exchange_rates': 'exchange_rate_id',
 } %}
+-- The day of a row. A line has that of its order, or if there is none, the one on which it was last changed.
+{%- set dates = {
+    'users': local_date('staged.signed_up_at'),
+    'orders': local_date('staged.ordered_at'),
+    'order_items': local_date('coalesce(orders.ordered_at, staged.updated_at)'),
+    'payments': local_date('staged.paid_at'),
+    'user_sessions': local_date('staged.started_at'),
+    'events': local_date('staged.event_timestamp'),
+    'consents': local_date('staged.recorded_at'),
+    'erasure_requests': local_date('staged.requested_at'),
+    'exchange_rates': 'staged.rate_date',
+} %}
 {%- for table_name, key in keys.items() if table_name not in ['users', 'user_sessions'] %}
     {%- do upstreams.append(upstream(
         ref('stg_app__' ~ table_name), columns=key, key=["'" ~ table_name ~ "'::text", key]
@@ -199,7 +212,10 @@ with
 
 {% for table_name, key in keys.items() -%}
     {{ table_name }} as (
-        {{ issues_of_table(table_name, key, relations, changed_rows) }}
+        {{ issues_of_table(
+            table_name, key, relations, changed_rows, dates.get(table_name, 'null::date'),
+            joins={'orders': 'order_id'} if table_name == 'order_items' else {}
+        ) }}
     ),
 {% endfor %}
 

@@ -13,10 +13,11 @@
             'why': 'one current version of each user',
         },
         {'columns': ['email'], 'why': 'a user by e-mail'},
+        {'columns': ['signed_up_at'], 'where': 'is_current', 'why': 'users who signed up on some days'},
     ],
     no_overlaps={'key': 'user_id', 'valid_from': 'effective_date', 'valid_to': 'expiry_date'},
     meta={
-        'change_log_keys': ['user_id'],
+        'change_log_keys': ['user_id', 'signed_up_at'],
         'needed_rows': [
             {
                 'of': 'user_key != ' ~ unknown_key(),

@@ -2,10 +2,11 @@
     unique_key='payment_id',
     indexes=[
         {'columns': ['order_id'], 'why': 'payments of an order'},
+        {'columns': ['date_key'], 'why': 'payments of some days'},
     ],
     event_time='paid_at',
     meta={
-        'change_log_keys': ['order_id'],
+        'change_log_keys': ['order_id', 'date_key'],
         'known_values': {'payment_status': 'payment_statuses'},
         'needed_rows': [
             {

@@ -2,6 +2,7 @@
     unique_key='session_id',
     indexes=[
         {'columns': ['user_id', 'date_key'], 'why': 'sessions of the users and days that changed'},
+        {'columns': ['date_key'], 'why': 'sessions of some days'},
     ],
     event_time='started_at',
     meta={

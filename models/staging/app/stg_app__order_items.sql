@@ -55,6 +55,9 @@ select
     -- booleans
     _deleted_at is not null as is_deleted,
 
+    -- timestamps
+    {{ calendar_timestamp('updated_at') }} as updated_at,
+
     -- load
     {{ exclusion_reason(rules) }} as exclusion_reason,
     {{ failed_rules(rules) }} as failed_rules,
