@@ -96,7 +96,7 @@ def test_a_daily_build_asks_less_and_knows_as_much(built: Database, folder: Path
     third = build(built, folder)
     assert passed(third) < everything - 100
     # The hook records those that were left out as passed, but for the tests that read no table.
-    count, left_out = ask(built, OF_LAST_RUN)[0]
+    _, left_out = ask(built, OF_LAST_RUN)[0]
     assert left_out > 100
     assert ask(built, "select not_published_because from observability.runs"
                " order by finished_at desc limit 1") is None  # fmt: skip
