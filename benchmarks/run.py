@@ -8,7 +8,7 @@ history in it, and measures the sections that README.md describes:
     full        full build of fct_user_events against by_hand.sql, and of the whole project
     daily       daily build of fct_user_events against stock dbt-postgres, and of the whole project
     keys        the same day of fct_user_events with event keys that grow with time
-    tests       daily builds with all tests and without any, and all tests once, on the larger history
+    tests       daily builds with tests and without, and all tests once, on the larger history
     questions   ten questions on the marts, and on the raw tables
     sqlmesh     the same model in SQLMesh on the same server, full and daily
     dbt-duckdb  the same model in dbt-duckdb on Parquet files, full and daily

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+from dbt.artifacts.schemas import results
+from dbt.context import base
 
 from tests.support import dbt_project
 from tests.support.database import Database, ask, do
@@ -327,6 +330,25 @@ def test_reporting_views_of_an_earlier_version_are_never_empty(
     with polled(database) as seen:
         run(database, project)
     assert seen == {(60, 60)}
+
+
+def test_the_clocks_of_dbt_and_of_the_server_may_differ(
+    database: Database, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late(datetime.datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime.datetime:
+            return super().now(tz) - datetime.timedelta(minutes=10)
+
+    run(database, project)
+    load(database, 61, 40)
+    monkeypatch.setattr(results, "datetime", Late)
+    monkeypatch.setitem(base.get_context_modules()["datetime"], "datetime", Late)
+    run(database, project)
+    monkeypatch.undo()
+    late = "select count(*) from observability.run_results where finished_at < now() - interval"
+    assert ask(database, f"{late} '9 minutes'") == 0
+    assert ask(database, SUMS) == [(100, 100)]
 
 
 def test_an_unpublishable_candidate_says_what_it_needs(database: Database, project: Path) -> None:

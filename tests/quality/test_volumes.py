@@ -99,6 +99,8 @@ def test_a_loss_stops_the_run_until_it_is_accepted_once(database: Database, proj
         said = stopped(database, project)
         assert "orders has 600 rows, and had 850 at the last run" in said
         assert "allowed is a loss of 20.0 %" in said and "--accept" in said
+        latest = "select status, not_published_because from observability.runs order by finished_at"
+        assert ask(database, f"{latest} desc limit 1")[0][0] == "failure"
     # Another part of the project is not held up.
     run(database, project, "stg_app__users")
     run(database, project, accept_volumes=True)

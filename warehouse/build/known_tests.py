@@ -40,6 +40,7 @@ inner join {observability}.audited_tables as child
     and (held.epoch, held.writes) = (child.epoch, child.writes)
 left join {observability}.audited_tables as parent on held.parent_name = parent.model_name
 where held.passed_whole_at > now() - %(every)s::interval + interval '3 hours'
+    and held.passed_whole_at <= now()
     and (held.parent_name is null or held.parent_losses = parent.losses)
 """
 PASSED = """

@@ -4,6 +4,7 @@
         {%- set rows = run_query(query_of_volumes(tables, counted_volumes(tables))).rows -%}
         {%- set findings = findings_in_volumes(rows) -%}
         {%- if findings and not (var('accept_volumes') or env_var('WAREHOUSE_ACCEPT_VOLUMES', '') == '1') -%}
+            {%- do record_stopped_run(findings) -%}
             {{ exceptions.raise_compiler_error(
                 'Nothing was built, because ' ~ findings | join('\n- and ') ~ '.\nCorrect the load. If this is right, let it through once: warehouse build'
                 ~ " --accept, or dbt build --vars '{accept_volumes: true}' (docs/quality.md)."
@@ -12,6 +13,17 @@
             {%- do exceptions.warn('Accepted: ' ~ findings | join('; ') ~ '.') -%}
         {%- endif -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro record_stopped_run(findings) -%}
+    {#- dbt asks no hook at the end of such a run, and an alert should see it. -#}
+    {%- do run_query(
+        'insert into ' ~ state_relation('runs') ~ ' (invocation_id, command, target, started_at, finished_at, seconds, status, node_count,'
+        ~ ' failed_count, warned_count, skipped_count, not_published_because) values ('
+        ~ quoted_texts([invocation_id, flags.WHICH, target.name, run_started_at]) ~ ', now(), extract(epoch from now() - '
+        ~ quoted_texts([run_started_at]) ~ "::timestamptz), 'failure', 0, 0, 0, 0, " ~ quoted_texts([findings | join('; ')]) ~ ')'
+    ) -%}
 {%- endmacro %}
 
 

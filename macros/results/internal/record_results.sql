@@ -32,7 +32,9 @@
         )
         select
             '{{ invocation_id }}', node_id, node_name, resource_type, model_name, status, severity, dimension, weight, counts_rows,
-            rows_judged, failing_rows, rows_written, seconds, coalesce(finished_at, now())
+            rows_judged, failing_rows, rows_written, seconds,
+            {#- By the clock of the server, as the watermarks, with which publications compare. #}
+            coalesce(finished_at + (clock_timestamp() - '{{ modules.datetime.datetime.now(modules.pytz.utc) }}'::timestamptz), now())
         from jsonb_to_recordset({{ quoted_texts([tojson(rows)]) }}) as result (
             node_id text, node_name text, resource_type text, model_name text, status text, severity text, dimension text,
             weight numeric, counts_rows boolean, rows_judged bigint, failing_rows bigint, rows_written bigint,

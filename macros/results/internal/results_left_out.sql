@@ -61,5 +61,5 @@
         and (held.epoch, held.writes) = (child.epoch, child.writes)
         and child.is_as_left
         and (held.parent_name is null or held.parent_losses = parent.losses and parent.is_as_left)
-        and held.passed_whole_at > clock_timestamp() - interval '{{ var("whole_tests_every") }}'
+        and {{ is_recent('held.passed_whole_at') }}
 {%- endmacro %}
