@@ -119,7 +119,7 @@ MUTANTS = (
         WRITE,
         "        ~ ' and not ' ~ is_changed_by_others -%}",
         " -%}",
-        EVASIONS + "test_a_hook",
+        OF_CHANGES + "test_a_hook",
     ),
     _mutant(
         "columns are not compared",

@@ -125,7 +125,7 @@ FAULTS: tuple[Fault, ...] = (
         _wrong("sum", NODE, amount="old.amount + 1"),
         _wrong("sign", NODE, amount="-old.amount"),
         _wrong("unpaid", NODE, is_paid="false"),
-        _wrong("null", CONSTRAINT, is_paid="null"),
+        _wrong("null", CONSTRAINT, amount="null"),
     ),
     *_of(
         "fct_user_sessions",

@@ -346,38 +346,6 @@ def test_another_table_in_its_place(database: Database, project: Path) -> None:
     assert failures(database, project, "build", "kinds")
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "update marts.things set kind = ''x'' where id = 5",
-        "delete from marts.things where id = 1",
-        "insert into marts.things values (70, ''x'', 1, 1)",
-    ],
-)
-@pytest.mark.parametrize("when", ["pre_hook", "post_hook"])
-def test_a_hook(database: Database, project: Path, statement: str, when: str) -> None:
-    """It is there from the first build, and changes rows in the transaction of a later one."""
-    do(
-        database,
-        "create function public.meddle() returns void language plpgsql as $$ begin"
-        " if to_regclass('marts.things') is not null"
-        " and exists (select from raw.given where id = 60)"
-        f" then execute '{statement}'; end if; end $$",
-    )
-    write_things(project, ACCEPTED, **{when: "select public.meddle()"})
-    child = (
-        "-- depends_on: {{ ref('things') }}\n{%- do skip_unless_changed() %}\n"
-        "select id, id as thing_id from {{ ref('given') }}"
-    )
-    held = {"relationships": {"name": "held", "arguments": {"to": "ref('things')", "field": "id"}}}
-    columns = {"columns": [{"name": "thing_id", "data_tests": [held]}]}
-    write_model(project, "children", child, columns, **CONFIG)
-    for _ in range(2):
-        assert not failures(database, project, "build")
-    do(database, insert(60))
-    assert_honest(database, project)
-
-
 def test_a_clock_that_went_back(database: Database, project: Path) -> None:
     write_things(project, ACCEPTED)
     assert not failures(database, project, "build")

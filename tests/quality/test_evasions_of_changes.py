@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.quality.test_evasions import assert_found, failures
+from tests.quality.test_evasions import assert_found, assert_honest, failures
 from tests.quality.test_tests_of_changes import MODELS, NO_OVERLAP, insert
 from tests.support import dbt_project
 from tests.support.database import Database, do
@@ -197,3 +197,33 @@ def test_a_deferred_build(database: Database, project: Path, tmp_path: Path) -> 
         assert not told, told
         do(database, insert(str(number), "30", "1"))
         assert not failures(database, project, "build")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update marts.fct_lines set amount = -5 where line_id = 5",
+        "insert into marts.fct_lines values (70, 1, -5)",
+        "delete from marts.fct_orders where order_id = 5",
+    ],
+)
+@pytest.mark.parametrize("when", ["pre-hook", "post-hook"])
+def test_a_hook(database: Database, project: Path, statement: str, when: str) -> None:
+    """It is there from the first build, and changes other rows than a later run."""
+    do(
+        database,
+        "create function public.meddle() returns void language plpgsql as $$ begin"
+        " if to_regclass('marts.fct_orders') is not null"
+        " and exists (select from raw.lines where line_id = 61)"
+        f" then {statement}; end if; end $$",
+    )
+    models = yaml.safe_load((project / "models" / "models.yml").read_text())
+    models["models"][1]["config"] = {when: "select public.meddle()"}
+    in_range = {"dbt_utils.accepted_range": {"name": "amounts", "arguments": {"min_value": 0}}}
+    models["models"][1]["columns"].append({"name": "amount", "data_tests": [in_range]})
+    (project / "models" / "models.yml").write_text(yaml.safe_dump(models))
+    write_test(project, "select 1 from {{ ref('fct_orders') }}, {{ ref('fct_lines') }} where false")
+    for _ in range(2):
+        assert not failures(database, project, "build")
+    do(database, insert("61", "30", "1"))
+    assert_honest(database, project)

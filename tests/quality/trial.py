@@ -432,7 +432,8 @@ def _ancestors(unique_id: str) -> set[str]:
     nodes = dbt_project.parsed().nodes
     found, open_ones = set(), [unique_id]
     while open_ones:
-        for parent in nodes[open_ones.pop()].depends_on.nodes:
+        # A seed depends on macros only.
+        for parent in getattr(nodes[open_ones.pop()].depends_on, "nodes", ()):
             if parent in nodes and parent not in found:
                 found.add(parent)
                 open_ones.append(parent)
