@@ -3,6 +3,7 @@
     {%- do check_server_version() -%}
     {%- if execute and flags.WHICH in ['build', 'run', 'seed', 'snapshot'] -%}
         {%- do check_variables() -%}
+        {%- do check_end_of_run() -%}
         {%- do check_sources() -%}
     {%- endif -%}
     {%- do check_time_zone() -%}

@@ -351,6 +351,20 @@ def test_the_clocks_of_dbt_and_of_the_server_may_differ(
     assert ask(database, SUMS) == [(100, 100)]
 
 
+@pytest.mark.parametrize("hook", ["{{ after_run() }}", "{{ prune_changed_keys() }}", None])
+def test_a_project_that_would_publish_nothing_is_told(
+    database: Database, project: Path, hook: str | None
+) -> None:
+    file = project / "dbt_project.yml"
+    whole = yaml.safe_load(file.read_text())
+    whole["on-run-end"] = [hook] if hook else []
+    file.write_text(yaml.safe_dump(whole))
+    dbt_project.forget(project)
+    said = failure(database, project)
+    assert 'on-run-end: "{{ after_run(results) }}"' in said
+    assert f"Got: {hook or 'no on-run-end'}" in said
+
+
 def test_an_unpublishable_candidate_says_what_it_needs(database: Database, project: Path) -> None:
     (project / "models" / "published" / "pub_orders.sql").write_text(
         "{{ config(schema='published', alias='orders') }} select 1 as order_id, 2 as amount"

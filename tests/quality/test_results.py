@@ -200,6 +200,38 @@ def test_the_score_is_what_the_page_says(database: Database, project: Path) -> N
     assert latest_score == pytest.approx(by_hand, abs=1e-4)
 
 
+def test_the_rules_of_rows_count_in_the_score(built: Database) -> None:
+    """On the sample, whose dirty rows fail some of them."""
+    do(built, "truncate observability.run_results")
+    dbt_project.build(built, "int_row_issues", options=dbt_project.NO_TESTS)
+    found = ask(
+        built,
+        "select model_name, node_name, severity, weight::int, rows_judged, failing_rows"
+        " from observability.run_results where resource_type = 'rule'",
+    )
+    assert len(found) == ask(built, "select count(*) from intermediate.int_quality_rules") > 80
+    failing = {(model, rule): number for model, rule, *_, number in found if number}
+    issues = ask(
+        built,
+        "select 'stg_app__' || table_name, rule_name, count(*) from quarantine.row_issues"
+        " where resolved_at is null group by 1, 2",
+    )
+    assert failing == {(model, rule): number for model, rule, number in issues}
+    assert {(effect, weight) for _, _, effect, weight, *_ in found} == {("exclude", 3), ("flag", 1)}
+    orders = {judged for model, *_, judged, _ in found if model == "stg_app__orders"}
+    assert orders == {ask(built, "select count(*) from raw.orders")}
+
+    last = "(select invocation_id from observability.runs order by finished_at desc limit 1)"
+    rows = ask(
+        built,
+        "select scope, name, score::float8 from observability.quality_scores"
+        f" where invocation_id = {last}",
+    )
+    computed = {(scope, name): score for scope, name, score in rows}
+    assert computed == pytest.approx(scores(built, "weight"), abs=1e-4)
+    assert computed["warehouse", "(all)"] < 100
+
+
 def test_the_score_of_equal_weights_is_the_usual_one(database: Database, project: Path) -> None:
     """100 * sum(weight * (1 - failing / rows)) / sum(weight), as other tools define it."""
     (project / "models" / "models.yml").write_text(
