@@ -248,6 +248,13 @@ def test_a_publication_follows_a_whole_round(database: Database, project: Path) 
     assert ask(database, SUMS) == [(100, 100)]
 
 
+def test_before_the_first_build_there_is_nothing_to_publish(
+    database: Database, project: Path
+) -> None:
+    with pytest.raises(dbt_project.DbtFailed, match="Nothing was built in target dev yet"):
+        publish(database, project)
+
+
 def test_a_failed_model_holds_back_what_was_built_beside_it(
     database: Database, project: Path
 ) -> None:
