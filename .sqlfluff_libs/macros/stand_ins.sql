@@ -42,6 +42,8 @@
 {% macro measure_type() %}numeric(24, 6){% endmacro %}
 {% macro measured_rows(relation, dated_by, logged='date_key', where=none, null_rates=[], distinct_counts=[], means=[]) %}{% endmacro %}
 {% macro measures_of_rows(source_name, table, changed_days) %}select 1 as measures{% endmacro %}
+{% macro first_measured_day() %}'2026-01-01'::date{% endmacro %}
+{% macro history_days() %}84{% endmacro %}
 {% macro is_known_anomaly() %}false{% endmacro %}
 {% macro tell_of_anomalies(anomalies, condition) %}{% endmacro %}
 {% macro json_text(object, name) %}{{ object }}{% endmacro %}

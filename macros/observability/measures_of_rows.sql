@@ -25,7 +25,7 @@
 
     rows_of_days as (
         select *
-        from {{ rows_of_measured_days(source_name, table, changed_days) }} as dated
+        from {{ rows_of_measured_days(source_name, table, changed_days) }}
         {%- if table.where %}
         where {{ table.where }}
         {%- endif %}

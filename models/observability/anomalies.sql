@@ -8,10 +8,9 @@
 
 {%- do skip_unless_changed(also_each='day') %}
 
-{%- set history_days = 84 %}
 {%- set judged_days = var('anomaly_days') | int %}
 {%- set today = local_date(as_of()) %}
-{%- set first_day = add_days(today, -judged_days - history_days) %}
+{%- set first_day = first_measured_day() %}
 
 -- Marts with one row per day are daily measures already.
 {%- set marts = {
@@ -28,7 +27,7 @@
 with
 
 numbers as (
-    {{ whole_numbers(judged_days + history_days) }}
+    {{ whole_numbers(judged_days + history_days() | int) }}
 ),
 
 days as (
@@ -179,7 +178,7 @@ history as {{ materialized_cte() }} (
     inner join scaled as past
         on judged.series_id = past.series_id
             and judged.day > past.day
-            and {{ add_days('judged.day', -history_days) }} <= past.day
+            and {{ add_days('judged.day', '-' ~ history_days()) }} <= past.day
     where judged.is_judged and not past.is_known
 ),
 

@@ -1,7 +1,7 @@
 {{ config(
     unique_key=['source_name', 'day', 'table_name', 'measure', 'column_name'],
     indexes=[
-        {'columns': ['day'], 'why': 'all measures of some days'},
+        {'columns': ['day'], 'why': 'all measures of some days, and days to drop'},
     ],
     meta={'change_log_keys': []},
 ) }}
@@ -75,7 +75,10 @@
         table.relation, columns=table.logged, key=["'" ~ source_name ~ "'::text", table.day]
     )) %}
 {%- endfor %}
-{%- set changed_days = changed_keys(['source_name', 'day'], upstreams) %}
+-- Days that no verdict reads any more are dropped, and a change of them reads nothing.
+{%- set changed_days = changed_keys(
+    ['source_name', 'day'], upstreams, recompute_when='day < ' ~ first_measured_day()
+) %}
 
 with
 
@@ -101,7 +104,7 @@ issues as (
         effect
     from {{ ref('int_row_issues') }}
     where {{ is_changed(changed_days, ['table_name', 'row_date']) }}
-        and row_date is not null
+        and row_date >= {{ first_measured_day() }}
         and table_name in (
             '{{ measured | join("',
             '") }}'

@@ -54,6 +54,17 @@ LOOKUPS = {
     "marts.dim_time",
     "marts.dim_event_types",
 }
+# What is measured per day.
+MEASURED = {
+    "marts.dim_users",
+    "marts.fct_orders",
+    "marts.fct_order_items",
+    "marts.fct_payments",
+    "marts.fct_user_sessions",
+    "marts.fct_user_events",
+    "intermediate.int_row_issues",
+    "observability.daily_measures",
+}
 # Relations that a model has to read completely, and why.
 READ_WHOLE = {
     # dbt compares all current rows with all rows of staging.
@@ -77,6 +88,8 @@ READ_WHOLE = {
     "int_active_days": {"intermediate.int_user_active_days"},
     "active_users": {"intermediate.int_active_days"},
     "event_funnel": {"intermediate.int_user_funnel_steps"},
+    # These count the rows of a day, those of other users too; the test below bounds them.
+    "daily_measures": MEASURED,
 }
 # With more users, more of them are next to a user whose rank changes, and so change rank too.
 RELATIVE = {"user_rfm", "user_segments", "snp_user_segments"}
@@ -468,6 +481,21 @@ def test_a_day_writes_what_changed(measured: tuple[Measured, Measured]) -> None:
         for relation, rows in cost.written.items():
             assert rows < 2 * long.changes, f"{name} writes {rows} rows of {relation}"
     assert long.models["fct_user_events"].written["marts.fct_user_events"] > 1_400
+
+
+def test_measures_read_the_days_that_changed(measured: tuple[Measured, Measured]) -> None:
+    """With four times as many rows a day they read four times as many, and no other days."""
+    short, long = measured
+    print(short.models["daily_measures"].read, long.models["daily_measures"].read)
+    for relation in MEASURED:
+        rows = long.models["daily_measures"].read.get(relation, 0)
+        on_short = short.models["daily_measures"].read.get(relation, 0)
+        assert rows <= 4 * on_short + long.changes, f"{relation}: {rows} rows, not {on_short}"
+    events = long.models["daily_measures"].read["marts.fct_user_events"]
+    days = 28 + 84
+    assert 0 < events < 2 * long.events * days / DAYS, f"{events} of {long.events} events"
+    # What is judged does not depend on the history.
+    assert sum(long.models["anomalies"].read.values()) < 60_000
 
 
 def test_a_build_without_changes_writes_nothing_and_reads_little(

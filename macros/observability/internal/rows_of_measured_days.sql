@@ -1,7 +1,9 @@
 {% macro rows_of_measured_days(source_name, table, changed_days) -%}
     {#- As rows_of_changed_days, for keys whose first column is the name of the source. -#}
-    {%- if changed_days.all or flags.EMPTY -%}
-        (select * from {{ table.relation }} where {{ 'true' if changed_days.all else 'false' }})
+    {%- if changed_days.all -%}
+        (select * from {{ table.relation }} where {{ table.dated_by }} >= {{ start_of_day(first_measured_day()) }}) as dated
+    {%- elif flags.EMPTY -%}
+        (select * from {{ table.relation }} where false) as dated
     {%- else -%}
         {%- set margin = "interval '1 day'" if time_zone() != 'UTC' -%}
         (
@@ -9,7 +11,7 @@
             from (
                 select distinct day
                 from changed_keys
-                where source_name = '{{ source_name }}' and day is not null
+                where source_name = '{{ source_name }}' and day >= {{ first_measured_day() }}
                 order by day
             ) as keys
             cross join lateral (
@@ -24,6 +26,6 @@
                     {%- endif %}
                 offset 0
             ) as dated
-        )
+        ) as dated
     {%- endif -%}
 {%- endmacro %}
