@@ -24,6 +24,9 @@
                     {%- else %}
                     and {{ local_date('dated.' ~ table.dated_by) }} = keys.day
                     {%- endif %}
+                    {%- if table.where %}
+                    and {{ table.where }}
+                    {%- endif %}
                 offset 0
             ) as dated
         ) as dated
