@@ -327,8 +327,9 @@ def test_a_built_warehouse_gives_every_metric(built: Database, collect: Collect)
     do(
         built,
         "delete from observability.anomalies",
-        "insert into observability.anomalies (table_name, measure, column_name, day, value)"
-        " select 'dim_users', 'null_rate', 'phone', current_date - n, 0.1"
+        "insert into observability.anomalies (table_name, measure, column_name, day, value,"
+        " row_count, verdict, is_anomaly)"
+        " select 'dim_users', 'null_rate', 'phone', current_date - n, 0.1, 100, 'normal', false"
         " from generate_series(0, 3) as n",
     )
     found = collect(built)

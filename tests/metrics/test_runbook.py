@@ -243,9 +243,10 @@ def test_null_rate_high_and_anomaly(monitored: Database, collect: Collect) -> No
     do(
         monitored,
         "insert into observability.anomalies (table_name, measure, column_name, day, value,"
-        " expected_low, expected_high, verdict, is_anomaly)"
+        " row_count, expected_low, expected_high, verdict, is_anomaly)"
         " select 'dim_users', 'null_rate', 'country', current_date - n,"
-        " case when n = 0 then 0.5 else 0.01 end, 0, 0.02, 'too many', n = 0"
+        " case when n = 0 then 0.5 else 0.01 end, 100, 0, 0.02,"
+        " case when n = 0 then 'high' else 'normal' end, n = 0"
         " from generate_series(0, 20) as n",
     )
     shares, loads = answers(monitored, "WarehouseNullRateHigh")
