@@ -197,6 +197,8 @@ def test_a_low_score_closes_the_gate(database: Database, project: Path) -> None:
     assert "the quality score is 92.31, and at least 95.0 is needed" in said
     assert ask(database, SUMS) == [(60, 60)]
     assert "quality score" in ask(database, REASON)
+    status = "select status from observability.runs order by finished_at desc limit 1"
+    assert ask(database, status) == "failure"
     assert "quality score" in failure(database, project, "test")
 
     run(database, project, variables={"min_quality_score": 92})
@@ -239,13 +241,70 @@ def test_a_publication_follows_a_whole_round(database: Database, project: Path) 
         assert ask(database, SUMS) == [(60, 60)]
     assert "fct_orders were not built since the last publication" in ask(database, REASON)
     run(database, project, "run", "fct_orders", "pub_orders")
-    assert ask(database, SUMS) == [(60, 60)]
     with pytest.raises(dbt_project.DbtFailed, match="unique_fct_orders_order_id"):
         publish(database, project)
+    # Only who runs the models knows that the round is complete.
     run(database, project, "test")
-    assert ask(database, SUMS) == [(100, 100)]
+    assert "fct_lines were built by another run than the last" in ask(database, REASON)
+    assert ask(database, SUMS) == [(60, 60)]
     publish(database, project)
     assert ask(database, SUMS) == [(100, 100)]
+
+
+def test_parts_of_two_days_are_not_published(database: Database, project: Path) -> None:
+    run(database, project)
+    load(database, 61, 40)
+    run(database, project, "build", "stg_lines", "fct_lines", "pub_lines")
+    load(database, 62, 50)
+    run(database, project, "build", "stg_lines", "fct_orders", "pub_orders")
+    run(database, project, "test")
+    assert "were built by another run" in ask(database, REASON)
+    assert ask(database, SUMS) == [(60, 60)]
+    run(database, project)
+    assert ask(database, SUMS) == [(150, 150)]
+
+
+def test_a_test_that_asks_nothing_says_nothing(database: Database, project: Path) -> None:
+    (project / "tests" / "add_up.sql").write_text(
+        "select sum(lines.amount) from {{ ref('pub_lines') }} as lines"
+        " cross join {{ ref('fct_orders') }} as orders where {{ were_built_together() }}"
+        " having max(lines.amount) > 70"
+    )
+    dbt_project.forget(project)
+    run(database, project)
+    load(database, 61, 88)
+    assert "add_up" in failure(database, project)
+    run(database, project, "build", "pub_lines", variables={"min_quality_score": 0})
+    with pytest.raises(dbt_project.DbtFailed, match="add_up are data tests of severity error"):
+        publish(database, project)
+    asked = "select status from observability.run_results where node_name = 'add_up'"
+    assert ask(database, f"{asked} order by finished_at desc limit 1") == "skipped"
+    assert ask(database, SUMS) == [(60, 60)]
+
+
+def test_a_reporting_view_that_was_not_rebuilt_holds_the_others_back(
+    database: Database, project: Path
+) -> None:
+    run(database, project)
+    load(database, 61, 40)
+    (project / "models" / "published" / "pub_orders.sql").write_text(
+        CANDIDATE.format("orders", "order")
+        + "select order_id, amount::bigint as amount from {{ ref('fct_orders') }}"
+    )
+    dbt_project.forget(project)
+    run(database, project, options=("--exclude", "rpt_orders"))
+    assert "reporting.orders read tables from before a change" in ask(database, REASON)
+    assert ask(database, SUMS) == [(60, 60)]
+    run(database, project)
+    assert ask(database, SUMS) == [(100, 100)]
+
+
+def test_untested_is_not_failed(database: Database, project: Path) -> None:
+    run(database, project)
+    load(database, 61, 77)
+    untested = {"publish_untested": True, "min_quality_score": 0}
+    assert "no_amount_is_77" in failure(database, project, variables=untested)
+    assert ask(database, SUMS) == [(60, 60)]
 
 
 def test_before_the_first_build_there_is_nothing_to_publish(

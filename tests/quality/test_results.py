@@ -158,7 +158,8 @@ def test_results_outlive_a_full_refresh_and_are_pruned_by_month(
         " for values from ('2020-01-01 00:00+00') to ('2020-02-01 00:00+00')",
         "insert into observability.run_results select invocation_id, node_id, node_name,"
         " resource_type, model_name, status, severity, dimension, weight, counts_rows, rows_judged,"
-        " failing_rows, rows_written, seconds, '2020-01-15' from observability.run_results",
+        " failing_rows, rows_written, seconds, started_at, '2020-01-15'"
+        " from observability.run_results",
         "update observability.runs set finished_at = '2020-01-15'"
         " where invocation_id = (select min(invocation_id) from observability.runs)",
     )

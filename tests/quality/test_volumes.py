@@ -110,6 +110,23 @@ def test_a_loss_stops_the_run_until_it_is_accepted_once(database: Database, proj
     run(database, project, max_lost_share=1)
 
 
+def test_a_large_table_without_any_row_left_is_counted(database: Database, project: Path) -> None:
+    """PostgreSQL's last analysis still knows the rows, and its counters have none."""
+    do(database, insert(250_000, "'2026-01-01'"), "analyze raw.orders")
+    run(database, project)
+    do(database, "delete from raw.orders", "select pg_stat_force_next_flush()")
+    assert "orders has 0 rows, and had 251,000" in stopped(database, project)
+
+
+def test_a_table_that_was_loaded_again_has_not_lost_its_deleted_rows(
+    database: Database, project: Path
+) -> None:
+    do(database, "update raw.orders set _deleted_at = '2025-06-01' where order_id::int <= 300")
+    run(database, project)
+    do(database, "update raw.orders set _loaded_at = clock_timestamp()")
+    run(database, project)
+
+
 def test_a_few_rows_are_no_loss(database: Database, project: Path) -> None:
     do(database, "delete from raw.orders where order_id::int > 19")
     run(database, project)

@@ -153,11 +153,12 @@ def build_everything(arguments: Sequence[str]) -> int:
     os.environ[known_tests.LEFT_OUT] = "1"
     status = build_and_report([*arguments, "--exclude", *names], manifest)
     del os.environ[known_tests.LEFT_OUT]
-    unknown = [] if status else known_tests.tests_to_ask(manifest, left_out)
+    unknown = known_tests.tests_to_ask(manifest, left_out)
     if not unknown:
         return status
     console.say(f"\nAsking {len(unknown)} tests of whole tables, which changed otherwise.")
-    return build_and_report(["test", "--select", *known_tests.selection_of(manifest, unknown)])
+    selected = known_tests.selection_of(manifest, unknown)
+    return build_and_report(["test", "--select", *selected]) or status
 
 
 def without_unit_tests(arguments: Sequence[str], *, unit_tests: bool) -> list[str]:

@@ -5,7 +5,9 @@ hundreds. A build of everything leaves these tests out:
 
 - those that every row passed so far, and which the models ask of the rows that they write; if the
   build finds that one is no longer known to pass, it is asked in a second step
-- those that read no table, such as the tests of macros, if they passed with the same code.
+- the tests of macros, which read no table, if they passed with the same code.
+
+A test whose arguments are computed in each run is never left out.
 
 Both hold only for the code of the last run, so that code is compared first.
 """
@@ -46,13 +48,14 @@ where held.passed_whole_at > now() - %(every)s::interval + interval '3 hours'
 PASSED = """
 select tests.test_id
 from unnest(%(tests)s::text[]) as tests (test_id)
-where (
-    select results.status
+inner join lateral (
+    select results.status, results.finished_at
     from {observability}.run_results as results
     where results.node_id = tests.test_id and results.status in ('pass', 'warn', 'fail', 'error')
     order by results.finished_at desc
     limit 1
-) = 'pass'
+) as latest on latest.status = 'pass'
+where latest.finished_at > now() - %(every)s::interval
 """
 # Every run that may record tests sets the code of its own, or none.
 LAST_CODE = """
@@ -136,7 +139,7 @@ def tests_to_leave_out(manifest: Any, code: str) -> list[str]:
         for unique_id, node in manifest.nodes.items()
         if unique_id.startswith("test.")
     }
-    without_table = [unique_id for unique_id, node in tests.items() if not node.depends_on.nodes]
+    without_table = [unique_id for unique_id, node in tests.items() if is_of_a_macro(node)]
     try:
         with connect(autocommit=True) as session:
             last = _ask(session, manifest, LAST_CODE)
@@ -144,10 +147,33 @@ def tests_to_leave_out(manifest: Any, code: str) -> list[str]:
                 return []
             every = str(project.variable("whole_tests_every", "7 days"))
             known = _ask(session, manifest, KNOWN, every=every)
-            passed = _ask(session, manifest, PASSED, tests=without_table)
+            passed = _ask(session, manifest, PASSED, tests=without_table, every=every)
     except psycopg.Error:  # an older or a new database: the build asks everything
         return []
-    return sorted({*known, *passed} & tests.keys())
+    fixed = {unique_id for unique_id, node in tests.items() if not is_computed(node)}
+    return sorted({*known, *passed} & fixed)
+
+
+def is_of_a_macro(node: Any) -> bool:
+    """Whether a test is one of the folder tests/macros/, which read no table.
+
+    Args:
+        node: a test of dbt's parsed project.
+    """
+    return node.original_file_path.startswith("tests/macros/") and not node.depends_on.nodes
+
+
+def is_computed(node: Any) -> bool:
+    """Whether the arguments of a test may have other values in another run.
+
+    Args:
+        node: a test of dbt's parsed project.
+    """
+    metadata = getattr(node, "test_metadata", None)
+    given = dict(metadata.kwargs) if metadata else {}
+    # dbt itself writes these two as calls.
+    rest = {name: value for name, value in given.items() if name not in ("model", "to")}
+    return "{{" in f"{rest} {node.config.where}"
 
 
 def tests_to_ask(manifest: Any, left_out: Sequence[str]) -> list[str]:
@@ -159,7 +185,7 @@ def tests_to_ask(manifest: Any, left_out: Sequence[str]) -> list[str]:
     """
     with connect(autocommit=True) as session:
         answered = _ask(session, manifest, ANSWERED)
-    without_table = {each for each in left_out if not manifest.nodes[each].depends_on.nodes}
+    without_table = {each for each in left_out if is_of_a_macro(manifest.nodes[each])}
     return sorted({*left_out} - {*answered} - without_table)
 
 

@@ -3,9 +3,10 @@
     {%- if flags.WHICH not in ['build', 'run', 'seed', 'snapshot', 'test'] or flags.EMPTY or is_deferred() or is_sample() -%}
         {{ return(false) }}
     {%- endif -%}
-    {%- set names = ['runs', 'run_results', 'quality_scores', 'publications'] -%}
+    {%- set names = ['runs', 'run_results', 'quality_scores', 'publications', 'source_volumes', 'watermarks'] -%}
     {%- set query -%}
-        select count(*) = {{ names | length }} and bool_and(has_schema_privilege(pg_namespace.oid, 'usage') and has_table_privilege(pg_class.oid, 'insert'))
+        select count(*) = {{ names | length }} and bool_and(has_schema_privilege(pg_namespace.oid, 'usage') and has_table_privilege(pg_class.oid, 'insert')
+                and (pg_class.relname in ('run_results', 'publications') or has_table_privilege(pg_class.oid, 'update') and has_table_privilege(pg_class.oid, 'delete')))
         from pg_class
         inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
         where pg_namespace.nspname = {{ quoted_texts([state_relation('runs').schema]) }} and pg_class.relname in ({{ quoted_texts(names) }})

@@ -1,4 +1,5 @@
 {% macro publish_results(results) -%}
+    {%- do run_query(create_partitions_of_results(state_relation('run_results'))) -%}
     {%- do record_results(results) -%}
     {%- do run_query('update ' ~ state_relation('source_volumes') ~ " set is_passed = true where invocation_id = '" ~ invocation_id ~ "'") -%}
     {%- set score = record_scores() -%}
@@ -7,6 +8,7 @@
     {%- if refused -%}
         {%- do run_query(
             'update ' ~ state_relation('runs') ~ ' set not_published_because = ' ~ quoted_texts([refused | join('; ')])
+            ~ (", status = 'failure'" if is_gate_closed(refused))
             ~ " where invocation_id = '" ~ invocation_id ~ "'"
         ) -%}
         {%- do log(not_published(refused), info=not is_gate_closed(refused)) -%}

@@ -18,12 +18,18 @@
             ~ regclass_of(reader) ~ ' is not null as is_read'
         )[0] -%}
         {%- if not (found['oid'] and found['fits']) -%}
+            {%- if found['oid'] -%}
+                {#- In short attempts, because new readers wait behind it. -#}
+                {%- call statement('rename') -%}
+                    {{ try_patiently(
+                        'alter table ' ~ table ~ ' rename to ' ~ adapter.quote(name_before(found['oid'])),
+                        'the columns of ' ~ table ~ ' could not be changed', table
+                    ) }}
+                {%- endcall -%}
+            {%- endif -%}
             {%- call statement('publication') -%}
-                {%- if found['oid'] %}
-                alter table {{ table }} rename to {{ adapter.quote(name_before(found['oid'])) }};
-                {%- endif %}
                 create table {{ table }} as select * from {{ this }} {{ 'with no data' if not found['is_read'] }};
-                create unique index on {{ table }} ({{ key | join(', ') }});
+                create unique index on {{ table }} ({% for column in key %}{{ adapter.quote(column) }}{{ ', ' if not loop.last }}{% endfor %});
                 comment on table {{ table }} is {{ postgres_escape_comment('What ' ~ reader ~ ' shows: ' ~ model.name ~ ' as it was last published.') }}
             {%- endcall -%}
         {%- endif -%}

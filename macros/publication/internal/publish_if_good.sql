@@ -8,8 +8,8 @@
         {{ return([]) }}
     {%- endif -%}
     {#- Two publications at the same time would write the same rows. -#}
-    {%- set lock = "hashtext('" ~ state_relation('publications') ~ "')" -%}
-    {%- do run_query('select pg_advisory_lock(' ~ lock ~ ')') -%}
+    {%- set lock = "hashtext('publish " ~ state_relation('publications') ~ "')" -%}
+    {%- do run_query("set lock_timeout = 0; select pg_advisory_lock(" ~ lock ~ "); reset lock_timeout") -%}
     {%- do run_query('begin isolation level repeatable read') -%}
     {%- set refused = reasons_not_to_publish(candidates) -%}
     {%- if refused -%}
@@ -57,6 +57,17 @@
             )
     {%- endset -%}
     {%- for row in run_query(query) -%}
-        {%- do run_query('drop table ' ~ api.Relation.create(schema=schema, identifier=row['relname'])) -%}
+        {#- One that is read is dropped after the next publication. -#}
+        {%- set statement -%}
+            do $drop$
+            begin
+                perform set_config('lock_timeout', '1s', true);
+                drop table {{ api.Relation.create(schema=schema, identifier=row['relname']) }};
+            exception when lock_not_available then
+                raise log 'A published table from before a change of its columns is read, and is dropped later.';
+            end
+            $drop$
+        {%- endset -%}
+        {%- do run_query(statement) -%}
     {%- endfor -%}
 {%- endmacro %}

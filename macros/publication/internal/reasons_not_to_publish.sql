@@ -6,16 +6,19 @@
         {%- do read.append(candidate.unique_id) -%}
         {%- do add_ancestors(candidate.unique_id, read) -%}
     {%- endfor -%}
+    {%- set read = read | unique | list -%}
     {%- set built, tests = [], [] -%}
-    {%- for unique_id in read | unique if nodes[unique_id].config.materialized != 'ephemeral' -%}
+    {%- for unique_id in read + readers_of(candidates) if nodes[unique_id].config.materialized != 'ephemeral' -%}
         {#- A candidate has watermarks too: those of the publication. -#}
         {%- set is_table = nodes[unique_id].config.materialized in ['incremental', 'snapshot', 'table', 'materialized_view'] -%}
         {%- do built.append({
-            'node_id': unique_id, 'state_name': state_name({'unique_id': unique_id}) if is_table else none, 'is_table': is_table
+            'node_id': unique_id, 'state_name': state_name({'unique_id': unique_id}) if is_table else none, 'is_table': is_table,
+            'is_snapshot': unique_id.startswith('snapshot.'),
         }) -%}
     {%- endfor -%}
-    {%- for unique_id in nodes if not var('publish_untested') and unique_id.startswith('test.') and nodes[unique_id].config.severity | lower == 'error' -%}
-        {%- for node_id in nodes[unique_id].depends_on.nodes if node_id in read -%}
+    {%- set judged = read + sources_of(read) -%}
+    {%- for unique_id in nodes if unique_id.startswith('test.') and nodes[unique_id].config.severity | lower == 'error' -%}
+        {%- for node_id in nodes[unique_id].depends_on.nodes if node_id in judged -%}
             {%- do tests.append({'test_id': unique_id, 'node_id': node_id}) -%}
         {%- endfor -%}
     {%- endfor -%}
@@ -24,8 +27,11 @@
     {%- for names, what in [
         (found['failed'], 'failed, were skipped or were never built'),
         (found['left_out'], 'were not built since the last publication, although other tables were'),
+        (found['of_other_runs'] if flags.WHICH != 'run-operation' else none,
+            'were built by another run than the last: build everything, or run warehouse publish'),
+        (found['stale_views'], 'read tables from before a change of their columns: build them'),
         (found['failing_tests'], 'are data tests of severity error that fail'),
-        (found['unasked_tests'], 'are data tests that were not asked since their tables were built (dbt test asks them)')
+        (found['unasked_tests'] if not var('publish_untested') else none, 'are data tests that were not asked since their tables were built (dbt test asks them)')
     ] if names -%}
         {%- set names = fromjson(names) -%}
         {%- do reasons.append(names[:5] | join(', ') ~ (' and ' ~ (names | length - 5) ~ ' more' if names | length > 5) ~ ' ' ~ what) -%}
@@ -41,6 +47,32 @@
 {%- endmacro %}
 
 
+{% macro readers_of(candidates) -%}
+    {#- The reporting views. One that failed shows what it showed before, beside others that do not. -#}
+    {%- set ids = candidates | map(attribute='unique_id') | list -%}
+    {%- set nodes = graph.nodes.inner_dict or graph.nodes -%}
+    {%- set readers = [] -%}
+    {%- for unique_id in nodes if unique_id.startswith('model.') -%}
+        {%- for node_id in nodes[unique_id].depends_on.nodes if node_id in ids and unique_id not in readers -%}
+            {%- do readers.append(unique_id) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(readers) }}
+{%- endmacro %}
+
+
+{% macro sources_of(unique_ids) -%}
+    {%- set nodes = graph.nodes.inner_dict or graph.nodes -%}
+    {%- set sources = [] -%}
+    {%- for unique_id in unique_ids -%}
+        {%- for node_id in nodes[unique_id].depends_on.nodes if node_id.startswith('source.') and node_id not in sources -%}
+            {%- do sources.append(node_id) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(sources) }}
+{%- endmacro %}
+
+
 {% macro query_of_judgement(built, tests) -%}
     {%- set results = state_relation('run_results') %}
     with
@@ -49,18 +81,22 @@
         select
             node.node_id,
             node.is_table,
+            node.is_snapshot,
             latest.status,
+            latest.invocation_id,
             greatest(
                 (
                     select max(results.finished_at) from {{ results }} as results
-                    where results.node_id = node.node_id and results.status = 'success'
+                    where results.node_id = node.node_id and results.status = 'success' and results.finished_at <= now()
                 ),
                 (select max(advanced_at) from {{ state_relation('watermarks') }} where model_name = node.state_name)
             ) as built_at
-        from jsonb_to_recordset({{ quoted_texts([tojson(built)]) }}) as node (node_id text, state_name text, is_table boolean)
+        from jsonb_to_recordset({{ quoted_texts([tojson(built)]) }}) as node (
+            node_id text, state_name text, is_table boolean, is_snapshot boolean
+        )
         left join lateral (
-            select results.status from {{ results }} as results
-            where results.node_id = node.node_id
+            select results.status, results.invocation_id from {{ results }} as results
+            where results.node_id = node.node_id and results.finished_at <= now()
             order by results.finished_at desc
             limit 1
         ) as latest on true
@@ -80,14 +116,23 @@
     ),
 
     asked as (
-        select tests.test_id, latest.status, latest.finished_at
+        select tests.test_id, latest.status, latest.started_at
         from (select distinct test_id from reads) as tests
         left join lateral (
-            select results.status, results.finished_at from {{ results }} as results
-            where results.node_id = tests.test_id and results.status in ('pass', 'warn', 'fail', 'error')
+            select results.status, results.started_at from {{ results }} as results
+            where results.node_id = tests.test_id and results.status in ('pass', 'warn', 'fail', 'error') and results.finished_at <= now()
             order by results.finished_at desc
             limit 1
         ) as latest on true
+    ),
+
+    {#- Snapshots may be taken by a command of their own. A table that another run built shows another day. -#}
+    of_other_runs as (
+        select node_id
+        from built
+        where is_table and not is_snapshot and invocation_id != (
+            select invocation_id from built where is_table and not is_snapshot and status = 'success' order by built_at desc nulls last limit 1
+        )
     ),
 
     unasked as (
@@ -95,16 +140,28 @@
         from reads
         inner join asked on reads.test_id = asked.test_id
         inner join built on reads.node_id = built.node_id
-        where asked.finished_at is null or asked.finished_at < built.built_at
+        where asked.started_at is null or asked.started_at < built.built_at
     )
 
     select
         (select json_agg(split_part(node_id, '.', 3) order by node_id) from built where status is distinct from 'success') as failed,
         (select json_agg(split_part(node_id, '.', 3) order by node_id) from left_out) as left_out,
         (
-            select json_agg(split_part(test_id, '.', 3) order by test_id) from asked where status in ('fail', 'error')
+            select json_agg(split_part(test_id, '.', 3) order by test_id) from asked
+            where status in ('fail', 'error')
+                {{ 'and test_id not in (select test_id from unasked)' if var('publish_untested') }}
         ) as failing_tests,
         (select json_agg(split_part(test_id, '.', 3) order by test_id) from unasked) as unasked_tests,
+        (select json_agg(split_part(node_id, '.', 3) order by node_id) from of_other_runs) as of_other_runs,
+        (
+            select json_agg(distinct views.oid::regclass::text)
+            from pg_class as tables
+            inner join pg_depend on tables.oid = pg_depend.refobjid and pg_depend.classid = 'pg_rewrite'::regclass
+            inner join pg_rewrite on pg_depend.objid = pg_rewrite.oid
+            inner join pg_class as views on pg_rewrite.ev_class = views.oid
+            where tables.relname = '{{ name_before('') }}' || tables.oid
+                and views.relnamespace = to_regnamespace({{ quoted_texts([generate_schema_name('reporting', none)]) }})
+        ) as stale_views,
         (
             select quality_score from {{ state_relation('runs') }}
             where quality_score is not null

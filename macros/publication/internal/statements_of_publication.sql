@@ -8,7 +8,7 @@
     {%- endfor %}
     insert into {{ state_relation('publications') }} (published_at, invocation_id, quality_score, rows_written)
     select
-        clock_timestamp(),
+        now(),
         '{{ invocation_id }}',
         (select quality_score from {{ state_relation('runs') }} where quality_score is not null order by finished_at desc limit 1),
         {% for name in names %}(select count(*) from {{ name }}){{ ' + ' if not loop.last }}{% endfor %};
@@ -21,7 +21,10 @@
     {%- set view = relation_of_node(candidate) -%}
     {%- set table = published(view) -%}
     {%- set key = as_list(candidate.config.unique_key) -%}
-    {%- set columns = candidate.columns.keys() | list -%}
+    {%- set columns = [] -%}
+    {%- for column in candidate.columns -%}
+        {%- do columns.append(adapter.quote(column)) -%}
+    {%- endfor -%}
     {%- set is_of_key -%}
         {% for column in key %}new_row.{{ column }} = old_row.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
     {%- endset -%}

@@ -39,37 +39,52 @@
 
 
 {% macro counted_volumes(tables) -%}
-    {#- Statistics are far off for small tables, which cost little to count, and of a large one that seems to have lost rows. -#}
+    {#-
+        Statistics are far off for small tables, which cost little to count, and unknown for views. A large table is counted if any of
+        them says that it may have lost rows.
+    -#}
     {%- set row_counts = {} -%}
-    {%- set estimates = estimated_rows_of_relations(tables.values() | map('string') | list) -%}
-    {%- set rows_before = {} -%}
-    {%- set query -%}
-        select distinct on (table_name) table_name, row_count
-        from {{ state_relation('source_volumes') }}
-        where is_passed
-        order by table_name, measured_at desc
-    {%- endset -%}
-    {%- for row in run_query(query) -%}
-        {%- do rows_before.update({row['table_name']: row['row_count'] | int}) -%}
-    {%- endfor -%}
-    {%- for name, relation in tables.items() -%}
-        {%- set estimate = estimates.get(relation | string, 0) -%}
-        {%- set is_counted = estimate < 200000 or estimate < rows_before.get(name, 0) * (1 - (var('max_lost_share') | float) / 2) -%}
-        {%- do row_counts.update({name: run_query('select count(*) from ' ~ relation)[0][0] | int if is_counted else estimate}) -%}
+    {%- for row in run_query(query_of_estimates(tables)) -%}
+        {%- set is_counted = row['row_count'] < 200000 or row['row_count'] < row['rows_before'] * (1 - (var('max_lost_share') | float) / 2) -%}
+        {%- do row_counts.update({
+            row['table_name']: run_query('select count(*) from ' ~ tables[row['table_name']])[0][0] | int if is_counted else row['row_count'] | int
+        }) -%}
     {%- endfor -%}
     {{ return(row_counts) }}
 {%- endmacro %}
 
 
+{% macro query_of_estimates(tables) -%}
+    {#- The lower of what PostgreSQL counted and what it last analyzed; 0 for a view. #}
+    {%- for name, relation in tables.items() %}
+    select
+        '{{ name }}' as table_name,
+        coalesce((
+            select sum(least(pg_stat_get_live_tuples(leaves.oid), greatest(leaves.reltuples, 0)))
+            from pg_class as leaves
+            where leaves.relkind in ('r', 'm')
+                and (leaves.oid = {{ regclass_of(relation) }} or leaves.oid in (select relid from pg_partition_tree({{ regclass_of(relation) }}) where isleaf))
+        ), 0)::bigint as row_count,
+        coalesce((
+            select row_count from {{ state_relation('source_volumes') }}
+            where table_name = '{{ name }}' and is_passed and measured_at <= now()
+            order by measured_at desc
+            limit 1
+        ), 0) as rows_before
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+
 {% macro query_of_volumes(tables, row_counts) -%}
     {%- set volumes = state_relation('source_volumes') -%}
-    {%- set now = "'" ~ run_started_at ~ "'::timestamptz" %}
+    {%- set now = 'now()' %}
     with
 
     last as (
         select distinct on (table_name) table_name, measured_at, row_count
         from {{ volumes }}
-        where is_passed
+        where is_passed and measured_at <= now()
         order by table_name, measured_at desc
     ),
 
@@ -82,7 +97,10 @@
             found.loaded_rows,
             found.deleted_rows
         from (
-            select count(*) as loaded_rows, count(_deleted_at) as deleted_rows
+            select
+                count(*) as loaded_rows,
+                {#- Not those of a table that was loaded again. #}
+                count(*) filter (where _deleted_at > (select measured_at from last where table_name = '{{ name }}')) as deleted_rows
             from {{ relation }}
             where _loaded_at > (select measured_at from last where table_name = '{{ name }}') and _loaded_at <= {{ now }}
         ) as found
@@ -120,6 +138,7 @@
             select earlier.rows_per_day, earlier.measured_at
             from {{ volumes }} as earlier
             where earlier.table_name = volumes.table_name and earlier.is_passed and earlier.rows_per_day is not null
+                and earlier.measured_at <= now()
             order by earlier.measured_at desc
             limit 56
         ) as recent
@@ -159,7 +178,7 @@
         ) as has_lost_rows,
         coalesce(volumes.deleted_rows > last.row_count * {{ var('max_lost_share') }} and volumes.deleted_rows >= 20, false) as has_deleted_rows,
         coalesce(
-            usual.days >= 14
+            usual.days >= 14 and (usual.median > 0 or volumes.rows_per_day < usual.median)
             and abs(volumes.rows_per_day - usual.median) >= greatest(100, 6 * usual.spread)
             and not volumes.rows_per_day between usual.median / 3 and usual.median * 3
             and not (usual.same_weekdays >= 3 and volumes.rows_per_day between usual.lowest / 2 and usual.highest * 2),

@@ -23,7 +23,8 @@
                 (
                     select sum(coalesce(nullif(pg_stat_get_live_tuples(leaves.oid), 0), greatest(leaves.reltuples, 0)))::bigint
                     from pg_class as leaves
-                    where leaves.oid = pg_class.oid or leaves.oid in (select relid from pg_partition_tree(pg_class.oid) where isleaf)
+                    where leaves.relkind != 'p'
+                        and (leaves.oid = pg_class.oid or leaves.oid in (select relid from pg_partition_tree(pg_class.oid) where isleaf))
                 ) as row_count
             from unnest(array[{{ quoted_texts(names) }}]) as named (relation)
             inner join pg_class on to_regclass(named.relation) = pg_class.oid

@@ -10,7 +10,7 @@
 
 {% macro counts_rows(test) -%}
     {#- Whether the failures of a test are rows of its table, so that their share is the share of bad rows. -#}
-    {%- if table_of_test(test) is none -%}
+    {%- if table_of_test(test) is none or test.config.fail_calc != 'count(*)' or test.config.limit or test.config.where -%}
         {{ return(false) }}
     {%- endif -%}
     {%- set name = test.test_metadata.name -%}

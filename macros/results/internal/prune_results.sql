@@ -12,7 +12,9 @@
         for expired in
             select partition::text
             from {{ state_relation('partition_bounds') }}
-            where parent = '{{ state_relation('run_results') }}'::regclass and upper_bound::timestamptz < {{ oldest }}
+            where parent = '{{ state_relation('run_results') }}'::regclass
+                and pg_has_role((select relowner from pg_class where oid = parent), 'usage')
+                and upper_bound::timestamptz < {{ oldest }}
         loop
             execute 'drop table ' || expired;
         end loop;

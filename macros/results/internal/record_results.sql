@@ -28,18 +28,20 @@
 
         insert into {{ state_relation('run_results') }} (
             invocation_id, node_id, node_name, resource_type, model_name, status, severity, dimension, weight, counts_rows,
-            rows_judged, failing_rows, rows_written, seconds, finished_at
+            rows_judged, failing_rows, rows_written, seconds, started_at, finished_at
         )
         select
             '{{ invocation_id }}', node_id, node_name, resource_type, model_name, status, severity, dimension, weight, counts_rows,
             rows_judged, failing_rows, rows_written, seconds,
-            {#- By the clock of the server, as the watermarks, with which publications compare. #}
-            coalesce(finished_at + (clock_timestamp() - '{{ modules.datetime.datetime.now(modules.pytz.utc) }}'::timestamptz), now())
+            coalesce(started_at + clocks.difference, now()),
+            coalesce(finished_at + clocks.difference, now())
         from jsonb_to_recordset({{ quoted_texts([tojson(rows)]) }}) as result (
             node_id text, node_name text, resource_type text, model_name text, status text, severity text, dimension text,
             weight numeric, counts_rows boolean, rows_judged bigint, failing_rows bigint, rows_written bigint,
-            seconds double precision, finished_at timestamptz
+            seconds double precision, started_at timestamptz, finished_at timestamptz
         )
+        {#- The clock of the server is that of the watermarks, with which publications compare. #}
+        cross join (select clock_timestamp() - '{{ modules.datetime.datetime.now(modules.pytz.utc) }}'::timestamptz as difference) as clocks
         {{ 'union all ' ~ results_of_rules() if has_judged_rows(results) }}
         {{ 'union all ' ~ results_left_out() if leaves_tests_out() }}
     {%- endset -%}
@@ -65,7 +67,7 @@
             'node_name': node.name,
             'resource_type': node.resource_type ~ '',
             'model_name': (table or '').split('.')[-1] or none if is_test else node.name,
-            'status': result.status ~ '',
+            'status': 'skipped' if is_test and asks_nothing(node) else result.status ~ '',
             'severity': node.config.severity | lower if is_test else none,
             'dimension': dimension_of_test(node) if is_test else none,
             'weight': weight_of_test(node) if is_test else none,
@@ -74,10 +76,26 @@
             'failing_rows': result.failures if is_test else none,
             'rows_written': written | int if written is not none and written | int >= 0 else none,
             'seconds': result.execution_time,
+            'started_at': result.timing[-1].started_at ~ '+00' if result.timing and result.timing[-1].started_at else none,
             'finished_at': result.timing[-1].completed_at ~ '+00' if result.timing and result.timing[-1].completed_at else none,
         }) -%}
     {%- endfor -%}
     {{ return(rows) }}
+{%- endmacro %}
+
+
+{% macro asks_nothing(test) -%}
+    {#- In a build of a part, as were_built_together renders. -#}
+    {%- if flags.WHICH != 'build' or 'were_built_together' not in test.depends_on.macros | join(' ') -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set nodes = graph.nodes.inner_dict or graph.nodes -%}
+    {%- for unique_id in test.depends_on.nodes if unique_id.split('.')[0] in ['model', 'snapshot'] and unique_id not in selected_resources -%}
+        {%- if nodes[unique_id].config.materialized != 'view' -%}
+            {{ return(true) }}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(false) }}
 {%- endmacro %}
 
 

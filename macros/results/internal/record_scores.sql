@@ -14,7 +14,7 @@
             inner join lateral (
                 select *
                 from {{ results }} as results
-                where results.node_id = known.node_id and results.status in ('pass', 'warn', 'fail', 'error')
+                where results.node_id = known.node_id and results.status in ('pass', 'warn', 'fail', 'error') and results.finished_at <= now()
                 order by results.finished_at desc
                 limit 1
             ) as latest on true
@@ -22,7 +22,7 @@
             select rules.*
             from {{ results }} as rules
             where rules.resource_type = 'rule' and rules.invocation_id = (
-                select invocation_id from {{ results }} where resource_type = 'rule' order by finished_at desc limit 1
+                select invocation_id from {{ results }} where resource_type = 'rule' and finished_at <= now() order by finished_at desc limit 1
             )
         ),
 

@@ -24,6 +24,7 @@
         0,
         null,
         0,
+        now(),
         now()
     from {{ state_relation('audited_tests') }} as held
     inner join (

@@ -26,6 +26,7 @@
         coalesce(issues.failing_rows, 0),
         null,
         0,
+        now(),
         now()
     from {{ relation_of_node(rules) }} as rules
     inner join jsonb_to_recordset({{ quoted_texts([tojson(tables)]) }}) as tables (table_name text, row_count bigint)
