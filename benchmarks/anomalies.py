@@ -50,6 +50,8 @@ SETS = ("sample", "online_retail", "cdnow")
 LEAST_ROWS, EVERY, HISTORY = 20, 8, 28
 # The default of the project.
 THRESHOLD = 4.0
+# Of the sample.
+USERS, DAYS = 20_000, 365
 FOUND_AT_LEAST, WRONG_AT_MOST = 0.95, 0.01
 # The public holidays of England and Wales in 2011, and the days between Christmas and New Year.
 HOLIDAYS = [
@@ -82,9 +84,12 @@ class Rates:
 class Trial:
     """One data set: built quietly once, then with faults in copies."""
 
-    def __init__(self, server: Server, name: str, threshold: float) -> None:
+    def __init__(
+        self, server: Server, name: str, threshold: float, users: int = USERS, days: int = DAYS
+    ) -> None:
         self.server = server
         self.name = name
+        self.users, self.days = users, days
         self.rates = Rates()
         self.last_day: dt.date | None = None
         self.counts: dict[dt.date, dict[str, int]] = {}
@@ -114,7 +119,9 @@ class Trial:
         if self.name != "sample":
             return SHARED / self.name
         folder = self.server.home.parent / "sample"
-        plan = make_plan(users=20_000, days=365, seed=42, out=folder, events_per_session=3.0)
+        plan = make_plan(
+            users=self.users, days=self.days, seed=42, out=folder, events_per_session=3.0
+        )
         generate(plan)
         self.last_day = plan.end_date
         return folder

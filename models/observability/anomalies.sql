@@ -120,7 +120,7 @@ every_value as (
         days.day,
         days.is_judged,
         tables.first_day,
-        extract(isodow from days.day)::int as day_of_week,
+        {{ iso_day_of_week('days.day') }} as day_of_week,
         coalesce(measured.row_count, table_days.row_count, 0) as row_count,
         case
             when series.is_count then coalesce(measured.value, 0)

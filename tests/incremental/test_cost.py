@@ -94,7 +94,7 @@ READ_WHOLE = {
 # With more users, more of them are next to a user whose rank changes, and so change rank too.
 RELATIVE = {"user_rfm", "user_segments", "snp_user_segments"}
 # With more orders, more of the groups that the day writes exist before: replacing a row is a delete
-# and an insert.
+# and an insert. A range of anomalies changes if a late row changes the day.
 GROUPS = {"int_category_days", "monthly_category_revenue", "int_active_days", "anomalies"}
 # The last models that read the keys logged by those models; their runs prune the log at the end.
 READ_RELATIVE = ("user_analytics", "active_users")
