@@ -89,7 +89,7 @@ INTEGRITY = """
 select order_id from {{ ref('fct_orders') }} where amount = 77
 union all select line_id from {{ ref('fct_lines') }} where amount = 77
 """
-TESTED = {"publish_untested": False, "load_overlap": "0 seconds"}
+TESTED = {"publish_untested": False, "min_quality_score": 95, "load_overlap": "0 seconds"}
 SUMS = (
     "select (select sum(amount)::int from reporting.orders),"
     " (select sum(amount)::int from reporting.lines)"

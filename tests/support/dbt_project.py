@@ -289,7 +289,7 @@ def run(
     accepted = dict.fromkeys(
         ("accept_excluded", "accept_volumes", "allow_loss", "publish_untested"), True
     )
-    given = {**accepted, **(variables or {})}
+    given = {**accepted, "min_quality_score": 0, **(variables or {})}
     parse_variables = json.dumps(
         {name: value for name, value in given.items() if _is_for_parsing(name)},
         sort_keys=True,

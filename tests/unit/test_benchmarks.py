@@ -53,7 +53,7 @@ def test_keys_that_grow_have_bounds_of_their_own() -> None:
 
 
 def results_of_days(
-    small_day: dict[str, float], day: dict[str, float], full: dict[str, float]
+    small_day: dict[str, float], day: dict[str, float], full: dict[str, float], tested: float = 1
 ) -> Any:
     """The result of a run with these seconds per model."""
 
@@ -66,6 +66,7 @@ def results_of_days(
             "events": events,
             "daily": [{"build": build(nodes), "stock": stock}],
             "full": [build(full)],
+            "tested_days": {"with": [{"wall": 13.0 * tested}], "without": [10.0]},
         }
 
     return {"sizes": [size(1_000_000, small_day), size(10_000_000, day)]}
@@ -87,7 +88,14 @@ def test_a_day_of_the_whole_project_has_bounds(
     small_day: float, day: dict[str, float], full: dict[str, float], kept: list[bool]
 ) -> None:
     results = results_of_days({"a": small_day}, day, full)
-    assert [bound.is_kept for bound in report.bounds(results)[5:]] == kept
+    assert [bound.is_kept for bound in report.bounds(results)[5:]] == [*kept, True]
+
+
+def test_tests_have_a_bound() -> None:
+    results = results_of_days({"a": 14.0}, {"a": 20.0}, {"a": 300.0}, tested=1.1)
+    bound = report.bounds(results)[-1]
+    assert "relative to one without any test" in bound.what
+    assert (bound.measured, bound.is_kept) == (pytest.approx(1.43), False)
 
 
 def test_a_day_is_compared_with_rebuilding_everything() -> None:
@@ -101,13 +109,13 @@ def test_a_day_is_compared_with_rebuilding_everything() -> None:
 
 def test_what_was_not_measured_is_neither_kept_nor_missed() -> None:
     bounds = report.bounds({"sizes": [{"events": 1}, {"events": 10}]})
-    assert [bound.is_kept for bound in bounds] == [None] * 9
+    assert [bound.is_kept for bound in bounds] == [None] * 10
 
 
 def test_a_small_shop_says_nothing_of_the_bounds() -> None:
     results = results_of(1.0, 1.0, 0.1, 20.0, 10.0)
     results["sizes"].pop()
-    assert [bound.is_kept for bound in report.bounds(results)] == [None] * 9
+    assert [bound.is_kept for bound in report.bounds(results)] == [None] * 10
     assert "**missed**" not in report.bounds_table(results)
 
 

@@ -18,6 +18,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from warehouse import project
@@ -106,9 +107,7 @@ def code_of(manifest: Any) -> str:
 
 
 def _parts_of_code(manifest: Any) -> Iterable[str]:
-    from dbt.version import __version__
-
-    yield __version__
+    yield version("dbt-core")
     yield (project.root() / "dbt_project.yml").read_text(encoding="utf-8")
     for name, value in sorted(os.environ.items()):
         if name.startswith(("DBT_", "WAREHOUSE_")) and not _NO_MEANING.fullmatch(name):
