@@ -646,10 +646,18 @@ def test_the_queries_of_the_guide_find_the_planted_order(clean: Database, tmp_pa
         order_items="order_item_id,order_id,product_id,quantity,price_at_purchase\nl,early,p1,1,7\n",
     )
     build(clean)
-    rules, issues_by_rule, revenue = blocks(dbt_project.ROOT / "docs" / "quality.md")
+    rules, issues_by_rule, revenue, *others = blocks(dbt_project.ROOT / "docs" / "quality.md")
     assert len(fetch(clean, rules)) >= 60
     assert ("orders", "order_date_is_not_before_sign_up") in [
         row[:2] for row in fetch(clean, issues_by_rule)
     ]
     # 20 of o1, and -10 of the return o2.
     assert [row[1] for row in fetch(clean, revenue)] == [10]
+    answers = [fetch(clean, query) for query in others]
+    assert len(answers) >= 6 and all(answers[:3])
+    (by_hand,) = [
+        rows for query, rows in zip(others, answers, strict=True) if "with latest" in query
+    ]
+    assert by_hand == fetch(
+        clean, "select quality_score from observability.runs order by finished_at desc limit 1"
+    )
