@@ -24,17 +24,18 @@
     {%- endfor -%}
     {%- set found = run_query(query_of_judgement(built, tests))[0] -%}
     {%- set reasons = [] -%}
-    {%- for names, what in [
-        (found['failed'], 'failed, were skipped or were never built'),
-        (found['left_out'], 'were not built since the last publication, although other tables were'),
-        (found['of_other_runs'] if flags.WHICH != 'run-operation' else none,
-            'were built by another run than the last: build everything, or run warehouse publish'),
-        (found['stale_views'], 'read tables from before a change of their columns: build them'),
-        (found['failing_tests'], 'are data tests of severity error that fail'),
-        (found['unasked_tests'] if not var('publish_untested') else none, 'are data tests that were not asked since their tables were built (dbt test asks them)')
+    {#- What has to be mended comes first. -#}
+    {%- for what, names in [
+        ('data tests of severity error that fail', found['failing_tests']),
+        ('failed, skipped or never built', found['failed']),
+        ('reading tables from before a change of their columns', found['stale_views']),
+        ('not built since the last publication', found['left_out']),
+        ('built by another run than the last (build everything, or run warehouse publish)',
+            found['of_other_runs'] if flags.WHICH != 'run-operation' else none),
+        ('data tests not asked since their tables were built', found['unasked_tests'] if not var('publish_untested') else none),
     ] if names -%}
         {%- set names = fromjson(names) -%}
-        {%- do reasons.append(names[:5] | join(', ') ~ (' and ' ~ (names | length - 5) ~ ' more' if names | length > 5) ~ ' ' ~ what) -%}
+        {%- do reasons.append(what ~ ': ' ~ names[:5] | join(', ') ~ (' and ' ~ (names | length - 5) ~ ' more' if names | length > 5)) -%}
     {%- endfor -%}
     {%- set score, least = found['quality_score'], min_quality_score() -%}
     {%- if not reasons and score is not none and score < least -%}
