@@ -431,6 +431,19 @@ def test_a_project_that_would_publish_nothing_is_told(
     assert f"Got: {hook or 'no on-run-end'}" in said
 
 
+def test_a_candidate_with_two_rows_of_a_key_is_named(database: Database, project: Path) -> None:
+    run(database, project)
+    load(database, 61, 40)
+    (project / "models" / "published" / "pub_orders.sql").write_text(
+        CANDIDATE.format("orders", "order") + "select order_id, amount from {{ ref('fct_orders') }}"
+        " union all select order_id, amount from {{ ref('fct_orders') }} where order_id = 20"
+    )
+    dbt_project.forget(project)
+    said = failure(database, project)
+    assert "pub_orders has more than one row, or a null, for the order_id 20" in said
+    assert ask(database, SUMS) == [(60, 60)]
+
+
 def test_an_unpublishable_candidate_says_what_it_needs(database: Database, project: Path) -> None:
     (project / "models" / "published" / "pub_orders.sql").write_text(
         "{{ config(schema='published', alias='orders') }} select 1 as order_id, 2 as amount"

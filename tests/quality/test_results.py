@@ -269,6 +269,15 @@ def scores(database: Database, weight: str) -> dict[tuple[str, str], float]:
     return {key: 100 * got / of for key, (got, of) in sums.items()}
 
 
+def test_a_weight_that_is_no_number_is_ignored(database: Database, project: Path) -> None:
+    (project / "models" / "models.yml").write_text(
+        MODELS["models.yml"].replace("quality_weight: 5", "quality_weight: high")
+    )
+    run(database, project)
+    weight = "select weight::int from observability.run_results where node_name = 'amount_is_even'"
+    assert ask(database, weight) == 1
+
+
 def test_nothing_is_recorded_of_runs_that_see_no_rows(database: Database, project: Path) -> None:
     run(database, project)
     run(database, project, options=("--empty",))

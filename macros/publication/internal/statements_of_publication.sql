@@ -33,6 +33,22 @@
     select {{ columns | join(', ') }} from {{ view }} as new_row {{ 'where (' ~ key | join(', ') ~ ') in (' ~ keys ~ ')' if keys }};
     create index on {{ rows }} ({{ key | join(', ') }});
     analyze {{ rows }};
+    do $check_key$
+    declare
+        found text := (
+            select ({{ key | join(', ') }})::text from {{ rows }}
+            group by {{ key | join(', ') }}
+            having count(*) > 1 or {% for column in key %}{{ column }} is null{{ ' or ' if not loop.last }}{% endfor %}
+            limit 1
+        );
+    begin
+        if found is not null then
+            raise exception using message = {{ quoted_texts([
+                'Nothing is published, because ' ~ candidate.name ~ ' has more than one row, or a null, for the ' ~ key | join(', ') ~ ' '
+            ]) }} || found || '. Correct the model, and test its key with unique and not_null.';
+        end if;
+    end
+    $check_key$;
     delete from {{ table }} as old_row
     where {{ '(' ~ key | join(', ') ~ ') in (' ~ keys ~ ')' if keys else 'true' }}
         and not exists (

@@ -1,5 +1,11 @@
 {% macro weight_of_test(test) -%}
-    {{ return(test.config.meta.get('quality_weight', weight_of_severity(test.config.severity | lower))) }}
+    {%- set given = test.config.meta.get('quality_weight') -%}
+    {%- if given is not none and (given is not number or given < 0) -%}
+        {%- do exceptions.warn(test.name ~ ": meta.quality_weight is '" ~ given ~ "'; it takes a number from 0, and is ignored.") -%}
+    {%- elif given is not none -%}
+        {{ return(given) }}
+    {%- endif -%}
+    {{ return(weight_of_severity(test.config.severity | lower)) }}
 {%- endmacro %}
 
 
