@@ -41,7 +41,7 @@
         failing_rows bigint,
         rows_written bigint,
         seconds double precision not null,
-        started_at timestamptz not null,
+        started_at timestamptz,
         finished_at timestamptz not null
     ) partition by range (finished_at);
     comment on table {{ results }} is 'One row per run and node: models, snapshots, seeds, tests, and rules of rows. Partitioned by month.';
