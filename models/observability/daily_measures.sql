@@ -175,7 +175,8 @@ final as (
         failing.day,
         'failed_rate' as measure,
         failing.rule_name as column_name,
-        (failing.row_count::numeric / of_sources.row_count)::{{ measure_type() }} as value,
+        -- Expired events have issues and are in no mart.
+        least(failing.row_count::numeric / of_sources.row_count, 1)::{{ measure_type() }} as value,
         of_sources.row_count
     from failing
     inner join of_sources

@@ -23,7 +23,9 @@ DATED_BY_THE_BUILD = {
 
 
 # Schemas whose tables a build may write to; builds only read raw.
-WRITTEN = ("snapshots", "intermediate", "marts")
+WRITTEN = ("snapshots", "intermediate", "marts", "observability")
+# The other tables of that schema are the bookkeeping of hooks.
+OBSERVED = ("daily_measures", "anomalies")
 
 
 def relations(database: Any) -> list[str]:
@@ -37,9 +39,10 @@ def relations(database: Any) -> list[str]:
                 from pg_class
                 inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
                 where nspname = any(%s) and relkind in ('r', 'p', 'm') and not relispartition
+                    and (nspname != 'observability' or relname = any(%s))
                 order by 1
                 """,
-                [list(WRITTEN)],
+                [list(WRITTEN), list(OBSERVED)],
             )
         ]
 
