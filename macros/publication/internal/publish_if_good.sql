@@ -1,25 +1,25 @@
 {% macro publish_if_good() -%}
     {#-
         One transaction, in which all tables are read as of one moment: what is judged is what is published, whatever other sessions
-        commit meanwhile. Returns the reasons not to publish; none if it published.
+        commit meanwhile.
     -#}
     {%- set candidates = candidates_of_project() -%}
     {%- if not candidates -%}
-        {{ return([]) }}
+        {{ return({'reasons': [], 'is_score_low': false}) }}
     {%- endif -%}
     {#- Two publications at the same time would write the same rows. -#}
     {%- set lock = "hashtext('publish " ~ state_relation('publications') ~ "')" -%}
     {%- do run_query("set lock_timeout = 0; select pg_advisory_lock(" ~ lock ~ "); reset lock_timeout") -%}
     {%- do run_query('begin isolation level repeatable read') -%}
     {%- set refused = reasons_not_to_publish(candidates) -%}
-    {%- if refused -%}
+    {%- if refused.reasons -%}
         {%- do run_query('rollback') -%}
     {%- else -%}
         {%- do run_query(statements_of_publication(candidates)) -%}
         {%- do run_query('commit') -%}
     {%- endif -%}
     {%- do run_query('select pg_advisory_unlock(' ~ lock ~ ')') -%}
-    {%- if not refused -%}
+    {%- if not refused.reasons -%}
         {%- do drop_former_tables(candidates[0].schema) -%}
     {%- endif -%}
     {{ return(refused) }}
@@ -28,7 +28,7 @@
 
 {% macro not_published(refused) -%}
     {{ return(
-        'Not published, and ' ~ generate_schema_name('reporting', none) ~ ' shows what it showed before: ' ~ refused | join('; ') ~ '.'
+        'Not published, and ' ~ generate_schema_name('reporting', none) ~ ' shows what it showed before: ' ~ refused.reasons | join('; ') ~ '.'
     ) }}
 {%- endmacro %}
 

@@ -1,5 +1,8 @@
 {% macro reasons_not_to_publish(candidates) -%}
-    {#- Everything that the published tables show was built, passed its tests since, and the quality score is high enough. -#}
+    {#-
+        Everything that the published tables show was built, passed its tests since, and the quality score is high enough. A low score
+        fails the run. Whatever else keeps tables back has failed it already, or is the choice of who runs a part.
+    -#}
     {%- set nodes = graph.nodes.inner_dict or graph.nodes -%}
     {%- set read = [] -%}
     {%- for candidate in candidates -%}
@@ -38,13 +41,14 @@
         {%- do reasons.append(what ~ ': ' ~ names[:5] | join(', ') ~ (' and ' ~ (names | length - 5) ~ ' more' if names | length > 5)) -%}
     {%- endfor -%}
     {%- set score, least = found['quality_score'], min_quality_score() -%}
-    {%- if not reasons and score is not none and score < least -%}
+    {%- set is_score_low = not reasons and score is not none and score < least -%}
+    {%- if is_score_low -%}
         {%- do reasons.append(
             'the quality score is ' ~ score | round(2) ~ ', and at least ' ~ least
             ~ ' is needed (variable min_quality_score, or warehouse build --min-score); ' ~ state_relation('quality_scores').include(database=false) ~ ' says why'
         ) -%}
     {%- endif -%}
-    {{ return(reasons) }}
+    {{ return({'reasons': reasons, 'is_score_low': is_score_low}) }}
 {%- endmacro %}
 
 
