@@ -1,4 +1,4 @@
-"""Each mutant of the audits is noticed by the test that it names."""
+"""Each mutant of the audits and of the gate is noticed by the test that it names."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.quality.audit_mutants import MUTANTS, AuditMutant
+from tests.quality.gate_mutants import GATE_MUTANTS
 from tests.support.dbt_project import ROOT, scratch
 from tests.support.small_project import undescribed_macros
 
+ALL = (*MUTANTS, *GATE_MUTANTS)
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+
+@pytest.mark.parametrize("mutant", ALL, ids=lambda mutant: mutant.name)
 def test_a_mutant_fits(mutant: AuditMutant, tmp_path: Path) -> None:
     (tmp_path / mutant.file).parent.mkdir(parents=True)
     (tmp_path / mutant.file).write_text((ROOT / mutant.file).read_text())
@@ -21,7 +24,7 @@ def test_a_mutant_fits(mutant: AuditMutant, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", ALL, ids=lambda mutant: mutant.name)
 def test_a_mutant_is_noticed(mutant: AuditMutant) -> None:
     """In this process, because dbt takes long to start; small projects read this copy of macros."""
     undescribed_macros()

@@ -11,7 +11,7 @@ from tests.quality.test_evasions import assert_found, assert_honest, failures
 from tests.quality.test_tests_of_changes import MODELS, NO_OVERLAP, insert
 from tests.support import dbt_project
 from tests.support.database import Database, do
-from tests.support.small_project import use_packages, write_project
+from tests.support.small_project import write_tested_project
 
 KEYS = (
     "{%- set orders_to_test = keys_to_test('order_id', [ref('fct_orders'), ref('fct_lines')]) %}\n"
@@ -29,14 +29,7 @@ def project(database: Database, tmp_path: Path) -> Path:
         "insert into raw.lines select n, n / 3, n, clock_timestamp()"
         " from generate_series(1, 60) as n",
     )
-    folder = write_project(tmp_path / "project", MODELS, NO_OVERLAP)
-    whole = yaml.safe_load((folder / "dbt_project.yml").read_text())
-    whole["test-paths"] = ["tests"]
-    whole["on-run-end"] = ["{{ after_run() }}"]
-    (folder / "dbt_project.yml").write_text(yaml.safe_dump(whole))
-    use_packages(folder)
-    (folder / "tests").mkdir()
-    return folder
+    return write_tested_project(tmp_path / "project", MODELS, NO_OVERLAP, hook="{{ after_run() }}")
 
 
 def write_test(project: Path, query: str) -> None:

@@ -16,7 +16,7 @@ from dbt.context import base
 
 from tests.support import dbt_project
 from tests.support.database import Database, ask, do
-from tests.support.small_project import use_packages, write_project
+from tests.support.small_project import write_tested_project
 
 INCREMENTAL = (
     "{{{{ config(materialized='incremental', incremental_strategy='changed_keys',"
@@ -105,15 +105,7 @@ def project(database: Database, tmp_path: Path) -> Path:
         "create table raw.lines (line_id int, order_id int, amount int, _loaded_at timestamptz)",
         "insert into raw.lines select n, n / 3, 1, clock_timestamp() from generate_series(1, 60) n",
     )
-    folder = write_project(tmp_path / "project", MODELS)
-    whole = yaml.safe_load((folder / "dbt_project.yml").read_text())
-    whole["test-paths"] = ["tests"]
-    whole["on-run-end"] = ["{{ after_run(results) }}"]
-    (folder / "dbt_project.yml").write_text(yaml.safe_dump(whole))
-    use_packages(folder)
-    (folder / "tests").mkdir()
-    (folder / "tests" / "no_amount_is_77.sql").write_text(INTEGRITY)
-    return folder
+    return write_tested_project(tmp_path / "project", MODELS, tests={"no_amount_is_77": INTEGRITY})
 
 
 def load(database: Database, line: int, amount: int) -> None:

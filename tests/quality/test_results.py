@@ -12,7 +12,7 @@ import yaml
 
 from tests.support import dbt_project
 from tests.support.database import Database, ask, do
-from tests.support.small_project import use_packages, write_project
+from tests.support.small_project import write_tested_project
 
 INCREMENTAL = (
     "{{ config(materialized='incremental', incremental_strategy='changed_keys',"
@@ -83,15 +83,9 @@ def project(database: Database, tmp_path: Path) -> Path:
         "insert into raw.orders select n, n, clock_timestamp() from generate_series(1, 100) as n",
         "analyze raw.orders",
     )
-    folder = write_project(tmp_path / "project", MODELS, {"sql_divisor": 1})
-    whole = yaml.safe_load((folder / "dbt_project.yml").read_text())
-    whole["test-paths"] = ["tests"]
-    whole["on-run-end"] = ["{{ after_run(results) }}"]
-    (folder / "dbt_project.yml").write_text(yaml.safe_dump(whole))
-    use_packages(folder)
-    (folder / "tests").mkdir()
-    (folder / "tests" / "no_amount_is_95.sql").write_text(SINGULAR)
-    return folder
+    return write_tested_project(
+        tmp_path / "project", MODELS, {"sql_divisor": 1}, {"no_amount_is_95": SINGULAR}
+    )
 
 
 def run(database: Database, project: Path, command: str = "build", *select: str, **given: Any):

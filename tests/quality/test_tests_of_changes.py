@@ -12,7 +12,7 @@ import yaml
 
 from tests.support import dbt_project
 from tests.support.database import Database, ask, do
-from tests.support.small_project import use_packages, write_project
+from tests.support.small_project import write_tested_project
 
 CONFIG = (
     "{{{{ config(materialized='incremental', incremental_strategy='changed_keys',"
@@ -112,18 +112,12 @@ def project(database: Database, tmp_path: Path) -> Path:
         "insert into raw.lines select n, n / 3, n, clock_timestamp()"
         " from generate_series(1, 60) as n",
     )
-    folder = write_project(tmp_path / "project", MODELS, NO_OVERLAP)
-    whole = yaml.safe_load((folder / "dbt_project.yml").read_text())
-    whole["test-paths"] = ["tests"]
-    whole["on-run-end"] = ["{{ after_run() }}"]
-    (folder / "dbt_project.yml").write_text(yaml.safe_dump(whole))
-    use_packages(folder)
-    write_test(folder, SUMS)
-    return folder
+    return write_tested_project(
+        tmp_path / "project", MODELS, NO_OVERLAP, {"sums_agree": SUMS}, "{{ after_run() }}"
+    )
 
 
 def write_test(project: Path, query: str) -> None:
-    (project / "tests").mkdir(exist_ok=True)
     (project / "tests" / "sums_agree.sql").write_text(query)
     dbt_project.forget(project)
 

@@ -10,7 +10,7 @@ import yaml
 
 from tests.support import dbt_project
 from tests.support.database import Database, ask, do
-from tests.support.small_project import write_project
+from tests.support.small_project import write_tested_project
 
 COLUMNS = ("order_id", "_loaded_at", "_deleted_at")
 TYPES = {"order_id": "text"}
@@ -53,11 +53,7 @@ def project(database: Database, tmp_path: Path) -> Path:
         f"create table raw.users {table}",
         insert(1000, "'2026-01-01'"),
     )
-    folder = write_project(tmp_path / "project", MODELS)
-    whole = yaml.safe_load((folder / "dbt_project.yml").read_text())
-    whole["on-run-end"] = ["{{ after_run(results) }}"]
-    (folder / "dbt_project.yml").write_text(yaml.safe_dump(whole))
-    return folder
+    return write_tested_project(tmp_path / "project", MODELS)
 
 
 def insert(rows: int, when: str = "clock_timestamp()") -> str:

@@ -105,6 +105,35 @@ def write_project(
     return folder
 
 
+def write_tested_project(
+    folder: Path,
+    models: Mapping[str, str],
+    variables: Mapping[str, Any] | None = None,
+    tests: Mapping[str, str] | None = None,
+    hook: str = "{{ after_run(results) }}",
+) -> Path:
+    """Write a project as `write_project` does, with data tests and the hook of the end of a run.
+
+    Args:
+        folder: a new folder for the project.
+        models: as in `write_project`; their `.yml` may use the packages of this project.
+        variables: as in `write_project`.
+        tests: the query of each singular test by its name.
+        hook: what dbt runs at the end; with the results it also records them.
+
+    Returns:
+        The folder.
+    """
+    write_project(folder, models, variables)
+    path = folder / "dbt_project.yml"
+    path.write_text(path.read_text() + yaml.safe_dump({"on-run-end": [hook]}))
+    use_packages(folder)
+    (folder / "tests").mkdir()
+    for name, query in (tests or {}).items():
+        (folder / "tests" / f"{name}.sql").write_text(query)
+    return folder
+
+
 def use_packages(project: Path) -> None:
     """Let a small project call the packages of this project, as its data tests do."""
     shutil.copy(dbt_project.ROOT / "packages.yml", project)
