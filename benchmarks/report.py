@@ -95,7 +95,8 @@ def tested_and_bare(size: Numbers) -> tuple[float | None, float | None]:
     days = size.get("tested_days")
     if not days:
         return None, None
-    return median(day["wall"] for day in days["with"]), median(days["without"])
+    with_tests, without = (days[kind] for kind in ("with", "without"))
+    return median(day["wall"] for day in with_tests), median(day["wall"] for day in without)
 
 
 def nodes_of(builds: Sequence[Numbers]) -> dict[str, float]:

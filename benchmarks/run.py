@@ -43,7 +43,6 @@ from benchmarks import history, questions, report
 from tests.support import dbt_project
 from tests.support.database import environment_of
 from tests.support.server import DURABLE, temporary_server
-from warehouse.build import known_tests
 from warehouse.server import Server, core_count, memory_bytes
 
 HERE = Path(__file__).resolve().parent
@@ -510,55 +509,40 @@ class Bench:
         """Days as `warehouse build` builds them, with its tests, then days without any test.
 
         They do not take turns, because a day without tests leaves rows that no test was asked of.
-        The first day is a warm-up: the builds before asked nothing.
+        Of the days with tests the first three are not measured: only then are all tests known.
         """
-        with_tests = [self._tested_day() for _ in range(self.runs + 1)][1:]
-        without = [self._bare_day() for _ in range(self.runs)]
+        with_tests = [self._command() for _ in range(self.runs + 3)][3:]
+        without = [self._command("--without-tests") for _ in range(self.runs + 1)][1:]
         self.results["tested_days"] = {"with": with_tests, "without": without}
 
-    def _load_day(self) -> None:
+    def _command(self, *options: str) -> dict[str, Any]:
+        """The next day, built by a process of its own."""
         with self.database.connect() as connection:
             history.add_day(connection, self.size, self._next_number)
             connection.execute("checkpoint")
         self._last_day = history.day(self._next_number)
         self._next_number += 1
-
-    def _tested_day(self) -> dict[str, Any]:
-        self._load_day()
+        folder = self.scratch / "dbt"
         with dbt_project.environment(self.database.environment):
-            manifest = dbt_project.parsed()
-            began = time.perf_counter()
-            os.environ[known_tests.CODE] = code = known_tests.code_of(manifest)
-            left_out = known_tests.tests_to_leave_out(manifest, code)
-            options = [*NO_UNIT_TESTS]
-            if left_out:
-                os.environ[known_tests.LEFT_OUT] = "1"
-                options += ["--exclude", *known_tests.selection_of(manifest, left_out)]
-            decided = time.perf_counter() - began
-            built = self._parallel_build(options)
-            unknown = known_tests.tests_to_ask(manifest, left_out) if left_out else []
-        say(f"a day with tests: {built['wall']:.1f} s, {len(left_out)} tests left out")
-        return {
-            "wall": decided + built["wall"],
-            "asked": built["tests"],
-            "left_out": len(left_out),
-            "asked_later": len(unknown),
-        }
-
-    def _bare_day(self) -> float:
-        self._load_day()
-        built = self._parallel_build(NO_TESTS)
-        say(f"a day without tests: {built['wall']:.1f} s")
-        return built["wall"]
-
-    def _parallel_build(self, options: Sequence[str]) -> dict[str, Any]:
+            given = {**os.environ, "DBT_TARGET_PATH": f"{folder}", "DBT_LOG_PATH": f"{folder}/logs"}
+        command = [sys.executable, "-m", "benchmarks.daily_build", f"{self._last_day}", *options]
         began = time.perf_counter()
-        results = dbt_project.run(
-            self.database, "build", as_of=self._last_day, options=options, threads=4
+        answer = subprocess.run(
+            command, cwd=ROOT, env=given, capture_output=True, text=True, check=False
         )
         wall = time.perf_counter() - began
-        tests = sum(result.node.resource_type == "test" for result in results)
-        return {"wall": wall, "tests": tests}
+        if answer.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{answer.stdout}{answer.stderr}")
+        counts = (
+            "select count(*) filter (where seconds > 0), count(*) filter (where seconds = 0)"
+            " from observability.run_results where resource_type = 'test' and invocation_id ="
+            " (select invocation_id from observability.runs order by finished_at desc limit 1)"
+        )
+        with self.database.connect() as connection:
+            asked, left_out = connection.execute(counts).fetchone()
+        what = " ".join(["a day", *options]) if options else "a day with tests"
+        say(f"{what}: {wall:.1f} s; {asked} tests visited, {left_out} left out")
+        return {"wall": wall, "asked": asked, "left_out": left_out}
 
     # --- Peers
 

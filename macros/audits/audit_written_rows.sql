@@ -5,7 +5,7 @@
     {%- set statements = [] -%}
     {%- if execute and config.get('materialized') == 'incremental' and config.get('incremental_strategy') == 'changed_keys' and not is_left_alone() and not flags.EMPTY -%}
         {%- set found = run_query(
-            "select to_regclass('pg_temp.applied_changes') is not null as is_incremental, to_regclass('pg_temp.written_rows') is not null as has_rows, to_regclass('pg_temp.changed_keys') is null as covers_all_keys, "
+            "select to_regclass('pg_temp.applied_changes') is not null as is_incremental, to_regclass('pg_temp.written_rows') is not null as has_rows, "
             ~ counted_changes(this, of_this_transaction=true, kinds=['inserted']) ~ ' as inserted_rows'
         )[0] -%}
         {%- if found['is_incremental'] -%}
@@ -16,13 +16,13 @@
         {%- endif -%}
         {%- do statements.append(record_write(
             "coalesce((select lost_keys from applied_changes), 0)" if found['is_incremental'] else '1',
-            found['covers_all_keys'] and not compares_all_rows(),
+            computes_all_keys(),
             is_changed_by_hooks() if found['is_incremental'] else 'false'
         )) -%}
         {%- if found['has_rows'] -%}
             {%- set tests = tests_of_run() -%}
-            {%- set results = results_of_tests(tests) -%}
-            {%- do judge_written_rows(tests, results) -%}
+            {%- set results = results_of_tests(tests, 'written_rows') -%}
+            {%- do judge_rows(tests, results, 'written_rows') -%}
             {%- set passed = [] -%}
             {%- for test in tests if results[test.unique_id]['failures'] == 0 -%}
                 {%- do passed.append(test) -%}
@@ -33,4 +33,10 @@
         {%- endif -%}
     {%- endif -%}
     {{ return(statements) }}
+{%- endmacro %}
+
+
+{% macro computes_all_keys() -%}
+    {#- Then the rows that the run leaves as they are were not asked either. -#}
+    {{ return(not compares_all_rows() and run_query("select to_regclass('pg_temp.changed_keys') is null")[0][0]) }}
 {%- endmacro %}

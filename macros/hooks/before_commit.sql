@@ -6,7 +6,7 @@
     {%- do check_known_values() -%}
     {%- do check_needed_rows() -%}
     {%- do prepare_publication() -%}
-    {%- set statements = audit_written_rows() -%}
+    {%- set statements = audit_written_rows() + audit_left_out_tests() -%}
     {#- A materialized view watches its upstreams in any folder. -#}
     {%- if uses_changed_keys()
         or execute and (writes_rows_of_keys() or config.get('materialized') == 'materialized_view' or model.resource_type == 'snapshot')

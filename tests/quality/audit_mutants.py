@@ -15,7 +15,7 @@ INTERNAL = AUDITS + "internal/"
 KNOWN = INTERNAL + "is_known_to_pass.sql"
 WRITE = INTERNAL + "record_write.sql"
 TABLES = INTERNAL + "tested_tables.sql"
-JUDGE = INTERNAL + "judge_written_rows.sql"
+JUDGE = INTERNAL + "judge_rows.sql"
 SINCE = INTERNAL + "keys_since_test.sql"
 ROWS = INTERNAL + "rows_to_test.sql"
 OF_RUN = "macros/project/internal/tests_of_run.sql"
@@ -26,6 +26,7 @@ ON_WRITTEN = "test_audits.py::"
 ON_CHANGES = "test_tests_of_changes.py::"
 EVASIONS = "test_evasions.py::"
 OF_CHANGES = "test_evasions_of_changes.py::"
+LEFT_OUT = "test_left_out_tests.py::"
 
 
 @dataclass(frozen=True)
@@ -190,8 +191,8 @@ MUTANTS = (
     _mutant(
         "a table beside is not awaited",
         JUDGE,
-        " and place_of_parent(test) == 'below'",
-        "",
+        "(rows == 'loaded_rows' or place_of_parent(test) == 'below')",
+        "true",
         ON_WRITTEN + "test_a_parent_that_the_model_does_not_read_may_be_built_later",
     ),
     _mutant(
@@ -338,5 +339,63 @@ MUTANTS = (
         "and not convalidated and",
         "and false and",
         ON_CHANGES + "test_a_constraint_that_is_not_valid_guarantees_nothing",
+    ),
+    # --- What a daily build leaves to the models
+    _mutant(
+        "a failing test counts as asked",
+        INTERNAL + "tests_left_to_model.sql",
+        " if results[test.unique_id]['failures'] == 0 -%}",
+        " -%}",
+        LEFT_OUT + "test_a_warning_is_left_to_dbt",
+    ),
+    _mutant(
+        "the models ask nothing",
+        INTERNAL + "tests_left_to_model.sql",
+        "| list if leaves_tests_out() else []",
+        "| list if false else []",
+        LEFT_OUT + "test_a_quiet_day_visits_no_test",
+    ),
+    _mutant(
+        "no loaded row is asked",
+        INTERNAL + "marks_of_loads.sql",
+        "{%- do conditions.append('(' ~ is_unseen_load(mark, '_row_xid') ~ ')') -%}",
+        "",
+        LEFT_OUT + "test_a_loaded_row_stops_its_staging_model",
+    ),
+    _mutant(
+        "another view is taken for the same",
+        INTERNAL + "marks_of_loads.sql",
+        "            and held.fingerprint = known.definition || this_view.fingerprint"
+        " || known.lookups\n",
+        "",
+        LEFT_OUT + "test_another_view_is_not_known",
+    ),
+    _mutant(
+        "the answers of an earlier run count",
+        "macros/results/internal/results_left_out.sql",
+        "        where invocation_id = '{{ invocation_id }}'\n        union",
+        "        union",
+        LEFT_OUT + "test_another_view_is_not_known",
+    ),
+    _mutant(
+        "a table keeps rows that fail",
+        "macros/hooks/before_commit.sql",
+        " + audit_left_out_tests()",
+        "",
+        LEFT_OUT + "test_a_table_is_not_replaced_by_rows_that_fail",
+    ),
+    _mutant(
+        "what a staging view refers to is taken for a table beside it",
+        JUDGE,
+        "(rows == 'loaded_rows' or place_of_parent(test) == 'below')",
+        "place_of_parent(test) == 'below'",
+        LEFT_OUT + "test_a_loaded_row_stops_its_staging_model",
+    ),
+    _mutant(
+        "tests of seeds that were not loaded count",
+        "macros/results/internal/results_left_out.sql",
+        "{%- if read and read | reject('in', loaded) | list | length == 0 -%}",
+        "{%- if read -%}",
+        LEFT_OUT + "test_seeds_that_were_not_loaded",
     ),
 )

@@ -28,6 +28,7 @@ from dbt.version import __version__ as dbt_version
 from dbt_common.tests import disable_test_caching, enable_test_caching
 
 from tests.support import quick_dbt
+from warehouse.build import known_tests
 
 quick_dbt.install()
 
@@ -263,6 +264,7 @@ def run(
     options: Sequence[str] = (),
     threads: int = 4,
     project: Path = ROOT,
+    left_out: Sequence[str] = (),
 ) -> list[RunResult]:
     """Run a dbt command that visits nodes: build, run, test, seed, snapshot, compile.
 
@@ -277,6 +279,7 @@ def run(
         options: additional options of the command, such as `("--exclude", "tag:slow")`.
         threads: the number of nodes that run at once.
         project: the folder of the dbt project.
+        left_out: the unique ids of tests that the run leaves out, as `warehouse build` does.
 
     Returns:
         The result of every node, including warnings.
@@ -298,6 +301,7 @@ def run(
         given["as_of"] = str(as_of)
     parsed = _parsed(*_key(database, parse_variables, project))
     arguments = [command, "--vars", json.dumps(given), "--threads", str(threads), *options]
+    arguments += known_tests.leave_out(parsed, left_out)
     if select:
         arguments += ["--select", *select]
     if full_refresh:

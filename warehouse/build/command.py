@@ -118,17 +118,18 @@ def build(
     show_marts()
 
 
-def build_and_report(arguments: Sequence[str], manifest: Any = None) -> int:
+def build_and_report(arguments: Sequence[str], manifest: Any = None, left_out: int = 0) -> int:
     """Run dbt, and print what it built and found.
 
     Args:
         arguments: dbt's command and options.
         manifest: the parsed project; None to parse it.
+        left_out: how many tests the arguments leave out.
 
     Returns:
         0, or 1 if a node failed.
     """
-    report = Report()
+    report = Report(left_out)
     status, results = dbt.run_quietly(arguments, report.listen, manifest)
     report.show(results)
     return status
@@ -146,12 +147,12 @@ def build_everything(arguments: Sequence[str]) -> int:
     manifest = dbt.parse()
     code = known_tests.code_of(manifest)
     left_out = known_tests.tests_to_leave_out(manifest, code)
-    names = known_tests.selection_of(manifest, left_out)
     os.environ[known_tests.CODE] = code
     if not left_out:
         return build_and_report(arguments, manifest)
     os.environ[known_tests.LEFT_OUT] = "1"
-    status = build_and_report([*arguments, "--exclude", *names], manifest)
+    options = known_tests.leave_out(manifest, left_out)
+    status = build_and_report([*arguments, *options], manifest, len(left_out))
     del os.environ[known_tests.LEFT_OUT]
     unknown = known_tests.tests_to_ask(manifest, left_out)
     if not unknown:

@@ -3,13 +3,16 @@
 dbt takes some milliseconds for each node, also for a test that reads nothing, and there are
 hundreds. A build of everything leaves these tests out:
 
-- those that every row passed so far, and which the models ask of the rows that they write; if the
-  build finds that one is no longer known to pass, it is asked in a second step
-- the tests of macros, which read no table, if they passed with the same code.
+- those that every row passed so far, and that the models ask of the rows that they write, or the
+  staging models of the rows that were loaded
+- those that passed, and that other models ask of all their rows, in one query for all their tests
+- the tests of macros, which read no table, and those of seeds, which each build loads from their
+  files, if they passed with the same code.
 
+If the build finds that one is no longer known to pass, it is asked in a second step.
 A test whose arguments are computed in each run is never left out.
 
-Both hold only for the code of the last run, so that code is compared first.
+They hold only for the code of the last run, so that code is compared first.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ from warehouse.database.connection import connect
 # The hooks of a run read these.
 CODE = "WAREHOUSE_CODE"
 LEFT_OUT = "WAREHOUSE_TESTS_LEFT_OUT"
+# The tests that are left out carry this tag, because dbt compares each name with each node.
+TAG = "known_to_pass"
 # Options of dbt that change neither what is built nor what is tested.
 _NEUTRAL = {"--threads": 1, "--target": 1, "-t": 1, "--no-use-colors": 0, "--no-write-json": 0}
 # Variables that say when a build takes place, and how the connection looks, not what a test means.
@@ -46,6 +51,7 @@ where held.passed_whole_at > now() - %(every)s::interval + interval '3 hours'
     and held.passed_whole_at <= now()
     and (held.parent_name is null or held.parent_losses = parent.losses)
 """
+# Without those that every write is asked of.
 PASSED = """
 select tests.test_id
 from unnest(%(tests)s::text[]) as tests (test_id)
@@ -57,7 +63,23 @@ inner join lateral (
     limit 1
 ) as latest on latest.status = 'pass'
 where latest.finished_at > now() - %(every)s::interval
+    and not exists (
+        select from {observability}.audited_tests as held where held.test_name = tests.test_id
+    )
 """
+# A test that reads all rows each time, such as one of a view with a join, is left to dbt.
+LOADED = """
+select held.test_name
+from {observability}.tested_keys as held
+where held.test_name = any(%(tests)s)
+    and held.passed_whole_at > now() - %(every)s::interval + interval '3 hours'
+    and held.passed_whole_at < (
+        select max(started_at) from {observability}.runs where command in ('build', 'test')
+    )
+"""
+# Tests whose query needs their own table only; the models ask no other.
+OF_KEYS = frozenset(("unique", "unique_combination_of_columns"))
+OF_ROWS = OF_KEYS | {"not_null", "accepted_values", "accepted_range", "expression_is_true"}
 # Every run that may record tests sets the code of its own, or none.
 LAST_CODE = """
 select code from {observability}.runs
@@ -69,9 +91,10 @@ limit 1
 ANSWERED = """
 select results.node_id
 from {observability}.run_results as results
-where results.resource_type = 'test' and results.invocation_id = (
-    select invocation_id from {observability}.runs order by finished_at desc limit 1
-)
+where (results.resource_type = 'test' or results.status = 'skipped')
+    and results.invocation_id = (
+        select invocation_id from {observability}.runs order by finished_at desc limit 1
+    )
 """
 
 
@@ -136,9 +159,11 @@ def tests_to_leave_out(manifest: Any, code: str) -> list[str]:
     tests = {
         unique_id: node
         for unique_id, node in manifest.nodes.items()
-        if unique_id.startswith("test.")
+        if unique_id.startswith("test.") and not is_computed(node)
     }
-    without_table = [unique_id for unique_id, node in tests.items() if is_of_a_macro(node)]
+    of_files = [each for each, node in tests.items() if is_of_files(manifest, node)]
+    of_models = [each for each, node in tests.items() if is_of_a_model(manifest, node)]
+    of_loads = [each for each, node in tests.items() if is_of_loads(manifest, node)]
     try:
         with connect(autocommit=True) as session:
             last = _ask(session, manifest, LAST_CODE)
@@ -146,11 +171,68 @@ def tests_to_leave_out(manifest: Any, code: str) -> list[str]:
                 return []
             every = str(project.variable("whole_tests_every", "7 days"))
             known = _ask(session, manifest, KNOWN, every=every)
-            passed = _ask(session, manifest, PASSED, tests=without_table, every=every)
+            passed = _ask(session, manifest, PASSED, tests=[*of_files, *of_models], every=every)
+            # Only a test that no row failed is asked by the staging model.
+            loaded = _ask(session, manifest, LOADED, tests=of_loads, every=every)
+            asked = _ask(session, manifest, PASSED, tests=loaded, every=every)
     except psycopg.Error:  # an older or a new database: the build asks everything
         return []
-    fixed = {unique_id for unique_id, node in tests.items() if not is_computed(node)}
-    return sorted({*known, *passed} & fixed)
+    return sorted({*known, *passed, *asked} & {*tests})
+
+
+def leave_out(manifest: Any, unique_ids: Sequence[str]) -> list[str]:
+    """The options with which dbt leaves out tests.
+
+    Args:
+        manifest: dbt's parsed project, in which the tests get the tag `TAG`.
+        unique_ids: the unique ids of the tests.
+    """
+    for unique_id in unique_ids:
+        manifest.nodes[unique_id].tags.append(TAG)
+    return ["--exclude", f"tag:{TAG}"] if unique_ids else []
+
+
+def is_of_files(manifest: Any, node: Any) -> bool:
+    """Whether only code decides what a test finds: it reads no table, or seeds of small files.
+
+    Args:
+        manifest: dbt's parsed project.
+        node: a test of it.
+    """
+    read = [manifest.nodes.get(each) for each in node.depends_on.nodes]
+    # dbt does not compare the content of a large file.
+    are_seeds = all(each and each.checksum.name == "sha256" for each in read)
+    return is_of_a_macro(node) or (
+        bool(read) and are_seeds and all(each.resource_type == "seed" for each in read)
+    )
+
+
+def is_of_a_model(manifest: Any, node: Any) -> bool:
+    """Whether a model or snapshot itself can ask a test of all its rows.
+
+    Args:
+        manifest: dbt's parsed project.
+        node: a test of it.
+    """
+    table = manifest.nodes.get(getattr(node, "attached_node", None))
+    if not table or is_of_loads(manifest, node) or node.config.store_failures:
+        return False
+    name = node.test_metadata.name
+    # An incremental model asks the others of the rows that it writes; an index may answer for keys.
+    asked = OF_KEYS if table.config.materialized == "incremental" else OF_ROWS
+    is_alone = set(node.depends_on.nodes) == {table.unique_id}
+    return table.resource_type in ("model", "snapshot") and is_alone and name in asked
+
+
+def is_of_loads(manifest: Any, node: Any) -> bool:
+    """Whether a test is one of a staging view, whose rows change with a load.
+
+    Args:
+        manifest: dbt's parsed project.
+        node: a test of it.
+    """
+    table = manifest.nodes.get(getattr(node, "attached_node", None))
+    return bool(table and table.config.materialized == "view" and "_loaded_at" in table.columns)
 
 
 def is_of_a_macro(node: Any) -> bool:
@@ -178,14 +260,20 @@ def is_computed(node: Any) -> bool:
 def tests_to_ask(manifest: Any, left_out: Sequence[str]) -> list[str]:
     """The tests that were left out, and turned out not to be known: another hand changed a table.
 
+    As in any build of dbt, the tests of a model that was skipped after a failure are not asked.
+
     Args:
         manifest: dbt's parsed project.
         left_out: the unique ids that the last run left out.
     """
     with connect(autocommit=True) as session:
         answered = _ask(session, manifest, ANSWERED)
-    without_table = {each for each in left_out if is_of_a_macro(manifest.nodes[each])}
-    return sorted({*left_out} - {*answered} - without_table)
+    nodes = {each: manifest.nodes[each] for each in {*left_out} - {*answered}}
+    return sorted(
+        unique_id
+        for unique_id, node in nodes.items()
+        if not is_of_a_macro(node) and getattr(node, "attached_node", None) not in answered
+    )
 
 
 def selection_of(manifest: Any, unique_ids: Sequence[str]) -> list[str]:

@@ -30,9 +30,14 @@ def wants_dbt_output(arguments: Sequence[str]) -> bool:
 
 
 class Report:
-    """Prints a build while it runs, from dbt's events, and its result."""
+    """Prints a build while it runs, from dbt's events, and its result.
 
-    def __init__(self) -> None:
+    Args:
+        left_out: how many tests the build leaves out, because it knows them or its models ask them.
+    """
+
+    def __init__(self, left_out: int = 0) -> None:
+        self._left_out = left_out
         self._started = time.monotonic()
         self._published = ""
 
@@ -96,6 +101,7 @@ class Report:
         built = ", ".join(_count(counts[kind], kind) for kind in BUILT)
         tests = [f"{_count(counts['pass'], 'test')} passed", f"{counts['warn']} with warnings"]
         tests += [f"{counts['failed']} failed"] if counts["failed"] else []
+        tests += [f"{self._left_out} left to the models"] if self._left_out else []
         skipped = f"; {counts['skipped']} skipped after a failure" if counts["skipped"] else ""
         seconds = time.monotonic() - self._started
         whole = f"Built {built}; {', '.join(tests)}{skipped}; {seconds:.0f} s."

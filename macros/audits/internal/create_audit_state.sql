@@ -50,4 +50,14 @@
         'Up to which changes of each table its tests passed that are asked of changes only, and when they last passed whole.';
     {%- endset %}
     {{ create_table_if_missing(keys, definition, ['select', 'insert', 'update', 'delete']) }}
+
+    {%- set asked = state_relation('asked_tests') -%}
+    {%- set definition %}
+    create table {{ asked }} (
+        test_name text primary key,
+        invocation_id text not null
+    );
+    comment on table {{ asked }} is 'The data tests that passed in the node of their model, and in which run they last did.';
+    {%- endset %}
+    {{ create_table_if_missing(asked, definition, ['select', 'insert', 'update', 'delete']) }}
 {%- endmacro %}

@@ -1,37 +1,42 @@
-{% macro results_of_tests(tests) -%}
+{% macro results_of_tests(tests, rows) -%}
     {#- One query for all tests: failures, should_warn and should_error by the name of the test. -#}
     {%- set queries = [] -%}
     {%- for test in tests -%}
         {%- do queries.append(
             'select ' ~ postgres_escape_comment(test.unique_id) ~ ' as test_id, failures, should_warn, should_error from ('
-            ~ query_of_test(test, 'written_rows') ~ ') as asked'
+            ~ query_of_test(test, rows) ~ ') as asked'
         ) -%}
     {%- endfor -%}
     {%- set results = {} -%}
-    {%- for row in run_query('analyze written_rows; ' ~ queries | join('\nunion all\n')) -%}
+    {%- for row in run_query(('analyze ' ~ rows ~ '; ' if rows in ['written_rows', 'loaded_rows']) ~ queries | join('\nunion all\n')) -%}
         {%- do results.update({row['test_id']: row}) -%}
     {%- endfor -%}
     {{ return(results) }}
 {%- endmacro %}
 
 
-{% macro judge_written_rows(tests, results) -%}
+{% macro judge_rows(tests, results, rows) -%}
     {%- set errors = [] -%}
-    {#- A table beside this one may get the missing rows later in the build: dbt's own node of the test says. -#}
-    {%- for test in tests if results[test.unique_id]['failures'] > 0 and place_of_parent(test) == 'below' -%}
+    {#-
+        A table beside this one may get the missing rows later in the build: dbt's own node of the test says. What a staging view refers
+        to has them already: seeds do not change in such a build, and other views show what is loaded.
+    -#}
+    {%- for test in tests if results[test.unique_id]['failures'] > 0 and (rows == 'loaded_rows' or place_of_parent(test) == 'below') -%}
         {%- set failures = results[test.unique_id]['failures'] | int -%}
         {%- set said = '- ' ~ test.name ~ ': got ' ~ failures ~ (' result' if failures == 1 else ' results') -%}
         {%- set percent = test.config.meta.get('error_above_percent') -%}
-        {%- if percent is not none and failures * 100 > percent * run_query('select count(*) from written_rows')[0][0] -%}
-            {%- do errors.append(said ~ ', configured to fail above ' ~ percent ~ ' % of the rows of a run' ~ failing_keys(test)) -%}
+        {%- if percent is not none and failures * 100 > percent * run_query('select count(*) from ' ~ rows)[0][0] -%}
+            {%- do errors.append(said ~ ', configured to fail above ' ~ percent ~ ' % of the rows of a run' ~ failing_keys(test, rows)) -%}
         {%- elif test.config.severity | lower == 'error' and is_error(test, results[test.unique_id]) -%}
-            {%- do errors.append(said ~ ', configured to fail if ' ~ test.config.error_if ~ failing_keys(test)) -%}
+            {%- do errors.append(said ~ ', configured to fail if ' ~ test.config.error_if ~ failing_keys(test, rows)) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- if errors -%}
         {{ exceptions.raise_compiler_error(
-            model.name ~ ': the rows of this run fail ' ~ errors | length ~ (' data test' if errors | length == 1 else ' data tests')
-            ~ ', so nothing was written.\n' ~ errors | join('\n')
+            model.name ~ ': '
+            ~ {'written_rows': 'the rows of this run', 'loaded_rows': 'the rows that were loaded since its tests last passed'}.get(rows, 'its rows')
+            ~ ' fail ' ~ errors | length ~ (' data test' if errors | length == 1 else ' data tests')
+            ~ (', so nothing was written' if rows != 'loaded_rows' and model.config.materialized != 'view') ~ '.\n' ~ errors | join('\n')
         ) }}
     {%- endif -%}
 {%- endmacro %}
@@ -43,22 +48,25 @@
 {%- endmacro %}
 
 
-{% macro failing_keys(test) -%}
+{% macro failing_keys(test, rows) -%}
     {#- At most five keys. A test returns whole rows, or values of its column, or nothing that tells. -#}
-    {%- set keys = as_list(config.get('unique_key')) -%}
-    {%- set failing = failing_rows_of_test(test, 'written_rows') -%}
+    {%- set keys = as_list(config.get('unique_key') or key_of_source(model)) -%}
+    {%- set failing = failing_rows_of_test(test, rows) -%}
+    {%- if not keys -%}
+        {{ return('') }}
+    {%- endif -%}
     {%- set column = test.test_metadata.kwargs.get('column_name') -%}
     {%- set returned = get_columns_in_query(failing) -%}
     {%- if not missing_columns(keys, returned) -%}
         {%- set query = 'select ' ~ keys | join(', ') ~ ' from (' ~ failing ~ ') as failing limit 5' -%}
     {%- elif test.test_metadata.name == 'expression_is_true' -%}
-        {%- set query = 'select ' ~ keys | join(', ') ~ ' from written_rows where not (' ~ (column or '') ~ ' ' ~ test.test_metadata.kwargs.expression ~ ') limit 5' -%}
+        {%- set query = 'select ' ~ keys | join(', ') ~ ' from ' ~ rows ~ ' where not (' ~ (column or '') ~ ' ' ~ test.test_metadata.kwargs.expression ~ ') limit 5' -%}
     {%- elif column and returned | length <= 2 -%}
         {%- set query -%}
             select {{ keys | join(', ') }}
-            from written_rows
+            from {{ rows }} as judged
             where exists (
-                select from ({{ failing }}) as failing (failing_value) where failing_value is not distinct from written_rows.{{ column }}
+                select from ({{ failing }}) as failing (failing_value) where failing_value is not distinct from judged.{{ column }}
             )
             limit 5
         {%- endset -%}

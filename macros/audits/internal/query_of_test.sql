@@ -17,9 +17,9 @@
     {%- endfor -%}
     {%- set where = test.config.get('where') -%}
     {%- set namespace = test.test_metadata.namespace -%}
-    {%- if test.test_metadata.name == 'unique' and rows == 'written_rows' -%}
+    {%- if test.test_metadata.name == 'unique' and rows in ['written_rows', 'loaded_rows'] -%}
         {%- set column = test.test_metadata.kwargs.column_name -%}
-        {%- set rows = '(select * from ' ~ this ~ ' where ' ~ column ~ ' in (select ' ~ column ~ ' from written_rows)) as rows_of_written_keys' -%}
+        {%- set rows = '(select * from ' ~ this ~ ' where ' ~ column ~ ' in (select ' ~ column ~ ' from ' ~ rows ~ ')) as rows_of_these_keys' -%}
     {%- endif -%}
     {%- set macros = context[namespace] if namespace else context -%}
     {{ return(macros['test_' ~ test.test_metadata.name](

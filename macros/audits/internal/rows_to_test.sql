@@ -32,21 +32,36 @@
 
 {% macro loads_to_test(node, relation) -%}
     {%- set column = model.test_metadata.kwargs.get('column_name') -%}
-    {%- set is_unique = model.test_metadata.name == 'unique' and column -%}
-    {#- The rows of a view that shows all of its source do not vanish, and a seed is compared. -#}
-    {%- set parent = parent_of_test(model) if 'to' in model.test_metadata.kwargs else none -%}
-    {%- if model.test_metadata.name == 'unique' and not is_unique or parent and not (
-        parent.resource_type == 'seed' or is_staged(parent) and not view_says(parent, '\\m(where|join|distinct(?! from)|group by|having|limit)\\M')
-    ) -%}
+    {%- if not follows_loads(model) -%}
         {{ return(none) }}
     {%- endif -%}
-    {%- do remember_tested_tables(
-        [node], fingerprint_of_test(model), [relation_of_node(parent)] if parent and parent.resource_type == 'seed' else []
-    ) -%}
+    {%- set seed = seed_of_reference(model) -%}
+    {%- do remember_tested_tables([node], fingerprint_of_test(model), [seed] if seed else []) -%}
     {%- if should_test_whole([node]) -%}
         {{ return(none) }}
-    {%- elif is_unique -%}
+    {%- elif model.test_metadata.name == 'unique' -%}
         {{ return(column ~ ' in (select ' ~ column ~ ' from ' ~ relation ~ ' where ' ~ is_loaded_since_test(node) ~ ')') }}
     {%- endif -%}
     {{ return(is_loaded_since_test(node)) }}
+{%- endmacro %}
+
+
+{% macro follows_loads(test) -%}
+    {#- The rows of a view that shows all of its source do not vanish, and a seed is compared. -#}
+    {%- set parent = parent_of_test(test) if 'to' in test.test_metadata.kwargs else none -%}
+    {{ return(
+        is_audited(test)
+        and (test.test_metadata.name != 'unique' or test.test_metadata.kwargs.get('column_name'))
+        and (
+            not parent or parent.resource_type == 'seed'
+            or is_staged(parent) and not view_says(parent, '\\m(where|join|distinct(?! from)|group by|having|limit)\\M')
+        )
+    ) }}
+{%- endmacro %}
+
+
+{% macro seed_of_reference(test) -%}
+    {#- The relation of the seed that a test refers to; none if it refers to none. -#}
+    {%- set parent = parent_of_test(test) if 'to' in test.test_metadata.kwargs else none -%}
+    {{ return(relation_of_node(parent) if parent and parent.resource_type == 'seed' else none) }}
 {%- endmacro %}

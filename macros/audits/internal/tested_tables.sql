@@ -7,7 +7,7 @@
         execute and flags.WHICH == 'build' and model.resource_type == 'test'
         and not is_deferred() and not flags.EMPTY and not is_sample() and not should_store_failures()
         and model.config.fail_calc == 'count(*)'
-        and not ('were_built_together' in model.depends_on.macros | join(' ') and tables_left_out())
+        and not asks_nothing(model)
     ) }}
 {%- endmacro %}
 
@@ -42,11 +42,7 @@
             pg_current_snapshot(),
             {{ epochs.get(node.unique_id, 0) }},
             {% if is_staged(node) -%}
-                {#- A row stamped in the future must not hide later rows; least() skips a null. #}
-                (
-                    select case when max(_loaded_at) is not null then least(max(_loaded_at), clock_timestamp()) end
-                    from {{ relation_of_node(node) }}
-                ),
+                {{ newest_load(relation_of_node(node)) }},
                 '{{ definition }}' || {{ view_fingerprint_of(relation_of_node(node)) }}
             {%- elif node.config.materialized == 'view' -%}
                 null,
@@ -100,7 +96,7 @@
     {%- endset -%}
     {%- set found = run_query(query)[0] -%}
     {%- set unsteady = [] -%}
-    {%- for node in nodes if is_staged(node) and view_says(node, '\\m(join|distinct(?! from)|group by|limit|union|except|intersect)\\M|\\mover \\(') -%}
+    {%- for node in nodes if is_staged(node) and combines_rows(node) -%}
         {%- do unsteady.append(node.name) -%}
     {%- endfor -%}
     {%- set reason =
@@ -169,4 +165,16 @@
     {%- endcall -%}
     {%- do adapter.commit() -%}
     {%- do run_query('select pg_advisory_unlock_all()') -%}
+{%- endmacro %}
+
+
+{% macro newest_load(relation) -%}
+    {#- SQL. A row stamped in the future must not hide later rows; least() skips a null. -#}
+    (select case when max(_loaded_at) is not null then least(max(_loaded_at), clock_timestamp()) end from {{ relation }})
+{%- endmacro %}
+
+
+{% macro combines_rows(node) -%}
+    {#- Whether a row of a staging view may appear or change without a load of its own. -#}
+    {{ return(view_says(node, '\\m(join|distinct(?! from)|group by|limit|union|except|intersect)\\M|\\mover \\(')) }}
 {%- endmacro %}

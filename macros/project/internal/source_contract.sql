@@ -140,3 +140,12 @@
     {%- endif -%}
     {{ return(column ~ '::' ~ expected) }}
 {%- endmacro %}
+
+
+{% macro key_of_source(node) -%}
+    {#- The primary key of the raw table that a staging model reads; none for another model. -#}
+    {%- for unique_id in node.depends_on.nodes if unique_id.startswith('source.') -%}
+        {{ return(graph.sources[unique_id].config.meta.get('primary_key')) }}
+    {%- endfor -%}
+    {{ return(none) }}
+{%- endmacro %}

@@ -1,18 +1,23 @@
 {% macro tests_of_run() -%}
-    {#- dbt builds a dictionary for each access to a node of the graph, but not for one to what the graph shows. -#}
     {%- set tests = [] -%}
     {%- if execute and flags.WHICH == 'build' and not flags.EMPTY and not is_sample() -%}
-        {%- set nodes = graph.nodes.inner_dict or graph.nodes -%}
-        {%- for unique_id in (nodes if leaves_tests_out() else selected_resources) if unique_id.startswith('test.') -%}
-            {%- if nodes[unique_id].attached_node == model.unique_id -%}
-                {%- set test = graph.nodes[unique_id] -%}
-                {%- if is_audited(test) and place_of_parent(test) != 'above' and is_parent_in_this_target(test) -%}
-                    {%- do tests.append(test) -%}
-                {%- endif -%}
+        {%- for unique_id in tests_of_model() if leaves_tests_out() or unique_id in selected_resources -%}
+            {%- set test = graph.nodes[unique_id] -%}
+            {%- if is_audited(test) and place_of_parent(test) != 'above' and is_parent_in_this_target(test) -%}
+                {%- do tests.append(test) -%}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
     {{ return(tests) }}
+{%- endmacro %}
+
+
+{% macro tests_of_model() -%}
+    {#- dbt builds a dictionary for each access to a node of the graph, but not for one to what the graph shows. -#}
+    {{ return(
+        (graph.nodes.inner_dict or graph.nodes).values()
+        | selectattr('attached_node', 'equalto', model.unique_id) | map(attribute='unique_id') | list
+    ) }}
 {%- endmacro %}
 
 

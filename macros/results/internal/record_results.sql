@@ -43,7 +43,7 @@
         {#- The clock of the server is that of the watermarks, with which publications compare. #}
         cross join (select clock_timestamp() - '{{ modules.datetime.datetime.now(modules.pytz.utc) }}'::timestamptz as difference) as clocks
         {{ 'union all ' ~ results_of_rules() if has_judged_rows(results) }}
-        {{ 'union all ' ~ results_left_out() if leaves_tests_out() }}
+        {{ 'union all ' ~ results_left_out(results) if leaves_tests_out() }}
     {%- endset -%}
     {%- do run_query(query) -%}
 {%- endmacro %}
@@ -81,21 +81,6 @@
         }) -%}
     {%- endfor -%}
     {{ return(rows) }}
-{%- endmacro %}
-
-
-{% macro asks_nothing(test) -%}
-    {#- In a build of a part, as were_built_together renders. -#}
-    {%- if flags.WHICH != 'build' or 'were_built_together' not in test.depends_on.macros | join(' ') -%}
-        {{ return(false) }}
-    {%- endif -%}
-    {%- set nodes = graph.nodes.inner_dict or graph.nodes -%}
-    {%- for unique_id in test.depends_on.nodes if unique_id.split('.')[0] in ['model', 'snapshot'] and unique_id not in selected_resources -%}
-        {%- if nodes[unique_id].config.materialized != 'view' -%}
-            {{ return(true) }}
-        {%- endif -%}
-    {%- endfor -%}
-    {{ return(false) }}
 {%- endmacro %}
 
 
