@@ -38,17 +38,25 @@ recent_days as (
             and active_users.metric_date > {{ add_days('last_day.metric_date', -30) }}
 ),
 
+recent_user_days as {{ materialized_cte() }} (
+    select
+        user_days.metric_date,
+        user_days.user_id
+    from user_days
+    inner join last_day on user_days.metric_date > {{ add_days('last_day.metric_date', -60) }}
+),
+
 windows as (
     select
         recent_days.metric_date,
-        count(distinct user_days.user_id) as monthly,
-        count(distinct user_days.user_id) filter (
-            where user_days.metric_date > {{ add_days('recent_days.metric_date', -7) }}
+        count(distinct recent.user_id) as monthly,
+        count(distinct recent.user_id) filter (
+            where recent.metric_date > {{ add_days('recent_days.metric_date', -7) }}
         ) as weekly
     from recent_days
-    left join user_days
-        on recent_days.metric_date >= user_days.metric_date
-            and recent_days.metric_date < {{ add_days('user_days.metric_date', 30) }}
+    left join recent_user_days as recent
+        on recent_days.metric_date >= recent.metric_date
+            and recent_days.metric_date < {{ add_days('recent.metric_date', 30) }}
     group by 1
 ),
 

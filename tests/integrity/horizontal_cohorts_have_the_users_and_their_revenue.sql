@@ -1,12 +1,9 @@
--- Each living user who signed up by as_of is in one cohort, whose rows hold the revenue since the sign-up month.
-{%- set days_to_test = keys_to_test('date_key', [ref('user_daily_metrics')]) %}
-{#- The sizes of all cohorts are compared each time. #}
-{%- set cohorts_to_test = keys_to_test(
-    ['cohort_month', 'months_since'], [ref('cohort_retention')],
-    ignoring=[ref('int_user_activity'), ref('dim_date')]
+-- Each living user who signed up by as_of is in one cohort, whose rows hold the revenue since the sign-up month. Users' months are
+-- compared with their days, and all cohorts with the users and their months.
+{%- set users_to_test = keys_to_test(
+    'user_id', [ref('user_daily_metrics'), ref('int_user_months')],
+    ignoring=[ref('int_user_activity'), ref('cohort_retention'), ref('dim_date')], with_nulls=false
 ) %}
-{%- set month = date_key('expected.activity_month') ~ ' / 100' %}
-{%- set month_of_cohort = date_key(add_months('cohort_month', 'months_since')) ~ ' / 100' %}
 
 with
 
@@ -16,40 +13,50 @@ build as (
     where model_name = 'int_user_months'
 ),
 
-activity as (
-    select * from {{ ref('int_user_activity') }}
-),
-
-metrics as (
-    select * from {{ ref('user_daily_metrics') }}
-    where {{ is_to_test(days_to_test, 'date_key / 100', key='date_key / 100') }}
-        or {{ is_to_test(cohorts_to_test, 'date_key / 100', key=month_of_cohort) }}
-),
-
-dates as (
-    select * from {{ ref('dim_date') }}
-),
-
 users as (
     select
         activity.user_id,
         {{ first_day_of('month', local_date('activity.signed_up_at')) }} as cohort_month
-    from activity
+    from {{ ref('int_user_activity') }} as activity
     inner join build on {{ local_date('activity.signed_up_at') }} <= build.as_of
 ),
 
-sales as (
+metrics as (
+    select * from {{ ref('user_daily_metrics') }}
+    where {{ is_to_test(users_to_test) }}
+),
+
+days as (
     select
-        users.cohort_month,
+        metrics.user_id,
         {{ first_day_of('month', 'metrics.metric_date') }} as activity_month,
-        count(distinct metrics.user_id) filter (where metrics.is_active) as active_users,
+        count(*) filter (where metrics.is_active) as active_days,
         sum(metrics.revenue) as revenue
     from metrics
-    inner join users
-        on metrics.user_id = users.user_id
-            and metrics.metric_date >= users.cohort_month
     inner join build on metrics.metric_date <= build.as_of
     group by 1, 2
+),
+
+months as (
+    select * from {{ ref('int_user_months') }}
+),
+
+months_to_test as (
+    select * from months
+    where {{ is_to_test(users_to_test) }}
+),
+
+differing_months as (
+    select
+        users.cohort_month,
+        coalesce(days.activity_month, months.activity_month) as activity_month
+    from days
+    full outer join months_to_test as months
+        on days.user_id = months.user_id and days.activity_month = months.activity_month
+    inner join users on coalesce(days.user_id, months.user_id) = users.user_id
+    where coalesce(days.active_days, 0) != coalesce(months.active_days, 0)
+        or coalesce(days.revenue, 0) != coalesce(months.revenue, 0)
+        or months.cohort_month is distinct from users.cohort_month
 ),
 
 sizes as (
@@ -60,19 +67,29 @@ sizes as (
     group by 1
 ),
 
+activity as (
+    select
+        cohort_month,
+        activity_month,
+        count(*) filter (where active_days > 0) as active_users,
+        sum(revenue) as revenue
+    from months
+    group by 1, 2
+),
+
 expected as (
     select
         sizes.cohort_month,
         dates.date_day as activity_month,
         sizes.users,
-        coalesce(sales.active_users, 0) as active_users,
-        coalesce(sales.revenue, 0) as revenue
+        coalesce(activity.active_users, 0) as active_users,
+        coalesce(activity.revenue, 0) as revenue
     from sizes
-    inner join dates on sizes.cohort_month <= dates.date_day
+    inner join {{ ref('dim_date') }} as dates on sizes.cohort_month <= dates.date_day
     inner join build on dates.date_day <= build.as_of
-    left join sales
-        on sizes.cohort_month = sales.cohort_month
-            and dates.date_day = sales.activity_month
+    left join activity
+        on sizes.cohort_month = activity.cohort_month
+            and dates.date_day = activity.activity_month
     where dates.day_of_month = 1
 ),
 
@@ -82,6 +99,11 @@ held as (
 
 final as (
     select
+        cohort_month,
+        activity_month
+    from differing_months
+    union
+    select
         coalesce(held.cohort_month, expected.cohort_month) as cohort_month,
         coalesce(held.activity_month, expected.activity_month) as activity_month
     from held
@@ -89,16 +111,8 @@ final as (
         on held.cohort_month = expected.cohort_month
             and held.activity_month = expected.activity_month
     where held.users is distinct from expected.users
-        or (
-            (
-                {{ is_to_test(days_to_test, month, key='date_key / 100') }}
-                or {{ is_to_test(cohorts_to_test, month, key=month_of_cohort) }}
-            )
-            and (
-                held.active_users is distinct from expected.active_users
-                or held.revenue is distinct from expected.revenue
-            )
-        )
+        or held.active_users is distinct from expected.active_users
+        or held.revenue is distinct from expected.revenue
 )
 
 select * from final

@@ -66,7 +66,7 @@ def results_of_days(
             "events": events,
             "daily": [{"build": build(nodes), "stock": stock}],
             "full": [build(full)],
-            "tested_days": {"with": [{"wall": 13.0 * tested}], "without": [10.0]},
+            "tested_days": {"with": [{"wall": 13.0 * tested}], "without": [{"wall": 10.0}]},
         }
 
     return {"sizes": [size(1_000_000, small_day), size(10_000_000, day)]}
