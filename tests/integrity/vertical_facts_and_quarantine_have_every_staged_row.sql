@@ -55,20 +55,18 @@
 
 with
 
+excluded_rows as (
+    select * from {{ ref('excluded_rows') }}
+),
+
 {% for table_name, each in marts.items() -%}
     {%- set upstreams = [each.staged] + ([logged[table_name]] if table_name in logged else []) %}
     {%- set rows_to_test = is_to_test(keys_to_test(each.key, upstreams, with_nulls=false)) %}
-    {%- set is_in_quarantine -%}
-        staged.row_key in (select row_key from excluded_{{ table_name }})
-    {%- endset %}
-    {%- set is_excluded = is_in_quarantine if table_name == 'order_items' else 'staged.is_excluded' %}
     {%- if table_name == 'order_items' %}
         {%- set rows_to_test = '(' ~ rows_to_test ~ ' or ' ~ is_to_test(orders_of_items) ~ ')' %}
     {%- endif %}
     staged_{{ table_name }} as (
-        select
-            {{ each.key }} as row_key,
-            exclusion_reason is not null as is_excluded
+        select {{ each.key }} as row_key
         from {{ each.staged }}
         where not is_deleted
             and {{ each.key }} is not null
@@ -84,7 +82,7 @@ with
 
     excluded_{{ table_name }} as (
         select row_key
-        from {{ ref('excluded_rows') }}
+        from excluded_rows
         where table_name = '{{ table_name }}'
     ),
 
@@ -94,13 +92,10 @@ with
             coalesce(staged.row_key, taken.row_key) as row_key,
             staged.row_key is not null as is_staged,
             taken.row_key is not null as is_in_mart,
-            -- An item may be excluded because of its order.
-            ({{ is_excluded }}) is true as is_excluded,
-            -- PostgreSQL reads the view only for a row that is in no mart or has a reason.
-            (taken.row_key is null or staged.is_excluded)
-            and ({{ is_in_quarantine }}) is not true as is_missing
+            excluded.row_key is not null as is_excluded
         from staged_{{ table_name }} as staged
         full outer join taken_{{ table_name }} as taken on staged.row_key = taken.row_key
+        left join excluded_{{ table_name }} as excluded on staged.row_key = excluded.row_key
     ),
 {% endfor %}
 
@@ -115,7 +110,7 @@ final as (
     select * from every_row
     where {{ were_built_together() }}
         and (
-            is_missing
+            (is_staged and not is_in_mart and not is_excluded)
             or (not is_staged and table_name not in ('users', 'products'))
             or (is_in_mart and is_excluded and table_name != 'products')
         )
