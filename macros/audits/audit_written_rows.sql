@@ -20,13 +20,7 @@
             is_changed_by_hooks() if found['is_incremental'] else 'false'
         )) -%}
         {%- if found['has_rows'] -%}
-            {%- set tests = tests_of_run() -%}
-            {%- set results = results_of_tests(tests, 'written_rows') -%}
-            {%- do judge_rows(tests, results, 'written_rows') -%}
-            {%- set passed = [] -%}
-            {%- for test in tests if results[test.unique_id]['failures'] == 0 -%}
-                {%- do passed.append(test) -%}
-            {%- endfor -%}
+            {%- set passed = passed_tests(tests_of_run(), 'written_rows') -%}
             {%- if passed -%}
                 {%- do statements.append(record_passed_tests(passed)) -%}
             {%- endif -%}

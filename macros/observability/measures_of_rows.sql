@@ -2,14 +2,14 @@
     {#- Each row is read once; a measure is a line of the result. Rows are sorted by day, so they carry hashes instead of texts. -#}
     {%- set values, counts, measures = [], [], [] -%}
     {%- for name, value in table.null_rates.items() -%}
-        {%- do values.append(value ~ ' is not null as is_known_' ~ loop.index) -%}
+        {%- do values.append('(' ~ value ~ ') is not null as is_known_' ~ loop.index) -%}
         {%- do counts.append('count(*) filter (where is_known_' ~ loop.index ~ ') as known_' ~ loop.index) -%}
         {%- do measures.append(
             {'measure': 'null_rate', 'column': name, 'value': '1 - known_' ~ loop.index ~ '::numeric / row_count', 'of': 'row_count'}
         ) -%}
     {%- endfor -%}
     {%- for name, columns in table.distinct_counts.items() -%}
-        {%- set counted = columns ~ '::' ~ text_type() if columns is string else "concat_ws('|', " ~ columns | join(', ') ~ ')' -%}
+        {%- set counted = '(' ~ columns ~ ')::' ~ text_type() if columns is string else "concat_ws('|', " ~ columns | join(', ') ~ ')' -%}
         {%- do values.append(hash_of_text(counted) ~ ' as hash_' ~ loop.index) -%}
         {%- do counts.append('count(hash_' ~ loop.index ~ ') as counted_' ~ loop.index) -%}
         {%- do counts.append('count(distinct hash_' ~ loop.index ~ ') as distinct_' ~ loop.index) -%}

@@ -15,10 +15,17 @@ build as (
 
 users as (
     select
-        activity.user_id,
-        {{ first_day_of('month', local_date('activity.signed_up_at')) }} as cohort_month
-    from {{ ref('int_user_activity') }} as activity
-    inner join build on {{ local_date('activity.signed_up_at') }} <= build.as_of
+        user_id,
+        {{ local_date('signed_up_at') }} as signed_up_on
+    from {{ ref('int_user_activity') }}
+),
+
+cohorts as (
+    select
+        users.user_id,
+        {{ first_day_of('month', 'users.signed_up_on') }} as cohort_month
+    from users
+    inner join build on users.signed_up_on <= build.as_of
 ),
 
 metrics as (
@@ -48,22 +55,22 @@ months_to_test as (
 
 differing_months as (
     select
-        users.cohort_month,
+        cohorts.cohort_month,
         coalesce(days.activity_month, months.activity_month) as activity_month
     from days
     full outer join months_to_test as months
         on days.user_id = months.user_id and days.activity_month = months.activity_month
-    inner join users on coalesce(days.user_id, months.user_id) = users.user_id
+    inner join cohorts on coalesce(days.user_id, months.user_id) = cohorts.user_id
     where coalesce(days.active_days, 0) != coalesce(months.active_days, 0)
         or coalesce(days.revenue, 0) != coalesce(months.revenue, 0)
-        or months.cohort_month is distinct from users.cohort_month
+        or months.cohort_month is distinct from cohorts.cohort_month
 ),
 
 sizes as (
     select
         cohort_month,
         count(*) as users
-    from users
+    from cohorts
     group by 1
 ),
 
@@ -77,20 +84,24 @@ activity as (
     group by 1, 2
 ),
 
+first_days as (
+    select date_day from {{ ref('dim_date') }}
+    where day_of_month = 1
+),
+
 expected as (
     select
         sizes.cohort_month,
-        dates.date_day as activity_month,
+        first_days.date_day as activity_month,
         sizes.users,
         coalesce(activity.active_users, 0) as active_users,
         coalesce(activity.revenue, 0) as revenue
     from sizes
-    inner join {{ ref('dim_date') }} as dates on sizes.cohort_month <= dates.date_day
-    inner join build on dates.date_day <= build.as_of
+    inner join first_days on sizes.cohort_month <= first_days.date_day
+    inner join build on first_days.date_day <= build.as_of
     left join activity
         on sizes.cohort_month = activity.cohort_month
-            and dates.date_day = activity.activity_month
-    where dates.day_of_month = 1
+            and first_days.date_day = activity.activity_month
 ),
 
 held as (

@@ -5,7 +5,7 @@ Each is one text replacement, and `test_audit_mutants.py` runs the test that mus
 
 from __future__ import annotations
 
-from tests.quality.audit_mutants import AuditMutant
+from tests.quality.audit_mutants import mutant
 
 REASONS = "macros/publication/internal/reasons_not_to_publish.sql"
 STATEMENTS = "macros/publication/internal/statements_of_publication.sql"
@@ -20,62 +20,58 @@ ON_VOLUMES = "test_volumes.py::"
 ON_RESULTS = "test_results.py::"
 
 
-def _mutant(name: str, file: str, old: str, new: str, killed_by: str) -> AuditMutant:
-    return AuditMutant(name, file, old, new, killed_by=killed_by)
-
-
 GATE_MUTANTS = (
     # --- What holds a publication back
-    _mutant(
+    mutant(
         "a low score is published",
         REASONS,
         "score is not none and score < least",
         "false",
         ON_PUBLICATION + "test_a_low_score_closes_the_gate",
     ),
-    _mutant(
+    mutant(
         "a failing test is published",
         REASONS,
         "where status in ('fail', 'error')",
         "where false",
         ON_PUBLICATION + "test_a_polling_reader_sees_the_last_publication_or_the_next",
     ),
-    _mutant(
+    mutant(
         "untested tables are published",
         REASONS,
         "found['unasked_tests'] if not var('publish_untested') else none",
         "none",
         ON_PUBLICATION + "test_what_no_test_was_asked_of_is_not_published",
     ),
-    _mutant(
+    mutant(
         "the tests of an earlier build count",
         REASONS,
         "where asked.started_at is null or asked.started_at < built.built_at",
         "where asked.started_at is null",
         ON_PUBLICATION + "test_what_no_test_was_asked_of_is_not_published",
     ),
-    _mutant(
+    mutant(
         "a failed model is published",
         REASONS,
         "where status is distinct from 'success'",
         "where false",
         ON_PUBLICATION + "test_a_failed_model_holds_back_what_was_built_beside_it",
     ),
-    _mutant(
+    mutant(
         "a part is published",
         REASONS,
         "where is_table and built_at <= published_at",
         "where false",
         ON_PUBLICATION + "test_a_publication_follows_a_whole_round",
     ),
-    _mutant(
+    mutant(
         "tables of two runs are published",
         REASONS,
         "where is_table and not is_snapshot and invocation_id != (",
         "where false and invocation_id != (",
         ON_PUBLICATION + "test_parts_of_two_days_are_not_published",
     ),
-    _mutant(
+    mutant(
         "a view of former columns is not seen",
         REASONS,
         "where tables.relname = '{{ name_before('') }}' || tables.oid",
@@ -83,63 +79,63 @@ GATE_MUTANTS = (
         ON_PUBLICATION + "test_a_reporting_view_that_was_not_rebuilt_holds_the_others_back",
     ),
     # --- What is published
-    _mutant(
+    mutant(
         "a publication is no transaction",
         PUBLISH,
         "run_query('begin isolation level repeatable read')",
         "run_query('select 1')",
         ON_PUBLICATION + "test_a_polling_reader_sees_the_last_publication_or_the_next",
     ),
-    _mutant(
+    mutant(
         "keys of the log are forgotten",
         STATEMENTS,
         "{{ return(queries | join(' union ')) }}",
         "{{ return(queries[0] ~ ' and false') }}",
         ON_PUBLICATION + "test_a_publication_writes_the_keys_that_changed",
     ),
-    _mutant(
+    mutant(
         "another definition is not seen",
         STATEMENTS,
         "watermarks.fingerprint = {{ fingerprint_of_candidate(candidate) }}",
         "true",
         ON_PUBLICATION + "test_a_publication_writes_the_keys_that_changed",
     ),
-    _mutant(
+    mutant(
         "another table is not seen",
         STATEMENTS,
         "watermarks.storage = {{ storage_of(published(relation_of_node(candidate))) }}",
         "true",
         ON_PUBLICATION + "test_a_publication_writes_the_keys_that_changed",
     ),
-    _mutant(
+    mutant(
         "two rows of a key are published",
         STATEMENTS,
         "if found is not null then",
         "if false then",
         ON_PUBLICATION + "test_a_candidate_with_two_rows_of_a_key_is_named",
     ),
-    _mutant(
+    mutant(
         "a table that is read begins empty",
         PREPARE,
         "{{ 'with no data' if not found['is_read'] }}",
         "with no data",
         ON_PUBLICATION + "test_reporting_views_of_an_earlier_version_are_never_empty",
     ),
-    _mutant(
+    mutant(
         "former tables stay",
         PUBLISH,
         "drop table {{ api.Relation.create(schema=schema, identifier=row['relname']) }};",
         "null;",
         ON_PUBLICATION + "test_readers_keep_rows_when_columns_change",
     ),
-    _mutant(
+    mutant(
         "the clock of dbt is taken for the server's",
         RECORD,
         "coalesce(started_at + clocks.difference, now())",
         "coalesce(started_at, now())",
         ON_PUBLICATION + "test_the_clocks_of_dbt_and_of_the_server_may_differ",
     ),
-    _mutant(
+    mutant(
         "a project may end its runs without publishing",
         "macros/hooks/internal/check_end_of_run.sql",
         "{%- if not modules.re.search(",
@@ -147,14 +143,14 @@ GATE_MUTANTS = (
         ON_PUBLICATION + "test_a_project_that_would_publish_nothing_is_told",
     ),
     # --- Results and scores
-    _mutant(
+    mutant(
         "written rows are not recorded",
         RECORD,
         "'rows_written': written | int if written is not none and written | int >= 0 else none",
         "'rows_written': none",
         ON_RESULTS + "test_a_run_leaves_what_it_wrote_and_judged",
     ),
-    _mutant(
+    mutant(
         "weights do not weigh",
         SCORES,
         "100 * sum(weight * check_score) / sum(weight)",
@@ -162,35 +158,35 @@ GATE_MUTANTS = (
         ON_RESULTS + "test_the_score_is_what_the_page_says",
     ),
     # --- Volumes
-    _mutant(
+    mutant(
         "lost rows pass",
         VOLUMES,
         "{%- if row['has_lost_rows'] -%}",
         "{%- if false -%}",
         ON_VOLUMES + "test_a_loss_stops_the_run_until_it_is_accepted_once",
     ),
-    _mutant(
+    mutant(
         "deleted rows pass",
         VOLUMES,
         "{%- if row['has_deleted_rows'] -%}",
         "{%- if false -%}",
         ON_VOLUMES + "test_rows_that_are_marked_as_deleted_count_as_lost",
     ),
-    _mutant(
+    mutant(
         "unusual volumes pass",
         VOLUMES,
         "{%- if row['is_unusual'] -%}",
         "{%- if false -%}",
         ON_VOLUMES + "test_a_day_out_of_its_usual_range_stops_the_run",
     ),
-    _mutant(
+    mutant(
         "few days are a history",
         VOLUMES,
         "usual.days >= 14 and",
         "",
         ON_VOLUMES + "test_fourteen_days_are_needed",
     ),
-    _mutant(
+    mutant(
         "weekdays are alike",
         VOLUMES,
         "and not (usual.same_weekdays >= 3 and volumes.rows_per_day between usual.lowest / 2"
@@ -198,7 +194,7 @@ GATE_MUTANTS = (
         "",
         ON_VOLUMES + "test_a_weekday_with_its_own_volume_is_usual",
     ),
-    _mutant(
+    mutant(
         "few rows are a loss",
         VOLUMES,
         " and last.row_count - volumes.row_count >= 20, false",

@@ -225,14 +225,23 @@ def is_of_a_model(manifest: Any, node: Any) -> bool:
 
 
 def is_of_loads(manifest: Any, node: Any) -> bool:
-    """Whether a test is one of a staging view, whose rows change with a load.
+    """Whether a test is one of a staging view, whose rows change only with a load of its table.
+
+    The macro is_staged says so of a model in a run.
 
     Args:
         manifest: dbt's parsed project.
         node: a test of it.
     """
     table = manifest.nodes.get(getattr(node, "attached_node", None))
-    return bool(table and table.config.materialized == "view" and "_loaded_at" in table.columns)
+    return bool(
+        table
+        and table.resource_type == "model"
+        and table.config.materialized == "view"
+        and {"_loaded_at", "_row_xid"} <= {*table.columns}
+        and len(table.depends_on.nodes) <= 1
+        and all(each.startswith("source.") for each in table.depends_on.nodes)
+    )
 
 
 def is_of_a_macro(node: Any) -> bool:

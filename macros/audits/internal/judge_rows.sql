@@ -1,3 +1,19 @@
+{% macro passed_tests(tests, rows) -%}
+    {#- The tests that no row fails; one that must not fail stops the model. -#}
+    {%- if not tests -%}
+        {{ return([]) }}
+    {%- endif -%}
+    {%- set results = results_of_tests(tests, rows) -%}
+    {%- do judge_rows(tests, results, rows) -%}
+    {%- set passed = [] -%}
+    {%- for test in tests if results[test.unique_id]['failures'] == 0 -%}
+        {%- do passed.append(test) -%}
+    {%- endfor -%}
+    {%- do log(model.name ~ ': asked ' ~ tests | length ~ ' tests of ' ~ rows ~ ' in one query.', info=false) -%}
+    {{ return(passed) }}
+{%- endmacro %}
+
+
 {% macro results_of_tests(tests, rows) -%}
     {#- One query for all tests: failures, should_warn and should_error by the name of the test. -#}
     {%- set queries = [] -%}

@@ -28,19 +28,6 @@
 {%- endmacro %}
 
 
-{% macro passed_tests(tests, rows) -%}
-    {#- The tests that no row fails; one that must not fail stops the model. -#}
-    {%- set results = results_of_tests(tests, rows) -%}
-    {%- do judge_rows(tests, results, rows) -%}
-    {%- set passed = [] -%}
-    {%- for test in tests if results[test.unique_id]['failures'] == 0 -%}
-        {%- do passed.append(test) -%}
-    {%- endfor -%}
-    {%- do log(model.name ~ ': asked ' ~ tests | length ~ ' tests of ' ~ rows ~ ' in one query.', info=false) -%}
-    {{ return(passed) }}
-{%- endmacro %}
-
-
 {% macro record_asked_tests(tests) -%}
     insert into {{ state_relation('asked_tests') }} as held (test_name, invocation_id)
     select unnest(array[{{ quoted_texts(tests | map(attribute='unique_id')) }}]::text[]), '{{ invocation_id }}'
