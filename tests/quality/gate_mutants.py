@@ -84,7 +84,7 @@ GATE_MUTANTS = (
         PUBLISH,
         "run_query('begin isolation level repeatable read')",
         "run_query('select 1')",
-        ON_PUBLICATION + "test_a_polling_reader_sees_the_last_publication_or_the_next",
+        ON_PUBLICATION + "test_what_is_judged_is_what_is_published",
     ),
     mutant(
         "keys of the log are forgotten",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -240,6 +241,41 @@ def test_a_publication_follows_a_whole_round(database: Database, project: Path) 
     assert "run warehouse publish): fct_lines" in ask(database, REASON)
     assert ask(database, SUMS) == [(60, 60)]
     publish(database, project)
+    assert ask(database, SUMS) == [(100, 100)]
+
+
+def test_what_is_judged_is_what_is_published(database: Database, project: Path) -> None:
+    """Another session commits to both marts between the judgement and the last of the copies."""
+    run(database, project)
+    load(database, 61, 40)
+    for model in ("stg_lines", "fct_lines", "fct_orders", "pub_lines", "pub_orders"):
+        run(database, project, "run", model)
+    run(database, project, "test")
+    assert ask(database, SUMS) == [(60, 60)]
+
+    holds_locks = threading.Event()
+
+    def change_both_marts() -> None:
+        with database.connect() as session:
+            session.execute("lock table published.lines, published.orders in share mode")
+            holds_locks.set()
+            while not session.execute(
+                "select 1 from pg_locks join pg_database on pg_locks.database = pg_database.oid"
+                " where datname = current_database() and not granted and relation in"
+                " ('published.lines'::regclass, 'published.orders'::regclass)"
+            ).fetchone():
+                time.sleep(0.01)
+            session.execute("update marts.fct_lines set amount = 1040 where line_id = 61")
+            session.execute(
+                "update marts.fct_orders set amount = amount + 1000 where order_id = 20"
+            )
+
+    writer = threading.Thread(target=change_both_marts)
+    writer.start()
+    assert holds_locks.wait(30)
+    publish(database, project)
+    writer.join()
+    assert ask(database, "select amount from marts.fct_lines where line_id = 61") == 1040
     assert ask(database, SUMS) == [(100, 100)]
 
 
