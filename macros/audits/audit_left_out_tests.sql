@@ -2,7 +2,7 @@
     {#- Returns the statements that record what passed. Of the rest, `warehouse build` asks everything at its end. -#}
     {%- set tests = tests_left_to_model() if execute else [] -%}
     {%- set asked, statements = [], [] -%}
-    {%- if tests and is_staged(model) -%}
+    {%- if tests and is_staged(model) and not combines_rows(model) -%}
         {%- set marks = marks_of_loads(tests) -%}
         {%- for test in tests if test.unique_id in marks -%}
             {%- do asked.append(test) -%}

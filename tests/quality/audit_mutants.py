@@ -191,7 +191,7 @@ MUTANTS = (
     mutant(
         "a table beside is not awaited",
         JUDGE,
-        "(rows == 'loaded_rows' or place_of_parent(test) == 'below')",
+        "(is_staged(model) or place_of_parent(test) == 'below')",
         "true",
         ON_WRITTEN + "test_a_parent_that_the_model_does_not_read_may_be_built_later",
     ),
@@ -380,7 +380,7 @@ MUTANTS = (
     mutant(
         "what a staging view refers to is taken for a table beside it",
         JUDGE,
-        "(rows == 'loaded_rows' or place_of_parent(test) == 'below')",
+        "(is_staged(model) or place_of_parent(test) == 'below')",
         "place_of_parent(test) == 'below'",
         LEFT_OUT + "test_a_loaded_row_stops_its_staging_model",
     ),
@@ -390,5 +390,12 @@ MUTANTS = (
         "{%- if read and read | reject('in', loaded) | list | length == 0 -%}",
         "{%- if read -%}",
         LEFT_OUT + "test_seeds_that_were_not_loaded",
+    ),
+    mutant(
+        "only loaded rows of a view that combines rows are asked",
+        AUDITS + "audit_left_out_tests.sql",
+        " and not combines_rows(model)",
+        "",
+        LEFT_OUT + "test_a_view_that_combines_rows_is_asked_whole",
     ),
 )

@@ -201,4 +201,25 @@ GATE_MUTANTS = (
         ", false",
         ON_VOLUMES + "test_a_few_rows_are_no_loss",
     ),
+    mutant(
+        "what a second step has yet to ask is published",
+        REASONS,
+        " or leaves_tests_out() and unique_id not in selected_resources",
+        "",
+        ON_PUBLICATION + "test_what_is_left_out_and_not_known_holds_back",
+    ),
+    mutant(
+        "a publication that fails is a success",
+        "macros/hooks/internal/publish_results.sql",
+        """end_of_publication("'the publication failed'", has_failed=true)""",
+        "end_of_publication('null', has_failed=false)",
+        ON_PUBLICATION + "test_a_publication_that_fails_is_a_failed_run",
+    ),
+    mutant(
+        "a second run of a day counts its own rows only",
+        VOLUMES,
+        "coalesce(day_before.measured_at, last_measured.measured_at)",
+        "last_measured.measured_at",
+        ON_VOLUMES + "test_a_second_run_of_the_day_is_compared_as_a_day",
+    ),
 )

@@ -55,6 +55,18 @@ THINGS = (
     "{%- do skip_unless_changed() %}\nselect id, kind, amount, parent_id from {{ ref('given') }}"
 )
 PARENTS = "select id from raw.parents"
+UNTIL_THINGS_ARE_WRITTEN = """
+do $$
+begin
+    for attempt in 1 .. 200 loop
+        if to_regclass('marts.things') is not null then
+            perform from marts.things where id = (select max(id) from raw.given);
+            exit when found;
+        end if;
+        perform pg_sleep(0.05);
+    end loop;
+end $$
+"""
 
 
 @pytest.fixture
@@ -254,8 +266,7 @@ def test_a_parent_that_the_model_does_not_read_may_be_built_later(
 ) -> None:
     """dbt's own node of the test decides after both; what passed at the write is not read again."""
     write_model(project, "things", THINGS.split("\n", 1)[1], TESTS, **CONFIG)
-    # So that it is built after the things.
-    write_model(project, "first", PARENTS)
+    write_model(project, "first", PARENTS, pre_hook=UNTIL_THINGS_ARE_WRITTEN)
     write_model(project, "second", "select * from {{ ref('first') }}")
     write_model(project, "third", "select * from {{ ref('second') }}")
     write_model(project, "parents", "select id from {{ ref('third') }}", **CONFIG)

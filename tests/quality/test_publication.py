@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from dbt.context import base
 from tests.support import dbt_project
 from tests.support.database import Database, ask, do
 from tests.support.small_project import write_tested_project
+from warehouse.build import known_tests
 
 INCREMENTAL = (
     "{{{{ config(materialized='incremental', incremental_strategy='changed_keys',"
@@ -48,7 +50,12 @@ def positive(severity: str) -> dict[str, Any]:
 
 MODELS = {
     "sources.yml": yaml.safe_dump(
-        {"sources": [{"name": "app", "schema": "raw", "tables": [{"name": "lines"}]}]}
+        {
+            "sources": [
+                {"name": "app", "schema": "raw", "tables": [{"name": "lines"}]},
+                {"name": "observability", "tables": [{"name": "runs"}]},
+            ]
+        }
     ),
     "staging/stg_lines": f"select line_id, order_id, amount, _loaded_at, {LOADED}"
     " from {{ source('app', 'lines') }}",
@@ -277,6 +284,50 @@ def test_what_is_judged_is_what_is_published(database: Database, project: Path) 
     writer.join()
     assert ask(database, "select amount from marts.fct_lines where line_id = 61") == 1040
     assert ask(database, SUMS) == [(100, 100)]
+
+
+def test_a_publication_that_fails_is_a_failed_run(database: Database, project: Path) -> None:
+    run(database, project)
+    load(database, 61, 40)
+    do(
+        database,
+        "create function refuse() returns trigger language plpgsql as"
+        " $$ begin raise 'no space left'; end $$",
+        "create trigger refuse before insert on published.lines execute function refuse()",
+    )
+    assert "no space left" in failure(database, project)
+    ended = "select status, failed_count, is_published, not_published_because"
+    ended += " from observability.runs order by finished_at desc limit 1"
+    assert ask(database, ended) == [("failure", 0, False, "the publication failed")]
+    do(database, "drop function refuse cascade")
+    run(database, project)
+    assert ask(database, ended) == [("success", 0, True, None)]
+    assert ask(database, SUMS) == [(100, 100)]
+
+
+def test_what_is_left_out_and_not_known_holds_back(database: Database, project: Path) -> None:
+    """The score of the first step would count a test that the second step has yet to ask."""
+    manifest = dbt_project.parsed(project)
+
+    def first_step() -> list[str]:
+        with dbt_project.environment(database.environment):
+            os.environ[known_tests.CODE] = code = known_tests.code_of(manifest)
+            left_out = known_tests.tests_to_leave_out(manifest, code)
+            if left_out:
+                os.environ[known_tests.LEFT_OUT] = "1"
+            run(database, project, left_out=left_out)
+            return known_tests.tests_to_ask(manifest, left_out)
+
+    for _ in range(3):
+        assert first_step() == []
+    do(database, "update raw.lines set amount = 100, _loaded_at = clock_timestamp()")
+    (unknown,) = first_step()
+    assert "amounts_are_below_90" in unknown
+    assert "not asked since their tables were built: amounts_are_below_90" in ask(database, REASON)
+    assert ask(database, SUMS) == [(60, 60)]
+    said = failure(database, project, "test", "amounts_are_below_90")
+    assert "the quality score is" in said
+    assert ask(database, SUMS) == [(60, 60)]
 
 
 def test_parts_of_two_days_are_not_published(database: Database, project: Path) -> None:

@@ -178,7 +178,7 @@ def test_a_weekday_with_its_own_volume_is_usual(database: Database, project: Pat
     run(database, project)
 
 
-def test_a_second_run_of_the_day_is_not_compared(database: Database, project: Path) -> None:
+def test_a_second_run_of_the_day_is_compared_as_a_day(database: Database, project: Path) -> None:
     run(database, project)
     do(database, "delete from observability.source_volumes")
     days_ago(database, 20)
@@ -186,5 +186,22 @@ def test_a_second_run_of_the_day_is_not_compared(database: Database, project: Pa
     run(database, project)
     run(database, project)
     latest = "select rows_per_day from observability.source_volumes order by measured_at desc"
-    assert ask(database, f"{latest} limit 1") is None
+    assert round(ask(database, f"{latest} limit 1")) == 1000
+    do(database, insert(3000, "now() - interval '1 minute'"))
+    assert "orders got 4,000 rows per day; usual are 1,020" in stopped(database, project)
     assert ask(database, "select count(*) from observability.source_volumes where is_passed") == 24
+
+
+def test_runs_of_each_hour_have_days_too(database: Database, project: Path) -> None:
+    run(database, project)
+    do(
+        database,
+        "delete from observability.source_volumes",
+        "insert into observability.source_volumes (invocation_id, table_name, measured_at,"
+        " measured_since, row_count, loaded_rows, deleted_rows, rows_per_day, is_passed)"
+        " select hour, 'orders', now() - hour * interval '1 hour',"
+        " now() - (hour + 1) * interval '1 hour', 1000, 40, 0, 1000, true"
+        " from generate_series(1, 24 * 15) as hour",
+        insert(5000, "now() - interval '90 minutes'"),
+    )
+    assert "rows per day; usual are 1,000, the median of 1" in stopped(database, project)

@@ -39,6 +39,11 @@ _NO_MEANING = re.compile(
     "WAREHOUSE_(HOME|DEBUG|START_SECONDS|REQUIRES_ROWS|ACCEPT_.*|ALLOW_LOSS|MIN_SCORE|CODE|TESTS.*)"
     "|DBT_(LOG.*|THREADS|TARGET_PATH)|DBT_ENV_SECRET_.*"
 )
+_OF_TIME = re.compile(
+    r"\b(now|today|tomorrow|yesterday|localtime|localtimestamp)\b|current_|clock_timestamp"
+    r"|statement_timestamp|transaction_timestamp|timeofday|as_of|run_started_at|\bage\(",
+    re.IGNORECASE,
+)
 
 KNOWN = """
 select held.test_name
@@ -51,31 +56,33 @@ where held.passed_whole_at > now() - %(every)s::interval + interval '3 hours'
     and held.passed_whole_at <= now()
     and (held.parent_name is null or held.parent_losses = parent.losses)
 """
-# Without those that every write is asked of.
+# Their last result is a pass with the same code, and dbt itself asked them not too long ago: what
+# was left out took no time.
 PASSED = """
 select tests.test_id
 from unnest(%(tests)s::text[]) as tests (test_id)
 inner join lateral (
-    select results.status, results.finished_at
+    select results.status, results.invocation_id
     from {observability}.run_results as results
     where results.node_id = tests.test_id and results.status in ('pass', 'warn', 'fail', 'error')
     order by results.finished_at desc
     limit 1
 ) as latest on latest.status = 'pass'
-where latest.finished_at > now() - %(every)s::interval
-    and not exists (
-        select from {observability}.audited_tests as held where held.test_name = tests.test_id
+inner join {observability}.runs on latest.invocation_id = runs.invocation_id
+where runs.code = %(code)s
+    and exists (
+        select
+        from {observability}.run_results as visited
+        where visited.node_id = tests.test_id and visited.status = 'pass' and visited.seconds > 0
+            and visited.finished_at > now() - %(every)s::interval
     )
 """
-# A test that reads all rows each time, such as one of a view with a join, is left to dbt.
+AUDITED = "select test_name from {observability}.audited_tests"
 LOADED = """
 select held.test_name
 from {observability}.tested_keys as held
 where held.test_name = any(%(tests)s)
     and held.passed_whole_at > now() - %(every)s::interval + interval '3 hours'
-    and held.passed_whole_at < (
-        select max(started_at) from {observability}.runs where command in ('build', 'test')
-    )
 """
 # Tests whose query needs their own table only; the models ask no other.
 OF_KEYS = frozenset(("unique", "unique_combination_of_columns"))
@@ -171,13 +178,15 @@ def tests_to_leave_out(manifest: Any, code: str) -> list[str]:
                 return []
             every = str(project.variable("whole_tests_every", "7 days"))
             known = _ask(session, manifest, KNOWN, every=every)
-            passed = _ask(session, manifest, PASSED, tests=[*of_files, *of_models], every=every)
-            # Only a test that no row failed is asked by the staging model.
             loaded = _ask(session, manifest, LOADED, tests=of_loads, every=every)
-            asked = _ask(session, manifest, PASSED, tests=loaded, every=every)
+            # A test of written rows is left out as such, or not at all.
+            audited = _ask(session, manifest, AUDITED)
+            candidates = {*known, *loaded, *({*of_files, *of_models} - {*audited})} & {*tests}
+            return sorted(
+                _ask(session, manifest, PASSED, tests=[*candidates], code=code, every=every)
+            )
     except psycopg.Error:  # an older or a new database: the build asks everything
         return []
-    return sorted({*known, *passed, *asked} & {*tests})
 
 
 def leave_out(manifest: Any, unique_ids: Sequence[str]) -> list[str]:
@@ -195,6 +204,8 @@ def leave_out(manifest: Any, unique_ids: Sequence[str]) -> list[str]:
 def is_of_files(manifest: Any, node: Any) -> bool:
     """Whether only code decides what a test finds: it reads no table, or seeds of small files.
 
+    A test that names the time finds something else tomorrow.
+
     Args:
         manifest: dbt's parsed project.
         node: a test of it.
@@ -203,7 +214,10 @@ def is_of_files(manifest: Any, node: Any) -> bool:
     # dbt does not compare the content of a large file.
     are_seeds = all(each and each.checksum.name == "sha256" for each in read)
     return is_of_a_macro(node) or (
-        bool(read) and are_seeds and all(each.resource_type == "seed" for each in read)
+        bool(read)
+        and are_seeds
+        and all(each.resource_type == "seed" for each in read)
+        and not _names_the_time(manifest, node)
     )
 
 
@@ -251,6 +265,13 @@ def is_of_a_macro(node: Any) -> bool:
         node: a test of dbt's parsed project.
     """
     return node.original_file_path.startswith("tests/macros/") and not node.depends_on.nodes
+
+
+def _names_the_time(manifest: Any, node: Any) -> bool:
+    called = [manifest.macros[each] for each in node.depends_on.macros if each in manifest.macros]
+    texts = [node.raw_code, *(each.macro_sql for each in called)]
+    given = getattr(getattr(node, "test_metadata", None), "kwargs", None)
+    return bool(_OF_TIME.search(f"{texts} {given} {node.config.where}"))
 
 
 def is_computed(node: Any) -> bool:

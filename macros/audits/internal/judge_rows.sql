@@ -37,7 +37,7 @@
         A table beside this one may get the missing rows later in the build: dbt's own node of the test says. What a staging view refers
         to has them already: seeds do not change in such a build, and other views show what is loaded.
     -#}
-    {%- for test in tests if results[test.unique_id]['failures'] > 0 and (rows == 'loaded_rows' or place_of_parent(test) == 'below') -%}
+    {%- for test in tests if results[test.unique_id]['failures'] > 0 and (is_staged(model) or place_of_parent(test) == 'below') -%}
         {%- set failures = results[test.unique_id]['failures'] | int -%}
         {%- set said = '- ' ~ test.name ~ ': got ' ~ failures ~ (' result' if failures == 1 else ' results') -%}
         {%- set percent = test.config.meta.get('error_above_percent') -%}

@@ -4,18 +4,30 @@
     {%- do run_query('update ' ~ state_relation('source_volumes') ~ " set is_passed = true where invocation_id = '" ~ invocation_id ~ "'") -%}
     {%- set score = record_scores() -%}
     {%- do run_query(prune_results()) -%}
-    {%- set refused = publish_if_good() if flags.WHICH in ['build', 'run', 'test'] else none -%}
-    {%- if refused and refused.reasons -%}
-        {%- do run_query(
-            'update ' ~ state_relation('runs') ~ ' set not_published_because = ' ~ quoted_texts([refused.reasons | join('; ')])
-            ~ (", status = 'failure'" if refused.is_score_low)
-            ~ " where invocation_id = '" ~ invocation_id ~ "'"
-        ) -%}
+    {%- if flags.WHICH not in ['build', 'run', 'test'] -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {#- What an error in the publication leaves behind. -#}
+    {%- do run_query(end_of_publication("'the publication failed'", has_failed=true)) -%}
+    {%- set refused = publish_if_good() -%}
+    {%- do run_query(end_of_publication(
+        quoted_texts([refused.reasons | join('; ')]) if refused.reasons else 'null', has_failed=refused.is_score_low
+    )) -%}
+    {%- if refused.reasons -%}
         {%- do log(not_published(refused), info=not refused.is_score_low) -%}
-    {%- elif refused and candidates_of_project() -%}
+    {%- elif candidates_of_project() -%}
         {%- do log(
             'Published to ' ~ generate_schema_name('reporting', none) ~ (', with a quality score of ' ~ score | round(2) if score is not none) ~ '.', info=true
         ) -%}
     {%- endif -%}
     {{ return(refused) }}
+{%- endmacro %}
+
+
+{% macro end_of_publication(reason, has_failed) -%}
+    update {{ state_relation('runs') }}
+    set
+        not_published_because = {{ reason }},
+        status = case when {{ 'true' if has_failed else 'failed_count > 0' }} then 'failure' else 'success' end
+    where invocation_id = '{{ invocation_id }}'
 {%- endmacro %}

@@ -88,21 +88,35 @@
         order by table_name, measured_at desc
     ),
 
+    {#- However often runs follow each other, the rows of about a day are compared. #}
+    day_before as (
+        select distinct on (table_name) table_name, measured_at
+        from {{ volumes }}
+        where is_passed and measured_at <= {{ now }} - interval '20 hours'
+        order by table_name, measured_at desc
+    ),
+
     measured as (
         {%- for name, relation in tables.items() %}
         select
             '{{ name }}' as table_name,
             {{ row_counts[name] }} as row_count,
-            (select measured_at from last where table_name = '{{ name }}') as measured_since,
+            last_measured.measured_at as measured_since,
+            day_before.measured_at as day_began_at,
             found.loaded_rows,
-            found.deleted_rows
-        from (
+            found.deleted_rows,
+            found.rows_of_day
+        from (select 1) as one_row
+        left join last as last_measured on last_measured.table_name = '{{ name }}'
+        left join day_before on day_before.table_name = '{{ name }}'
+        cross join lateral (
             select
-                count(*) as loaded_rows,
+                count(*) filter (where _loaded_at > last_measured.measured_at) as loaded_rows,
                 {#- Not those of a table that was loaded again. #}
-                count(*) filter (where _deleted_at > (select measured_at from last where table_name = '{{ name }}')) as deleted_rows
+                count(*) filter (where _loaded_at > last_measured.measured_at and _deleted_at > last_measured.measured_at) as deleted_rows,
+                count(*) as rows_of_day
             from {{ relation }}
-            where _loaded_at > (select measured_at from last where table_name = '{{ name }}') and _loaded_at <= {{ now }}
+            where _loaded_at > coalesce(day_before.measured_at, last_measured.measured_at) and _loaded_at <= {{ now }}
         ) as found
         {{ 'union all' if not loop.last }}
         {%- endfor %}
@@ -121,8 +135,8 @@
             case when measured_since is not null then loaded_rows end,
             case when measured_since is not null then deleted_rows end,
             case
-                when {{ now }} - measured_since >= interval '20 hours'
-                    then loaded_rows * 86400.0 / extract(epoch from {{ now }} - measured_since)
+                when day_began_at is not null
+                    then rows_of_day * 86400.0 / extract(epoch from {{ now }} - day_began_at)
             end
         from measured
         returning *
@@ -135,11 +149,11 @@
             extract(isodow from recent.measured_at) = extract(isodow from volumes.measured_at) as is_same_weekday
         from volumes
         cross join lateral (
-            select earlier.rows_per_day, earlier.measured_at
+            select distinct on (earlier.measured_at::date) earlier.rows_per_day, earlier.measured_at
             from {{ volumes }} as earlier
             where earlier.table_name = volumes.table_name and earlier.is_passed and earlier.rows_per_day is not null
-                and earlier.measured_at <= now()
-            order by earlier.measured_at desc
+                and earlier.measured_at <= now() - interval '20 hours'
+            order by earlier.measured_at::date desc, earlier.measured_at desc
             limit 56
         ) as recent
     ),

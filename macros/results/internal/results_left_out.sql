@@ -1,6 +1,7 @@
 {% macro results_left_out(results) -%}
     {#- A row per test that the run left out and that is still known to pass. -#}
-    {%- set tests = tests_not_selected() %}
+    {%- set tests = tests_not_selected() -%}
+    {%- set row_counts = estimated_rows_of_tests(tests) %}
     select
         '{{ invocation_id }}',
         latest.node_id,
@@ -12,7 +13,7 @@
         latest.dimension,
         latest.weight,
         latest.counts_rows,
-        latest.rows_judged,
+        coalesce(row_counts.row_count, latest.rows_judged),
         0,
         null,
         0,
@@ -34,7 +35,24 @@
         order by results.finished_at desc
         limit 1
     ) as latest
+    left join jsonb_to_recordset({{ quoted_texts([tojson(row_counts)]) }}) as row_counts (test_name text, row_count bigint)
+        on known.test_name = row_counts.test_name
     where known.test_name in ({{ quoted_texts(tests) or 'null' }})
+{%- endmacro %}
+
+
+{% macro estimated_rows_of_tests(tests) -%}
+    {%- set nodes = graph.nodes.inner_dict or graph.nodes -%}
+    {%- set tables = {} -%}
+    {%- for unique_id in tests if table_of_test(nodes[unique_id]) in nodes -%}
+        {%- do tables.update({unique_id: table_of_test(nodes[unique_id])}) -%}
+    {%- endfor -%}
+    {%- set found = estimated_rows(tables.values() | unique | list) -%}
+    {%- set row_counts = [] -%}
+    {%- for unique_id, table in tables.items() -%}
+        {%- do row_counts.append({'test_name': unique_id, 'row_count': found.get(table)}) -%}
+    {%- endfor -%}
+    {{ return(row_counts) }}
 {%- endmacro %}
 
 

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 CHEAP = 1000
 
 # As numbers, which can be infinite, like a _loaded_at.
-_LATEST = "select extract(epoch from max({column})) as loaded_at from {table}"
+# A row stamped in the future must not hide that nothing else arrives.
+_LATEST = """
+    select extract(epoch from max({column})) as loaded_at
+    from {table}
+    where {column} <= now()
+"""
 
 _THROUGH = """
     select extract(epoch from max(loaded_through)) as loaded_at
