@@ -105,6 +105,10 @@ lint-sql:
 lint-yaml:
 	@$(BIN)/yamllint --strict .
 
+.PHONY: privacy
+privacy: up  ## Check that no role may read personal data that it should not
+	@$(BIN)/warehouse pii check
+
 # MetricFlow has a separate environment, because its dependencies differ from the project's.
 METRICS_VENV := .venv-mf
 METRICS_INSTALLED := $(METRICS_VENV)/.installed

@@ -68,6 +68,10 @@ LAZY = {
         "warehouse.build.publish", "publish", "Let the reporting views show what was built."
     ),
     "retain": Lazy("warehouse.retention.command", "retain", "Drop expired partitions."),
+    "roles": Lazy(
+        "warehouse.privacy.roles_command", "roles", "Create the roles, and grant what they need."
+    ),
+    "pii": Lazy("warehouse.privacy.command", "app", "Show where personal data is."),
     "clv": Lazy("warehouse.clv.command", "app", "Fit the predicted lifetime value, and test it."),
     "metrics": Lazy(
         "warehouse.metrics.command", "metrics", "Serve metrics of the warehouse for Prometheus."
@@ -377,6 +381,10 @@ def psql(
         list[str] | None,
         typer.Argument(help="Passed to psql unchanged: -c 'select 1', -f file.sql."),
     ] = None,
+    role: Annotated[
+        str | None,
+        typer.Option("--role", help="Work as a role of the warehouse, such as analyst."),
+    ] = None,
 ) -> None:
     """Open psql on the warehouse's database; starts the embedded server if needed.
 
@@ -385,8 +393,10 @@ def psql(
     from warehouse.database.connection import child_environment, connect, ensure_running
     from warehouse.database.preflight import announce
     from warehouse.database.profile import settings
+    from warehouse.privacy.roles import name_of
     from warehouse.server import Server, programs
 
+    options = f" -c role={name_of(role)}" if role is not None else ""
     where = settings()
     announce(where, quiet=any(each in ("-q", "--quiet") for each in arguments or []))
     if where.embedded:
@@ -399,8 +409,10 @@ def psql(
         own = shutil.which("psql")
         program = own or str(programs.folder_of(programs.DEFAULT_VERSION) / "psql")
     sys.stdout.flush()
+    environment = child_environment(where)
+    environment["PGOPTIONS"] = environment.get("PGOPTIONS", "") + options
     # psql replaces this process, so that it gets the terminal and its signals.
-    os.execve(program, ["psql", *(arguments or [])], child_environment(where))  # noqa: S606
+    os.execve(program, ["psql", *(arguments or [])], environment)  # noqa: S606
 
 
 def _bytes(count: float) -> str:

@@ -17,6 +17,12 @@ from warehouse.errors import WarehouseError
 # The dbt of this environment, whatever is on the PATH.
 COMMAND = (sys.executable, "-c", "from dbt.cli.main import cli; cli()")
 
+# What has lineage, as a full refresh would run it.
+COMPILE_PROJECT = (
+    *("compile", "--full-refresh", "--select"),
+    *(f"resource_type:{kind}" for kind in ("model", "snapshot", "analysis")),
+)
+
 LAST_LOAD = "last_load.txt"
 
 
@@ -155,6 +161,38 @@ def compile_node(arguments: Sequence[str], variables: dict[str, str]) -> Any:
         failed = [" ".join(str(result.message).split()) for result in results if result.message]
         raise WarehouseError(f"dbt could not compile the project: {'; '.join(failed)}")
     return compiled(results)
+
+
+def compile_project() -> dict[str, Any]:
+    """Compile all models, snapshots and analyses, as a full refresh would run them.
+
+    Returns:
+        The manifest, with the `compiled_code` of these nodes.
+
+    Raises:
+        WarehouseError: dbt could not compile them.
+    """
+    manifest = parse()
+    quietly = ("--log-level", "none", "--log-level-file", "debug", "--no-write-json")
+    answer = _invoke([*quietly, *COMPILE_PROJECT], manifest=manifest)
+    results = answer.result.results if answer.result else []
+    if not answer.success:
+        failed = [reason_of(result.message) for result in results if result.message]
+        raise WarehouseError(f"dbt could not compile the project: {'; '.join(failed)}")
+    return with_compiled_code(manifest, results)
+
+
+def with_compiled_code(manifest: Any, results: Sequence[Any]) -> dict[str, Any]:
+    """A manifest as dbt writes it, with the SQL of nodes that were compiled.
+
+    Args:
+        manifest: dbt's parsed project.
+        results: the results of `dbt compile`.
+    """
+    written = manifest.writable_manifest().to_dict(omit_none=False)
+    for result in results:
+        written["nodes"][result.node.unique_id]["compiled_code"] = result.node.compiled_code
+    return written
 
 
 def compiled(results: Sequence[Any]) -> Any:

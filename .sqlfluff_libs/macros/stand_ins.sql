@@ -50,3 +50,5 @@
 {% macro json_without(object, names) %}concat({{ object }}, {{ names }}){% endmacro %}
 {% macro keys_to_test(columns, upstreams, ignoring=[], with_nulls=true) %}{% endmacro %}
 {% macro is_to_test(keys, columns=none, key=none) %}true{% endmacro %}
+{% macro mask_phone(column) %}right({{ column }}, 2){% endmacro %}
+{% macro mask_name(column) %}left({{ column }}, 1){% endmacro %}

@@ -16,6 +16,7 @@
     {%- do run_or_stop(create_clv_parameters()) -%}
     {%- do run_or_stop(create_run_state()) -%}
     {%- do run_or_stop(create_publication_state()) -%}
+    {%- do run_or_stop(grants_of_schemas()) -%}
     {%- if execute and flags.WHICH in ['build', 'run', 'snapshot'] -%}
         {%- do check_volumes() -%}
     {%- endif -%}

@@ -21,8 +21,10 @@ from tests.support.command import warehouse
 from tests.support.database import Database, ask, do
 from tests.support.dbt_project import ROOT
 from tests.support.documents import blocks, is_question
+from tests.support.roles import dropped_roles
 from warehouse import contract
 from warehouse.metrics.catalogue import METRICS
+from warehouse.privacy import roles
 from warehouse.server import Server
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
@@ -63,11 +65,14 @@ def monitored(built: Database) -> Database:
 
 @pytest.fixture
 def metrics_role(server: Server, monitored: Database) -> Iterator[Database]:
-    """The role of docs/monitoring.md, with its grants."""
-    creating, granting = blocks(MONITORING)
-    do(monitored, creating, granting)
+    """The role of docs/monitoring.md."""
+    with monitored.connect() as session:
+        session.autocommit = True
+        roles.apply(session)
+    dbt_project.invoke(monitored, "run-operation", "grant_to_roles")
+    do(monitored, *blocks(MONITORING))
     yield dataclasses.replace(monitored, environment={**monitored.environment, "PGUSER": "metrics"})
-    do(monitored, "drop owned by metrics", "drop role metrics")
+    do(monitored, "drop role metrics", *dropped_roles())
 
 
 # --- Form ---------------------------------------------------------------------------------------
@@ -310,8 +315,8 @@ def test_default_partition_not_empty(monitored: Database, collect: Collect) -> N
 
 def test_collector_failed(monitored: Database, metrics_role: Database, collect: Collect) -> None:
     assert answers(monitored, "WarehouseCollectorFailed") == [[]]
-    do(monitored, "revoke select on observability.runs from metrics")
+    do(monitored, "revoke select on observability.runs from warehouse_monitor")
     assert collect(metrics_role)["warehouse_collector_success", "runs"] == 0
     assert answers(monitored, "WarehouseCollectorFailed") == [[("observability.runs",)]]
-    do(monitored, blocks(MONITORING)[1])
+    dbt_project.invoke(monitored, "run-operation", "grant_to_roles")
     assert collect(metrics_role)["warehouse_collector_success", "runs"] == 1

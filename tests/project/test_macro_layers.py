@@ -34,6 +34,7 @@ LAYERS = (
     # What a run found, and what readers get to see.
     *("results/internal", "publication/internal", "publication"),
     *("observability/internal", "observability"),
+    *("privacy/internal", "privacy"),
     # They ask whether the upstreams of a model changed.
     "postgres/materializations",
     *("hooks/internal", "hooks"),

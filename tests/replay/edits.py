@@ -236,7 +236,7 @@ MACROS = (
         "a longer mask",
         "macro",
         "rpt_user_analytics",
-        (Change("macros/sql/email.sql", "|| '***@' ||", "|| '****@' ||"),),
+        (Change("macros/sql/masks.sql", "|| '***@' ||", "|| '****@' ||"),),
     ),
 )
 

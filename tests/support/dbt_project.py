@@ -28,6 +28,7 @@ from dbt.version import __version__ as dbt_version
 from dbt_common.tests import disable_test_caching, enable_test_caching
 
 from tests.support import quick_dbt
+from warehouse import dbt
 from warehouse.build import known_tests
 
 quick_dbt.install()
@@ -337,6 +338,25 @@ def invoke(database: Any, *arguments: str, project: Path = ROOT) -> None:
     if not answer.success:
         failures = _failures(getattr(answer.result, "results", None) or ())
         raise DbtFailed(f"dbt {arguments[0]}: " + ("\n  ".join(failures) or "no node says why"))
+
+
+def compiled(database: Any, project: Path = ROOT) -> dict[str, Any]:
+    """The manifest with the compiled SQL of all models, snapshots and analyses.
+
+    Args:
+        database: has `environment`, the PG* variables of the database.
+        project: the folder of the dbt project.
+
+    Raises:
+        DbtFailed: a node could not be compiled.
+    """
+    parsed = _parsed(*_key(database, project=project))
+    with environment(database.environment):
+        answer = _invoke(dbt.COMPILE_PROJECT, project, parsed)
+    results = list(answer.result.results) if answer.result else []
+    if not answer.success:
+        raise DbtFailed("dbt compile: " + "\n  ".join(_failures(results)))
+    return dbt.with_compiled_code(parsed, results)
 
 
 def configure(database: Any, model: str, project: Path = ROOT, **config: Any) -> None:

@@ -20,6 +20,7 @@ FLOORS = (
     {"console", "project"},
     {"contract", "options", "server"},
     {"database", "dbt", "mapping"},
+    {"privacy"},
     {"build", "clv", "load", "metrics", "retention", "sample", "setup"},
     {"init"},
     {"cli"},

@@ -13,10 +13,12 @@ from warehouse.build import known_tests
 from warehouse.build.marts import show_marts
 from warehouse.build.report import Report, wants_dbt_output
 from warehouse.database.build_lock import build_lock
+from warehouse.database.connection import connect
 from warehouse.database.preflight import preflight
 from warehouse.database.profile import settings
 from warehouse.errors import WarehouseError
 from warehouse.options import follow_dbt
+from warehouse.privacy import roles
 
 
 def build(
@@ -82,6 +84,9 @@ def build(
     follow_dbt(arguments or [])
     where = settings()
     preflight(where)
+    if where.embedded:
+        with connect(where, autocommit=True) as session:
+            roles.apply(session)
     loaded = dbt.last_load()
     if loaded not in (None, where.description):
         console.say(

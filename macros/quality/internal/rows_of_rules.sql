@@ -42,7 +42,7 @@
         {%- set machinery = ['exclusion_reason', 'failed_rules', '_loaded_at', '_row_xid', 'is_included', 'is_deleted', 'updated_at'] -%}
         {%- for name in node_of_name('model', 'stg_app__' ~ table_name).columns if name not in machinery -%}
             {%- set tag = (source.columns.get(name) or {}).get('config', {}).get('meta', {}).get('pii') -%}
-            {%- if (tag is not none) == is_personal -%}
+            {%- if (tag is not none and tag != 'identifier') == is_personal -%}
                 {%- do columns.append(name) -%}
             {%- endif -%}
         {%- endfor -%}

@@ -1,0 +1,1 @@
+"""Personal data: where it is, who may see it."""
