@@ -327,7 +327,7 @@ ALIASES = (
     _renamed("fct_order_items", META),
     _renamed("dim_products", META),
     _renamed("user_rfm", META),
-    _renamed("fct_user_events", META),
+    _renamed("fct_user_events", "    config:\n      # Personal data.\n      grants: "),
     _renamed("int_user_activity"),
     _renamed("stg_app__payments", "    config:\n      event_time: "),
 )
