@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.privacy.conftest import NAMES, logged_in
 from tests.support import dbt_project
 from tests.support.database import Database, ask, do, fetch
 from warehouse.privacy import roles
-from warehouse.server import Server
 
 RIGHTS = Path(__file__).parent / "rights.txt"
-NAMES = [roles.name_of(role) for role in roles.ROLES]
 # What a role can do: on a whole relation, or on some of its columns.
 QUERY = """
 select
@@ -43,51 +40,6 @@ where pg_class.relkind in ('r', 'p', 'v', 'm')
     and not pg_class.relispartition
     and nspname !~ '^pg_|^information_schema$'
 """
-
-
-def drop_roles(server: Server) -> None:
-    with server.connect("postgres") as session:
-        session.autocommit = True
-        for name in (*NAMES, "an_analyst", "an_officer", "an_outsider"):
-            if session.execute("select 1 from pg_roles where rolname = %s", [name]).fetchone():
-                session.execute(f"drop role {name}")
-
-
-@pytest.fixture
-def cleared(server: Server) -> Iterator[None]:
-    """Roles belong to the server: none is left after the database of the test is dropped."""
-    drop_roles(server)
-    yield
-    drop_roles(server)
-
-
-@pytest.fixture
-def governed(cleared: None, built: Database) -> Database:
-    """The built sample with the roles, three of which have a login that is a member."""
-    with built.connect() as session:
-        session.autocommit = True
-        assert len(roles.apply(session)) > len(NAMES)
-        assert roles.apply(session) == []
-    do(
-        built,
-        "create role an_analyst login in role warehouse_analyst",
-        "create role an_officer login in role warehouse_privacy_officer",
-        "create role an_outsider login",
-    )
-    dbt_project.invoke(built, "run-operation", "grant_to_roles")
-    return built
-
-
-@contextmanager
-def logged_in(database: Database, user: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(
-        host=database.environment["PGHOST"],
-        port=database.environment["PGPORT"],
-        user=user,
-        dbname=database.name,
-        autocommit=True,
-    ) as session:
-        yield session
 
 
 def rights(database: Database) -> str:

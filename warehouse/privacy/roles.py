@@ -19,13 +19,12 @@ ROLES = {
     "analyst": "reads reporting, and the marts without personal data",
     "engineer": "reads every layer but raw, without personal data",
     "privacy_officer": "reads everything, personal data included",
-    "monitor": "reads observability, and PostgreSQL's statistics",
+    "monitor": "reads observability, and of other tables what metrics need",
     "backup": "reads everything for a dump",
 }
 # What each role is a member of.
 MEMBERSHIPS = {
     "owner": ("warehouse_loader", "warehouse_transformer"),
-    "monitor": ("pg_monitor",),
     "backup": ("pg_read_all_data",),
 }
 BUILDERS = ("loader", "transformer")

@@ -1,0 +1,66 @@
+"""A database with the roles of the warehouse, and logins that are members of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from tests.support import dbt_project
+from tests.support.database import Database, do
+from warehouse.privacy import roles
+from warehouse.server import Server
+
+NAMES = [roles.name_of(role) for role in roles.ROLES]
+LOGINS = {
+    "an_analyst": "analyst",
+    "an_engineer": "engineer",
+    "an_officer": "privacy_officer",
+    "a_monitor": "monitor",
+}
+
+
+def drop_roles(server: Server) -> None:
+    with server.connect("postgres") as session:
+        session.autocommit = True
+        for name in (*NAMES, *LOGINS, "an_outsider"):
+            if session.execute("select 1 from pg_roles where rolname = %s", [name]).fetchone():
+                session.execute(f"drop role {name}")
+
+
+@pytest.fixture
+def cleared(server: Server) -> Iterator[None]:
+    """Roles belong to the server: none is left after the database of the test is dropped."""
+    drop_roles(server)
+    yield
+    drop_roles(server)
+
+
+@pytest.fixture
+def governed(cleared: None, built: Database) -> Database:
+    """The built sample with the roles, and a login that is no member of one."""
+    with built.connect() as session:
+        session.autocommit = True
+        assert len(roles.apply(session)) > len(NAMES)
+        assert roles.apply(session) == []
+    do(
+        built,
+        *(f"create role {name} login in role {roles.name_of(of)}" for name, of in LOGINS.items()),
+        "create role an_outsider login",
+    )
+    dbt_project.invoke(built, "run-operation", "grant_to_roles")
+    return built
+
+
+@contextmanager
+def logged_in(database: Database, user: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(
+        host=database.environment["PGHOST"],
+        port=database.environment["PGPORT"],
+        user=user,
+        dbname=database.name,
+        autocommit=True,
+    ) as session:
+        yield session
