@@ -16,6 +16,9 @@
     {%- do run_or_stop(create_clv_parameters()) -%}
     {%- do run_or_stop(create_run_state()) -%}
     {%- do run_or_stop(create_publication_state()) -%}
+    {%- if execute and has_pseudonym_key() -%}
+        {%- do run_or_stop(create_pseudonym_functions()) -%}
+    {%- endif -%}
     {%- do run_or_stop(grants_of_schemas()) -%}
     {%- if execute and flags.WHICH in ['build', 'run', 'snapshot'] -%}
         {%- do check_volumes() -%}

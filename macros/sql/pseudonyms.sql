@@ -3,6 +3,11 @@
 {%- endmacro %}
 
 
+{% macro has_pseudonym_key() -%}
+    {{ return(run_query("select coalesce(current_setting('warehouse.pii_pads', true), '') != ''")[0][0]) }}
+{%- endmacro %}
+
+
 {% macro create_pseudonym_functions() -%}
     {#-
         HMAC-SHA256 is sha256(outer pad || sha256(inner pad || message)). The pads are the key XOR 5c... and 36..., and come with the

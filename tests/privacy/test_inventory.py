@@ -80,6 +80,12 @@ def test_a_tag_follows_its_values(found: Inventory) -> None:
     ]
 
 
+def test_the_page_is_up_to_date(found: Inventory) -> None:
+    """To write it: warehouse pii inventory --write docs/personal-data.md."""
+    page = dbt_project.ROOT / "docs" / "personal-data.md"
+    assert inventory.page(found) == page.read_text()
+
+
 @pytest.mark.parametrize("kind", LEAKS)
 def test_a_leak_is_found_with_its_path(leaky: list[inventory.Leak], kind: str) -> None:
     assert any(

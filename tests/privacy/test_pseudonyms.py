@@ -455,18 +455,6 @@ def run_dbt(project: Path, database: Database, *arguments: str, **variables: str
     return answer.stdout + answer.stderr
 
 
-def secret_profile(project: Path) -> None:
-    """Let the profile of a project pass the keys from the variable that dbt keeps secret."""
-    path = project / "profiles.yml"
-    text = path.read_text()
-    if pii.SECRET_VARIABLE not in text:
-        old = "env_var('PGOPTIONS', ''))"
-        assert old in text
-        variable = f"env_var('{pii.SECRET_VARIABLE}', '')"
-        new = f"env_var('PGOPTIONS', '') ~ ' -c {pii.SETTING}=' ~ {variable})"
-        path.write_text(text.replace(old, new))
-
-
 @pytest.fixture(scope="module")
 def verbose_server() -> Iterator[Server]:
     """A server that logs whatever it can."""
@@ -477,7 +465,6 @@ def verbose_server() -> Iterator[Server]:
 def test_the_key_is_nowhere(verbose_server: Server, tmp_path: Path) -> None:
     models = {name: "{{ config(materialized='table') }} " + MODELS[name] for name in MODELS}
     project = write_project(tmp_path / "project", models)
-    secret_profile(project)
     with new_database(verbose_server) as database:
         do(
             database,

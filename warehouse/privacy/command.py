@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from warehouse import console, dbt
@@ -9,6 +12,7 @@ from warehouse.database.connection import connect
 from warehouse.database.preflight import preflight
 from warehouse.database.profile import settings
 from warehouse.errors import WarehouseError
+from warehouse.privacy import keys
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,7 +22,12 @@ app = typer.Typer(
 
 
 @app.command()
-def inventory() -> None:
+def inventory(
+    write: Annotated[
+        Path | None,
+        typer.Option("--write", help="Write it to this file, as a page in Markdown."),
+    ] = None,
+) -> None:
     """List the columns that hold personal data, and those that show it behind a mask.
 
     A column of a source is tagged with meta.pii; the tag is followed through the compiled SQL of
@@ -28,6 +37,9 @@ def inventory() -> None:
 
     preflight(settings())
     found = inventories.read(dbt.compile_project())
+    if write is not None:
+        write.write_text(inventories.page(found), encoding="utf-8")
+        return
     rows = []
     for column in sorted({*found.personal, *found.masked}):
         shown = sorted(found.personal.get(column, ()))
@@ -37,6 +49,26 @@ def inventory() -> None:
     console.show_table(
         ("column", "personal data", "readers"), rows, wrapped=("personal data", "readers")
     )
+
+
+@app.command()
+def create_key() -> None:
+    """Create the key of pseudonyms, in a file that only you can read; an existing one stays.
+
+    Builds give it to their sessions from then on, so that models may call the macro pseudonym.
+    """
+    created = keys.create_keys()
+    console.say(f"The key of version {created.current} is in {keys.key_file()}. Back it up, apart.")
+
+
+@app.command()
+def rotate_key() -> None:
+    """Add a key, with which new pseudonyms are computed; the former ones stay in the file.
+
+    A full refresh of the models that call pseudonym gives all rows the new ones.
+    """
+    added = keys.add_version()
+    console.say(f"The key of version {added.current} is current now, in {keys.key_file()}.")
 
 
 @app.command()

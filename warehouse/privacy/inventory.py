@@ -148,6 +148,45 @@ def leaks(inventory: Inventory) -> list[Leak]:
     )
 
 
+def page(inventory: Inventory) -> str:
+    """The inventory as a page in Markdown: a table per schema, with the way of the values.
+
+    Args:
+        inventory: of the project.
+    """
+    lines = [
+        "# Inventory of personal data",
+        "",
+        "`warehouse pii inventory --write docs/personal-data.md` writes this page from the tags",
+        "of the [source contract](../models/staging/app/_app__sources.yml) and the SQL of all",
+        "models. [Personal data](privacy.md) explains the kinds and the roles. Identifiers are",
+        "left out here, and one source is named for each kind.",
+    ]
+    columns = sorted({*inventory.personal, *inventory.masked})
+    for schema in sorted({column.schema for column in columns}):
+        rows = []
+        for column in (each for each in columns if each.schema == schema):
+            shown = inventory.personal.get(column, {})
+            kinds = [kind for kind in sorted(shown) if kind not in READABLE]
+            kinds += [
+                f"{kind} (masked)"
+                for kind in sorted(inventory.masked.get(column, ()))
+                if kind not in READABLE
+            ]
+            readers = inventory.relations[column.schema, column.relation].readers
+            sources = sorted({str(path[0]) for kind, path in shown.items() if kind in kinds})
+            if kinds:
+                rows.append(
+                    f"| `{column.relation}.{column.name}` | {', '.join(kinds)} | "
+                    f"{', '.join(f'`{each}`' for each in sources if each != str(column))} | "
+                    f"{', '.join(f'`{each}`' for each in readers)} |"
+                )
+        if rows:
+            lines += ["", f"## Schema `{schema}`", "", "| column | kind | from | readers |"]
+            lines += ["|---|---|---|---|", *rows]
+    return "\n".join(lines) + "\n"
+
+
 def _masks(nodes: Mapping[str, Any]) -> dict[str, Any]:
     for node in nodes.values():
         if node["resource_type"] == "analysis" and node["name"] == MASKS:

@@ -139,6 +139,23 @@ def session_settings(keys: Keys | None = None) -> str:
     return f"-c {SETTING}={pads(keys or read_keys())}"
 
 
+@contextlib.contextmanager
+def given_to_dbt() -> Iterator[None]:
+    """Give the keys to the sessions of dbt, if there are any, in a block of code.
+
+    Raises:
+        WarehouseError: as `read_keys`; the file of `WAREHOUSE_PII_KEY_FILE` is missing.
+    """
+    before = os.environ.get(SECRET_VARIABLE)
+    if before is None and (os.environ.get(FILE_VARIABLE) or key_file().exists()):
+        os.environ[SECRET_VARIABLE] = pads(read_keys())
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(SECRET_VARIABLE, None)
+
+
 def read_keys(path: Path | None = None) -> Keys:
     """Read the keys.
 
