@@ -70,7 +70,11 @@ def variable(name: str, default: Any = None) -> Any:
     """
     import yaml
 
-    given = yaml.safe_load((root() / "dbt_project.yml").read_text()).get("vars") or {}
+    file = root() / "dbt_project.yml"
+    try:
+        given = (yaml.safe_load(file.read_text()) or {}).get("vars") or {}
+    except (yaml.YAMLError, ValueError) as error:  # such as the date 2026-11-31
+        raise WarehouseError(f"{file} cannot be read: {' '.join(str(error).split())}.") from None
     if name not in given and default is not None:
         return default
     if name not in given:

@@ -96,6 +96,10 @@ FAULTS = (
 )
 
 
+# dbt would ask all other tests of the models too.
+ALONE = ("--indirect-selection", "empty")
+
+
 def verdict(database: Database, *names: str) -> str:
     """What fails; nothing if all of the tests pass."""
     try:
@@ -123,3 +127,26 @@ def test_a_row_that_quarantine_lacks_is_found(built: Database) -> None:
         f" select * from ({view}) as excluded where table_name != 'orders'",
     )
     assert ROWS in verdict(built, ROWS)
+
+
+def test_what_dbt_test_found_is_asked_until_it_passes(built: Database) -> None:
+    """A build asks of what changed, and a row that was deleted from raw leaves no trace."""
+
+    def builds() -> str:
+        try:
+            dbt_project.run(built, "build", f"+{ROWS}", options=ALONE)
+        except dbt_project.DbtFailed as failed:
+            return str(failed)
+        return ""
+
+    assert builds() == ""
+    do(
+        built,
+        "create table kept as select * from raw.payments where payment_id ="
+        " (select payment_id from marts.fct_payments limit 1)",
+        "delete from raw.payments where payment_id in (select payment_id from kept)",
+    )
+    assert ROWS in verdict(built, ROWS)
+    assert ROWS in builds()
+    do(built, "insert into raw.payments select * from kept")
+    assert builds() == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 import threading
@@ -328,6 +329,22 @@ def test_what_is_left_out_and_not_known_holds_back(database: Database, project: 
     said = failure(database, project, "test", "amounts_are_below_90")
     assert "the quality score is" in said
     assert ask(database, SUMS) == [(60, 60)]
+
+    # The build is what the second step publishes.
+    builds = "select (array_agg(is_published order by finished_at desc))[1]"
+    builds += " from observability.runs where command = 'build'"
+    assert ask(database, builds) is False
+    first = ask(
+        database,
+        "select invocation_id from observability.runs where command = 'build'"
+        " order by finished_at desc limit 1",
+    )
+    environment = {**database.environment, known_tests.FIRST_STEP: first}
+    second = dataclasses.replace(database, environment=environment)
+    run(second, project, "test", "amounts_are_below_90", variables={"min_quality_score": 0})
+    assert ask(database, builds) is True
+    assert ask(database, REASON) is None
+    assert ask(database, SUMS) != [(60, 60)]
 
 
 def test_parts_of_two_days_are_not_published(database: Database, project: Path) -> None:

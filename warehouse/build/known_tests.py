@@ -30,13 +30,15 @@ from warehouse.database.connection import connect
 # The hooks of a run read these.
 CODE = "WAREHOUSE_CODE"
 LEFT_OUT = "WAREHOUSE_TESTS_LEFT_OUT"
+FIRST_STEP = "WAREHOUSE_FIRST_STEP"
 # The tests that are left out carry this tag, because dbt compares each name with each node.
 TAG = "known_to_pass"
 # Options of dbt that change neither what is built nor what is tested.
 _NEUTRAL = {"--threads": 1, "--target": 1, "-t": 1, "--no-use-colors": 0, "--no-write-json": 0}
 # Variables that say when a build takes place, and how the connection looks, not what a test means.
 _NO_MEANING = re.compile(
-    "WAREHOUSE_(HOME|DEBUG|START_SECONDS|REQUIRES_ROWS|ACCEPT_.*|ALLOW_LOSS|MIN_SCORE|CODE|TESTS.*)"
+    "WAREHOUSE_(HOME|DEBUG|START_SECONDS|REQUIRES_ROWS|ACCEPT_.*|ALLOW_LOSS|MIN_SCORE|CODE"
+    "|FIRST_STEP|TESTS.*)"
     "|DBT_(LOG.*|THREADS|TARGET_PATH)|DBT_ENV_SECRET_.*"
 )
 _OF_TIME = re.compile(
@@ -94,6 +96,7 @@ where command in ('build', 'test')
 order by finished_at desc
 limit 1
 """
+LAST_RUN = "select invocation_id from {observability}.runs order by finished_at desc limit 1"
 # The hook of the last run adds those that were left out and are still known.
 ANSWERED = """
 select results.node_id
@@ -304,6 +307,16 @@ def tests_to_ask(manifest: Any, left_out: Sequence[str]) -> list[str]:
         for unique_id, node in nodes.items()
         if not is_of_a_macro(node) and getattr(node, "attached_node", None) not in answered
     )
+
+
+def last_invocation(manifest: Any) -> str:
+    """The invocation of the last run.
+
+    Args:
+        manifest: dbt's parsed project.
+    """
+    with connect(autocommit=True) as session:
+        return _ask(session, manifest, LAST_RUN)[0]
 
 
 def selection_of(manifest: Any, unique_ids: Sequence[str]) -> list[str]:

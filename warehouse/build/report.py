@@ -124,9 +124,12 @@ def _described(result: Any) -> list[str]:
     elif path := getattr(node, "compiled_path", None):
         prefix = "" if os.environ.get("VIRTUAL_ENV") else ".venv/bin/"
         query = query_of_rows(node)
-        lines.append(
-            f"  {prefix}warehouse psql {f'-c {_quoted(query)}' if query else f'-f {path}'}"
-        )
+        if "keys_of_test_" in (node.compiled_code or ""):
+            # It read keys that only its own session had; this asks of everything.
+            lines.append(f"  {prefix}dbt show --select {node.name} --limit 20")
+        else:
+            asked = f"-c {_quoted(query)}" if query else f"-f {path}"
+            lines.append(f"  {prefix}warehouse psql {asked}")
     return lines
 
 

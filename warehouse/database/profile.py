@@ -198,7 +198,11 @@ def _profile_and_target(folder: Path, file: Path) -> tuple[str, _Target]:
 def _project_profile() -> str:
     import yaml
 
-    content = yaml.safe_load((project.root() / "dbt_project.yml").read_text()) or {}
+    file = project.root() / "dbt_project.yml"
+    try:
+        content = yaml.safe_load(file.read_text()) or {}
+    except (yaml.YAMLError, ValueError) as error:
+        raise WarehouseError(f"{file} cannot be read: {' '.join(str(error).split())}.") from None
     return str(content.get("profile") or "analytics_warehouse")
 
 

@@ -41,6 +41,7 @@
                 and held.fingerprint = '{{ fingerprint_of_test(test) }}'
                 and (held.epoch, held.writes) = (child.epoch, child.writes)
                 and {{ is_recent('held.passed_whole_at') }}
+                and not {{ has_failed_last(test) }}
                 and exists (select from {{ tables }} where model_name = '{{ state_name(nodes[0]) }}' and {{ is_as_left(nodes[0]) }})
                 {%- if nodes | length > 1 %}
                 and exists (

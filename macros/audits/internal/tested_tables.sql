@@ -87,6 +87,7 @@
                         and {{ is_unseen_xid('key_changes.written_by', 'tested_keys.run_snapshot') }}
                 )
             ) as rebuilt_tables,
+            {{ has_failed_last(model) }} as has_failed,
             min(tested_keys.passed_whole_at) as passed_whole_at
         from tested_tables
         left join {{ state_relation('tested_keys') }} as tested_keys
@@ -102,6 +103,7 @@
     {%- set reason =
         'this is a full refresh' if flags.FULL_REFRESH
         else 'it has not passed whole within ' ~ var('whole_tests_every') if found['is_due']
+        else 'it failed when it was asked last' if found['has_failed']
         else 'it changed' if found['is_changed']
         else unsteady[0] ~ ' combines rows, and may show one without a load of its own' if unsteady
         else 'the database was restored from another server' if found['is_of_another_server']

@@ -14,7 +14,7 @@
         quoted_texts([refused.reasons | join('; ')]) if refused.reasons else 'null', has_failed=refused.is_score_low
     )) -%}
     {%- if refused.reasons -%}
-        {%- do log(not_published(refused), info=not refused.is_score_low) -%}
+        {%- do log(not_published(refused), info=not refused.is_score_low and not refused.awaits_second_step) -%}
     {%- elif candidates_of_project() -%}
         {%- do log(
             'Published to ' ~ generate_schema_name('reporting', none) ~ (', with a quality score of ' ~ score | round(2) if score is not none) ~ '.', info=true
@@ -28,6 +28,10 @@
     update {{ state_relation('runs') }}
     set
         not_published_because = {{ reason }},
-        status = case when {{ 'true' if has_failed else 'failed_count > 0' }} then 'failure' else 'success' end
-    where invocation_id = '{{ invocation_id }}'
+        status = case
+            when invocation_id != '{{ invocation_id }}' then status
+            when {{ 'true' if has_failed else 'failed_count > 0' }} then 'failure'
+            else 'success'
+        end
+    where invocation_id in ({{ quoted_texts(invocations_of_build()) }})
 {%- endmacro %}

@@ -5,7 +5,7 @@
     -#}
     {%- set candidates = candidates_of_project() -%}
     {%- if not candidates -%}
-        {{ return({'reasons': [], 'is_score_low': false}) }}
+        {{ return({'reasons': [], 'is_score_low': false, 'awaits_second_step': false}) }}
     {%- endif -%}
     {#- Two publications at the same time would write the same rows. -#}
     {%- set lock = "hashtext('publish " ~ state_relation('publications') ~ "')" -%}

@@ -51,7 +51,11 @@
             ~ ' is needed (variable min_quality_score, or warehouse build --min-score); ' ~ state_relation('quality_scores').include(database=false) ~ ' says why'
         ) -%}
     {%- endif -%}
-    {{ return({'reasons': reasons, 'is_score_low': is_score_low}) }}
+    {{ return({
+        'reasons': reasons,
+        'is_score_low': is_score_low,
+        'awaits_second_step': leaves_tests_out() and reasons | length == 1 and reasons[0].startswith('data tests not asked'),
+    }) }}
 {%- endmacro %}
 
 

@@ -12,7 +12,15 @@
         '{{ invocation_id }}',
         (select quality_score from {{ state_relation('runs') }} where quality_score is not null order by finished_at desc limit 1),
         {% for name in names %}(select count(*) from {{ name }}){{ ' + ' if not loop.last }}{% endfor %};
-    update {{ state_relation('runs') }} set is_published = true where invocation_id = '{{ invocation_id }}';
+    update {{ state_relation('runs') }} set is_published = true
+    where invocation_id in ({{ quoted_texts(invocations_of_build()) }});
+{%- endmacro %}
+
+
+{% macro invocations_of_build() -%}
+    {#- The second step of `warehouse build` is a run of its own, and ends what the first began. -#}
+    {%- set first = env_var('WAREHOUSE_FIRST_STEP', '') if flags.WHICH == 'test' else '' -%}
+    {{ return([invocation_id] + ([first] if first else [])) }}
 {%- endmacro %}
 
 
