@@ -90,21 +90,28 @@
 
 
 {% macro create_partitions_of_results(results) %}
-    {#- A month ahead, so that no run waits for readers at the turn of a month. Only the owner may; another role uses what is there. -#}
+    {#-
+        A month ahead, so that no run waits for readers at the turn of a month, and the month before, in which nodes of this run may have
+        finished. Only the owner may; another role uses what is there.
+    -#}
     do $partitions$
     declare
-        months timestamptz[] := array[date_trunc('month', now(), 'UTC'), date_trunc('month', now() + interval '1 month', 'UTC')];
+        months timestamp[] := array[
+            date_trunc('month', now() at time zone 'UTC') - interval '1 month',
+            date_trunc('month', now() at time zone 'UTC'),
+            date_trunc('month', now() at time zone 'UTC') + interval '1 month'
+        ];
         is_owner boolean := (select pg_has_role(relowner, 'usage') from pg_class where oid = '{{ results }}'::regclass);
         name text;
     begin
-        for number in 1..2 loop
-            name := format('%I.%I', '{{ results.schema }}', 'run_results_' || to_char(months[number] at time zone 'UTC', 'YYYY_MM'));
+        for number in 1..3 loop
+            name := format('%I.%I', '{{ results.schema }}', 'run_results_' || to_char(months[number], 'YYYY_MM'));
             if to_regclass(name) is null and is_owner then
                 execute format(
                     'create table %s partition of {{ results }} for values from (%L) to (%L)',
-                    name, months[number], (months[number] at time zone 'UTC' + interval '1 month') at time zone 'UTC'
+                    name, months[number] at time zone 'UTC', (months[number] + interval '1 month') at time zone 'UTC'
                 );
-            elsif to_regclass(name) is null and number = 1 then
+            elsif to_regclass(name) is null and number = 2 then
                 raise exception 'The table {{ results.include(database=false) }} has no partition for this month, and the role % may not create it. Build once as its owner, the role %.',
                     current_role, (select pg_get_userbyid(relowner) from pg_class where oid = '{{ results }}'::regclass);
             end if;
