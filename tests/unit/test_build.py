@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from warehouse import options
+from warehouse import options, project
 from warehouse.build import marts as listing
 from warehouse.build import report
 from warehouse.build.command import without_unit_tests
@@ -109,6 +109,23 @@ def test_a_test_in_a_file_of_its_own_is_reported(
         assert "- 2 rows: amounts_are_in_one_currency\n" in shown
         assert "warehouse psql -f target/compiled/amounts.sql\n" in shown
         assert "Built 0 models" in shown
+
+    # Its session is over, and with it the keys that it asked of.
+    node.compiled_code = "select * from a where id in (select id from keys_of_test_0a1b2c3d4e5f)"
+    report.Report().show([result])
+    shown = capsys.readouterr().out
+    assert "dbt show --select amounts_are_in_one_currency --limit 20\n" in shown
+    assert "psql" not in shown
+
+
+def test_an_impossible_date_in_the_project_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "vars:\n  known_anomalies:\n    - {day: 2026-11-31}\n"
+    (tmp_path / "dbt_project.yml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WarehouseError, match=r"dbt_project\.yml cannot be read: day "):
+        project.variable("time_zone", "UTC")
 
 
 def test_what_a_model_wrote() -> None:
