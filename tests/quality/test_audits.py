@@ -221,6 +221,13 @@ def test_thresholds_mean_what_dbt_says(database: Database, project: Path) -> Non
     do(database, "insert into raw.given values (86, 'a', 101, 1)")
     assert "share: got 1 result, configured to fail above 50 %" in failing(database, project)
 
+    config = tests["columns"][0]["data_tests"][1]["dbt_utils.accepted_range"]["config"]
+    config["meta"] = {"error_above_percent": "five"}
+    write_model(project, "things", THINGS, tests, **CONFIG)
+    assert "share: meta.error_above_percent is 'five'; it takes a number" in failing(
+        database, project
+    )
+
 
 @pytest.mark.parametrize(
     "change",
