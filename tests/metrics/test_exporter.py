@@ -316,7 +316,9 @@ def test_a_collection_reads_no_large_table(state: Database) -> None:
     exporter.close()
     assert found["warehouse_source_rows", "events"] == 200_000
     assert found["warehouse_collector_success", "sizes"] == 1
-    assert rows_read() - before <= 1
+    # The latest row, and what the planner looks up at the end of the index for each comparison
+    # with now(), once for the plan and once for the query: none of it grows with the table.
+    assert rows_read() - before <= 10
 
 
 # --- The built sample ---------------------------------------------------------------------------

@@ -1011,7 +1011,7 @@ def test_the_view_of_bounds_is_replaced_only_if_it_changed(database: Any, projec
     run(database, project)
     assert ask(database, comment) == said
     bounds = f"select lower_bound from {view} where parent::text = 'observability.run_results'"
-    assert len(ask(database, bounds)) == 2
+    assert len(ask(database, bounds)) == 3
 
 
 def test_the_number_of_attempts_is_checked(database: Any, project: Path) -> None:
