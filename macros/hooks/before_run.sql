@@ -4,6 +4,7 @@
     {%- if execute and flags.WHICH in ['build', 'run', 'seed', 'snapshot'] -%}
         {%- do check_variables() -%}
         {%- do check_end_of_run() -%}
+        {%- do check_tests() -%}
         {%- do check_sources() -%}
     {%- endif -%}
     {%- do check_time_zone() -%}

@@ -78,11 +78,13 @@ READ_WHOLE = {
     # dbt compares all segments with all current states; moves are counted from the states.
     "snp_user_segments": {"marts.user_segments", "marts.dim_users", "snapshots.snp_user_segments"},
     "segment_transitions": {"snapshots.snp_user_segments"},
-    # No consent is loaded on the days, so the last day of its loads, read again, is the history.
+    # No consent or request is loaded on the days, so the last day of loads, read again, is all.
     # The issues are so few for the keys of a day that one pass costs half of what an index does.
-    "int_row_issues": {"raw.consents", "intermediate.int_row_issues"},
+    "int_row_issues": {"raw.consents", "raw.erasure_requests", "intermediate.int_row_issues"},
     # dbt compares all issues with all current states: one that is missing is resolved.
     "snp_row_issues": {"intermediate.int_row_issues", "snapshots.snp_row_issues"},
+    # A snapshot logs no keys: the publication compares all issues as well.
+    "publication": {"snapshots.snp_row_issues", "published.row_issues"},
     # These count whole groups: the users of a cohort, of a day and its next one, of a funnel step.
     "cohort_retention": {"intermediate.int_user_months"},
     "int_active_days": {"intermediate.int_user_active_days"},
@@ -100,6 +102,14 @@ GROUPS = {"int_category_days", "monthly_category_revenue", "int_active_days", "a
 READ_RELATIVE = ("user_analytics", "active_users")
 # Bookkeeping of the run: one row per model and upstream, and the log of keys.
 NOTES = {"observability.watermarks", "observability.key_changes", "observability.audited_tables"}
+# What every build records, also one that changes nothing: a few rows each.
+RECORDS = {
+    "observability.runs",
+    "observability.run_results",
+    "observability.source_volumes",
+    "observability.quality_scores",
+    "observability.publications",
+}
 NO_TESTS = dbt_project.NO_TESTS
 
 pytestmark = pytest.mark.long
@@ -292,13 +302,15 @@ class Measured:
     """The cost of a warehouse's builds.
 
     Attributes: `events`, the number of events before the day; `changes`, the number of rows in the
-    day's load; `models`, the cost of each model on that day, in build order; `idle`, the cost of a
-    whole build afterwards, which finds no changes.
+    day's load; `models`, the cost of each model on that day, in build order; `publication`, the
+    cost of a whole build afterwards, which publishes the day; `idle`, the cost of another one,
+    which finds no changes.
     """
 
     events: int
     changes: int
     models: dict[str, Cost]
+    publication: Cost
     idle: Cost
 
 
@@ -378,11 +390,16 @@ def measure_second_day(
         session.execute("analyze")
         events = session.execute("select count(*) from raw.events").fetchone()
     load_day(database, days[1], SECOND_DAY, folder / "second")
-    models = {name: cost_of(database, command, name) for command, name in order}
+    # A run of one model would publish.
+    models = {
+        name: cost_of(database, command, name, variables={"publish_untested": False})
+        for command, name in order
+    }
     return Measured(
         events=events[0],
         changes=sum(map(len, days[1].values())),
         models=models,
+        publication=cost_of(database, "build", options=NO_TESTS),
         idle=cost_of(database, "build", options=NO_TESTS),
     )
 
@@ -483,6 +500,23 @@ def test_a_day_writes_what_changed(measured: tuple[Measured, Measured]) -> None:
     assert long.models["fct_user_events"].written["marts.fct_user_events"] > 1_400
 
 
+def test_a_publication_reads_and_writes_what_changed(measured: tuple[Measured, Measured]) -> None:
+    short, long = measured
+    for which in ("read", "written"):
+        rows, on_short = (
+            {
+                name: count
+                for name, count in getattr(costs.publication, which).items()
+                if name.startswith("published.") and name not in READ_WHOLE["publication"]
+            }
+            for costs in (long, short)
+        )
+        print(which, rows, on_short)
+        assert rows.keys() == {"published.user_analytics", "published.user_rfm"}
+        assert sum(rows.values()) < sum(on_short.values()) + long.changes
+    assert 0 < long.publication.written["published.row_issues"] < long.changes
+
+
 def test_measures_read_the_days_that_changed(measured: tuple[Measured, Measured]) -> None:
     """With four times as many rows a day they read four times as many, and no other days."""
     short, long = measured
@@ -506,7 +540,10 @@ def test_a_build_without_changes_writes_nothing_and_reads_little(
 ) -> None:
     short, long = measured
     # dbt reloads seeds, and every build updates its bookkeeping.
-    assert set(long.idle.written) <= {*SEEDS, *NOTES}
+    assert set(long.idle.written) <= {*SEEDS, *NOTES, *RECORDS}
+    for relation in RECORDS:
+        rows = long.idle.written.get(relation, 0)
+        assert rows == short.idle.written.get(relation, 0), relation
     exempt = LOOKUPS | NOTES | set().union(*READ_WHOLE.values())
     assert len(long.idle.read) > 10
     for relation, rows in long.idle.read.items():

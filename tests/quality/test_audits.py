@@ -107,6 +107,27 @@ def failing(database: Database, project: Path) -> str:
     return str(failed.value)
 
 
+@pytest.mark.parametrize(
+    ("meta", "materialized", "says"),
+    [
+        ({"error_above_percent": "five"}, None, "error_above_percent is 'five'; it takes a number"),
+        ({"error_above_percent": 101}, None, "error_above_percent is '101'; it takes a number"),
+        ({"error_above_percent": 5}, "view", "error_above_percent has no effect here; only tests"),
+        ({"dimension": "accuracy"}, None, "dimension is 'accuracy'; it takes completeness, "),
+    ],
+)
+def test_wrong_meta_of_a_test_stops_the_run_at_once(
+    database: Database, project: Path, meta: Any, materialized: str | None, says: str
+) -> None:
+    share = {"not_null": {"name": "share", "config": {"meta": meta}}}
+    tests = {"columns": [{"name": "id", "data_tests": [share]}]}
+    config = {"materialized": materialized} if materialized else CONFIG
+    sql = "select * from raw.given" if materialized else THINGS
+    write_model(project, "things", sql, tests, **config)
+    assert f"share: meta.{says}" in failing(database, project)
+    assert ask(database, "select to_regclass('marts.things')") is None
+
+
 def things(database: Database) -> int:
     return ask(database, "select count(*) from marts.things")
 
@@ -220,13 +241,6 @@ def test_thresholds_mean_what_dbt_says(database: Database, project: Path) -> Non
     assert build(database, project)[0] == {"few": "warn", "share": "warn"}
     do(database, "insert into raw.given values (86, 'a', 101, 1)")
     assert "share: got 1 result, configured to fail above 50 %" in failing(database, project)
-
-    config = tests["columns"][0]["data_tests"][1]["dbt_utils.accepted_range"]["config"]
-    config["meta"] = {"error_above_percent": "five"}
-    write_model(project, "things", THINGS, tests, **CONFIG)
-    assert "share: meta.error_above_percent is 'five'; it takes a number" in failing(
-        database, project
-    )
 
 
 @pytest.mark.parametrize(

@@ -41,11 +41,6 @@
         {%- set failures = results[test.unique_id]['failures'] | int -%}
         {%- set said = '- ' ~ test.name ~ ': got ' ~ failures ~ (' result' if failures == 1 else ' results') -%}
         {%- set percent = test.config.meta.get('error_above_percent') -%}
-        {%- if percent is not none and percent is not number -%}
-            {{ exceptions.raise_compiler_error(
-                test.name ~ ": meta.error_above_percent is '" ~ percent ~ "'; it takes a number from 0 to 100, per cent of the rows of a run."
-            ) }}
-        {%- endif -%}
         {%- if percent is not none and failures * 100 > percent * run_query('select count(*) from ' ~ rows)[0][0] -%}
             {%- do errors.append(said ~ ', configured to fail above ' ~ percent ~ ' % of the rows of a run' ~ failing_keys(test, rows)) -%}
         {%- elif test.config.severity | lower == 'error' and is_error(test, results[test.unique_id]) -%}
