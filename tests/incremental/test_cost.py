@@ -110,6 +110,8 @@ RECORDS = {
     "observability.quality_scores",
     "observability.publications",
 }
+# A run counts the rows of a raw table with fewer rows (macro counted_volumes).
+COUNTED = 200_000
 NO_TESTS = dbt_project.NO_TESTS
 
 pytestmark = pytest.mark.long
@@ -547,7 +549,8 @@ def test_a_build_without_changes_writes_nothing_and_reads_little(
     exempt = LOOKUPS | NOTES | set().union(*READ_WHOLE.values())
     assert len(long.idle.read) > 10
     for relation, rows in long.idle.read.items():
-        if relation not in exempt:
+        is_counted = relation.startswith("raw.") and rows < COUNTED
+        if relation not in exempt and not is_counted:
             assert rows <= short.idle.read.get(relation, 0) + 50, relation
             # The overlap: every model rereads the loads of the last day.
             readers = 2 if relation == "raw.events" else 1  # fct_user_events and int_row_issues
