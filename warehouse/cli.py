@@ -71,6 +71,9 @@ LAZY = {
     "roles": Lazy(
         "warehouse.privacy.roles_command", "roles", "Create the roles, and grant what they need."
     ),
+    "erase": Lazy(
+        "warehouse.privacy.erase_command", "erase", "Erase persons, and keep them erased."
+    ),
     "pii": Lazy("warehouse.privacy.command", "app", "Show where personal data is."),
     "clv": Lazy("warehouse.clv.command", "app", "Fit the predicted lifetime value, and test it."),
     "metrics": Lazy(

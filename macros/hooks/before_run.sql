@@ -20,6 +20,10 @@
     {%- if execute and has_pseudonym_key() -%}
         {%- do run_or_stop(create_pseudonym_functions()) -%}
     {%- endif -%}
+    {%- do run_or_stop(create_privacy_state()) -%}
+    {%- if execute and flags.WHICH in ['build', 'run', 'snapshot'] -%}
+        {%- do erase_loaded_rows() -%}
+    {%- endif -%}
     {%- do run_or_stop(grants_of_schemas()) -%}
     {%- if execute and flags.WHICH in ['build', 'run', 'snapshot'] -%}
         {%- do check_volumes() -%}

@@ -18,7 +18,7 @@ from warehouse.database.preflight import preflight
 from warehouse.database.profile import settings
 from warehouse.errors import WarehouseError
 from warehouse.options import follow_dbt
-from warehouse.privacy import keys, roles
+from warehouse.privacy import keys, requests, roles
 
 
 def build(
@@ -109,6 +109,7 @@ def build(
         os.environ["WAREHOUSE_MIN_SCORE"] = f"{min_score:.6f}"
     whole = ["build", *without_unit_tests(arguments or [], unit_tests=unit_tests)]
     with build_lock(where, wait=wait), keys.given_to_dbt():
+        requests.erase_requested(where)
         if verbose or wants_dbt_output(whole):
             status = dbt.run(whole)
         elif known_tests.is_whole(arguments or []):

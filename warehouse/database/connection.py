@@ -59,7 +59,11 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 
 def connect(
-    where: Settings | None = None, *, autocommit: bool = False, start: bool = True
+    where: Settings | None = None,
+    *,
+    autocommit: bool = False,
+    start: bool = True,
+    options: str = "",
 ) -> psycopg.Connection[Any]:
     """A new connection to the warehouse's database; starts the embedded server if needed.
 
@@ -67,6 +71,7 @@ def connect(
         where: the database; default `settings()`.
         autocommit: open it in autocommit mode.
         start: start the embedded server if it is not running; otherwise that is an error.
+        options: settings of the session, as libpq's options; PostgreSQL does not log them.
 
     Raises:
         WarehouseError: the connection failed, or the server is too old; one sentence says why and
@@ -77,9 +82,12 @@ def connect(
     where = where or settings()
     if where.embedded and start:
         ensure_running()
+    parameters = dict(where.parameters)
+    if options:
+        parameters["options"] = f"{parameters.get('options') or ''} {options}".strip()
     try:
         connection = psycopg.connect(
-            **where.parameters, application_name=APPLICATION_NAME, autocommit=autocommit
+            **parameters, application_name=APPLICATION_NAME, autocommit=autocommit
         )
     except psycopg.Error as error:
         if "unrecognized configuration parameter" in str(error):

@@ -23,7 +23,9 @@ from warehouse.load.report import Reporter, TableSummary
 from warehouse.load.stage import ROW_BITS, make_printable, reject_nested_too_deeply
 from warehouse.load.target import Target
 from warehouse.load.upsert import Doubtful, delete_missing, upsert
+from warehouse.privacy import loaded
 
+QUARANTINE_NAME = "quarantine.rejected_rows"
 # If a larger share of the rows that were read was written, the planner needs new statistics.
 _ANALYZE_SHARE = 0.1
 
@@ -39,34 +41,37 @@ def quarantine(
         files: the names of the files.
         stamp: the time of the load; None if it was refused.
     """
-    connection.execute(
-        sql.SQL(
-            """
-            insert into {} as rejected (
-                table_name, file_name, line_number, reason, row_text,
-                rejected_at, last_seen_at, loaded_at
-            )
-            select distinct on (file_name, line, md5(row_text), md5(reason))
-                %(table)s, file_name, line, reason, row_text,
-                statement_timestamp(), statement_timestamp(), %(stamp)s::timestamptz
-            from (
-                select
-                    (%(files)s::text[])[(n >> %(bits)s) + 1] as file_name,
-                    line,
-                    reason,
-                    coalesce(row_text, '') as row_text
-                from pg_temp.rejects
-                where kind <> 'duplicate'
-            ) as found
-            order by file_name, line, md5(row_text), md5(reason)
-            on conflict (table_name, file_name, line_number, md5(row_text), md5(reason))
-            do update set
-                last_seen_at = excluded.last_seen_at,
-                loaded_at = coalesce(excluded.loaded_at, rejected.loaded_at)
-            """
-        ).format(warehouse.QUARANTINE),
-        {"table": target.table.name, "files": files, "bits": ROW_BITS, "stamp": stamp},
-    )
+    with connection.transaction():
+        connection.execute(
+            sql.SQL(
+                """
+                insert into {} as rejected (
+                    table_name, file_name, line_number, reason, row_text,
+                    rejected_at, last_seen_at, loaded_at
+                )
+                select distinct on (file_name, line, md5(row_text), md5(reason))
+                    %(table)s, file_name, line, reason, row_text,
+                    statement_timestamp(), statement_timestamp(), %(stamp)s::timestamptz
+                from (
+                    select
+                        (%(files)s::text[])[(n >> %(bits)s) + 1] as file_name,
+                        line,
+                        reason,
+                        coalesce(row_text, '') as row_text
+                    from pg_temp.rejects
+                    where kind <> 'duplicate'
+                ) as found
+                order by file_name, line, md5(row_text), md5(reason)
+                on conflict (table_name, file_name, line_number, md5(row_text), md5(reason))
+                do update set
+                    last_seen_at = excluded.last_seen_at,
+                    loaded_at = coalesce(excluded.loaded_at, rejected.loaded_at)
+                """
+            ).format(warehouse.QUARANTINE),
+            {"table": target.table.name, "files": files, "bits": ROW_BITS, "stamp": stamp},
+        )
+        if loaded.has_ledger(connection):
+            loaded.erase_rejected(connection, QUARANTINE_NAME, target.table.name)
 
 
 def _warn_of_future(connection: psycopg.Connection, target: Target, report: Reporter) -> None:
@@ -131,6 +136,14 @@ def apply(
             stamp = options.loaded_at or now
             warehouse.check_stamp(connection, options.loaded_at)
             check_stamp(connection, target, stamp)
+            # After the lock: an erasure that ended before is in the ledger.
+            if loaded.has_ledger(connection):
+                name = f"{target.schema}.{target.table.name}"
+                if erased := loaded.erase_incoming(connection, name, columns):
+                    report.note(
+                        f"{target.table.name}: {erased:,} rows of erased persons came again, and "
+                        "stay erased."
+                    )
             report.step("writing")
             upsert(connection, target, columns, stamp, summary, is_checked=is_checked, exact=exact)
             if options.complete or finds_deleted:

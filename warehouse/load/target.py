@@ -15,6 +15,7 @@ from warehouse.database.connection import connect
 from warehouse.errors import WarehouseError
 from warehouse.load import stage
 from warehouse.load.report import Reporter
+from warehouse.privacy import keys
 
 QUARANTINE = sql.Identifier("quarantine", "rejected_rows")
 STATE = sql.Identifier("raw", "_load_state")
@@ -80,7 +81,7 @@ def session(connection: psycopg.Connection | None) -> Iterator[psycopg.Connectio
     """
     own = None
     if connection is None:
-        own = connection = connect()
+        own = connection = connect(options=keys.settings_if_any())
     before = connection.autocommit
     try:
         connection.autocommit = True

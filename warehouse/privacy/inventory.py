@@ -63,11 +63,15 @@ class Inventory:
         relations: the relations, by schema and name.
         personal: by column and kind, the path of the values from the tagged column to this one.
         masked: by column, the kinds that it shows behind a mask.
+        hashed: columns that hold a hash of a personal column, such as a surrogate key.
+        hashes: those of `hashed` that compute it; the others copy them.
     """
 
     relations: dict[tuple[str, str], Relation] = field(default_factory=dict)
     personal: dict[Column, dict[str, tuple[Column, ...]]] = field(default_factory=dict)
     masked: dict[Column, set[str]] = field(default_factory=dict)
+    hashed: set[Column] = field(default_factory=set)
+    hashes: set[Column] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -242,6 +246,7 @@ def _of_snapshot(node: Mapping[str, Any], columns: Mapping[str, Origins]) -> dic
     of_key = Origins()
     for key in (keys,) if isinstance(keys, str) else keys:
         of_key.add(columns.get(key, Origins()))
+    of_key.hashed |= of_key.values
     added = [name for name in node["columns"] if name not in columns]
     return {name: of_key if name == _SNAPSHOT_KEY else Origins() for name in added}
 
@@ -258,6 +263,11 @@ def _follow(
             if kind not in personal or len(path) + 1 < len(personal[kind]):
                 personal[kind] = (*path, column)
         masked |= inventory.masked.get(origin, set())
+        if origin in inventory.hashed:
+            inventory.hashed.add(column)
+    if any(inventory.personal.get(each) for each in _whole_rows(inventory, origins.hashed)):
+        inventory.hashed.add(column)
+        inventory.hashes.add(column)
     for origin in _whole_rows(inventory, origins.masked):
         masked |= {*inventory.personal.get(origin, {})} | inventory.masked.get(origin, set())
     if personal:

@@ -139,6 +139,20 @@ def session_settings(keys: Keys | None = None) -> str:
     return f"-c {SETTING}={pads(keys or read_keys())}"
 
 
+def settings_if_any() -> str:
+    """The options of libpq that give a session the keys; nothing if there are none.
+
+    Raises:
+        WarehouseError: as `read_keys`; the file of `WAREHOUSE_PII_KEY_FILE` is missing.
+    """
+    return session_settings() if has_keys() else ""
+
+
+def has_keys() -> bool:
+    """Whether there are keys: their file exists, or a variable names one."""
+    return bool(os.environ.get(FILE_VARIABLE)) or key_file().exists()
+
+
 @contextlib.contextmanager
 def given_to_dbt() -> Iterator[None]:
     """Give the keys to the sessions of dbt, if there are any, in a block of code.
@@ -147,7 +161,7 @@ def given_to_dbt() -> Iterator[None]:
         WarehouseError: as `read_keys`; the file of `WAREHOUSE_PII_KEY_FILE` is missing.
     """
     before = os.environ.get(SECRET_VARIABLE)
-    if before is None and (os.environ.get(FILE_VARIABLE) or key_file().exists()):
+    if before is None and has_keys():
         os.environ[SECRET_VARIABLE] = pads(read_keys())
     try:
         yield

@@ -27,6 +27,11 @@ _COUNTS = exp.Count | exp.Length | exp.ApproxDistinct | exp.Exists
 _COUNTING_NAMES = frozenset(
     ("octet_length", "char_length", "bit_length", "pg_column_size", "num_nulls", "num_nonnulls")
 )
+# The hash of a value is another value: it stands for the same person.
+_HASHES = exp.MD5 | exp.MD5Digest | exp.SHA | exp.SHA2
+_HASHING_NAMES = frozenset(
+    ("sha224", "sha256", "sha384", "sha512", "digest", "hmac", "hashtext", "pseudonym")
+)
 # Columns that each table of PostgreSQL has.
 _OF_SYSTEM = frozenset(("ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"))
 
@@ -56,14 +61,17 @@ class Origins:
     Attributes:
         values: columns whose values it may contain.
         masked: columns whose values it contains behind a mask.
+        hashed: those of `values` that are the input of a hash.
     """
 
     values: set[Column] = field(default_factory=set)
     masked: set[Column] = field(default_factory=set)
+    hashed: set[Column] = field(default_factory=set)
 
-    def add(self, other: Origins, *, behind_mask: bool = False) -> None:
+    def add(self, other: Origins, *, behind_mask: bool = False, behind_hash: bool = False) -> None:
         """Add the origins of a part of the expression."""
         self.masked |= other.masked
+        self.hashed |= other.values if behind_hash else other.hashed
         (self.masked if behind_mask else self.values).update(other.values)
 
 
@@ -200,14 +208,16 @@ class _Reader:
     def _follow(
         self, scope: Scope, expression: exp.Expr, into: Origins, behind_mask: bool = False
     ) -> None:
-        for node, is_masked in _values(expression, behind_mask):
+        for node, is_masked, is_hashed in _values(expression, behind_mask, False):
             if isinstance(node, exp.TableColumn):
-                into.add(self._of_row(scope, scope.sources[node.name]), behind_mask=is_masked)
+                found = [self._of_row(scope, scope.sources[node.name])]
             elif isinstance(node, exp.Column):
-                into.add(self._of_column(scope, node), behind_mask=is_masked)
+                found = [self._of_column(scope, node)]
             else:
-                for place in range(len(node.selects)):
-                    into.add(self._of_subquery(scope, node, place), behind_mask=is_masked)
+                places = range(len(node.selects))
+                found = [self._of_subquery(scope, node, place) for place in places]
+            for origins in found:
+                into.add(origins, behind_mask=is_masked, behind_hash=is_hashed)
 
     def _of_subquery(self, scope: Scope, query: exp.Expr, place: int) -> Origins:
         for each in scope.subquery_scopes:
@@ -250,15 +260,24 @@ class _Reader:
         return origins
 
 
-def _values(expression: exp.Expr, behind_mask: bool) -> Iterator[tuple[exp.Expr, bool]]:
-    """The columns and subqueries whose values an expression may return, and whether masked."""
+def _values(
+    expression: exp.Expr, behind_mask: bool, behind_hash: bool
+) -> Iterator[tuple[exp.Expr, bool, bool]]:
+    """The columns and subqueries whose values an expression may return, whether masked, hashed."""
     if isinstance(expression, exp.Column | exp.TableColumn | exp.Query):
         query = expression.unnest() if isinstance(expression, exp.Subquery) else expression
-        yield query, behind_mask
+        yield query, behind_mask, behind_hash
         return
+    behind_hash = behind_hash or _is_hash(expression)
     for child in _parts(expression):
         is_mask = isinstance(child, exp.Anonymous) and child.name.lower() == _MASKED
-        yield from _values(child, behind_mask or is_mask)
+        yield from _values(child, behind_mask or is_mask, behind_hash)
+
+
+def _is_hash(expression: exp.Expr) -> bool:
+    if isinstance(expression, exp.Anonymous):
+        return expression.name.lower() in _HASHING_NAMES
+    return isinstance(expression, _HASHES)
 
 
 def _parts(expression: exp.Expr) -> Iterable[exp.Expr]:
