@@ -74,6 +74,13 @@ LAZY = {
     "erase": Lazy(
         "warehouse.privacy.erase_command", "erase", "Erase persons, and keep them erased."
     ),
+    "export": Lazy(
+        "warehouse.privacy.export_command", "export", "Write what is held of a person to a zip."
+    ),
+    "hold": Lazy("warehouse.privacy.hold_command", "app", "Stop the erasure of a person."),
+    "audit": Lazy(
+        "warehouse.privacy.audit_command", "app", "Show and verify the trail of erasures."
+    ),
     "pii": Lazy("warehouse.privacy.command", "app", "Show where personal data is."),
     "clv": Lazy("warehouse.clv.command", "app", "Fit the predicted lifetime value, and test it."),
     "metrics": Lazy(

@@ -69,7 +69,7 @@ def erase(
         _begin(session, registry)
         before = ledger.known(session, registry.person)
         found = ledger.pseudonyms(persons, registry.person, of, before)
-        _add_keys(
+        add_keys(
             session,
             registry.person,
             ((value, ledger.REPLACEMENT + pseudonym) for value, pseudonym in found.items()),
@@ -242,10 +242,13 @@ def _begin(session: psycopg.Connection[Any], registry: Registry) -> None:
     session.execute("truncate pg_temp.person_keys")
 
 
-def _add_keys(
+def add_keys(
     session: psycopg.Connection[Any], identifier: str, pairs: Iterable[tuple[str, str]]
 ) -> None:
-    """Copied, because PostgreSQL may log the parameters of other statements."""
+    """Add values of an identifier, with their replacements, to pg_temp.person_keys.
+
+    They are copied, because PostgreSQL may log the parameters of other statements.
+    """
     with (
         session.cursor() as cursor,
         cursor.copy(
@@ -265,7 +268,7 @@ def _erase_found(session: psycopg.Connection[Any], registry: Registry) -> Outcom
     session.execute("select privacy.add_related_keys(%s)", [Jsonb([*registry.sources])])
     session.execute("analyze pg_temp.person_keys")
     _add_hashes(session, registry)
-    _add_telling_values(session, registry)
+    add_telling_values(session, registry)
     session.execute("analyze pg_temp.person_keys")
     outcome = Outcome(values=_values(session))
     _touch_others(session, registry)
@@ -331,7 +334,8 @@ def _add_hashes(session: psycopg.Connection[Any], registry: Registry) -> None:
             )
 
 
-def _add_telling_values(session: psycopg.Connection[Any], registry: Registry) -> None:
+def add_telling_values(session: psycopg.Connection[Any], registry: Registry) -> None:
+    """Add values that find the persons of pg_temp.person_keys in texts, such as addresses."""
     from psycopg import sql
     from psycopg.types.json import Jsonb
 

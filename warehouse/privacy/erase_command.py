@@ -10,7 +10,6 @@ import typer
 
 from warehouse import console, dbt, private
 from warehouse.database.build_lock import build_lock
-from warehouse.database.connection import connect
 from warehouse.database.preflight import preflight
 from warehouse.database.profile import Settings, settings
 from warehouse.errors import WarehouseError
@@ -18,6 +17,7 @@ from warehouse.options import refuse_unused
 from warehouse.privacy import erase as erasing
 from warehouse.privacy import keys, ledger, registry
 from warehouse.privacy import verify as verifying
+from warehouse.privacy.session import open_session, require_state
 
 if TYPE_CHECKING:
     import psycopg
@@ -117,25 +117,6 @@ def erase(
         clean(session, held, where, rewrite=rewrite)
         if verify:
             _verify(session, held, values | {*(also or ())})
-
-
-def open_session(where: Settings, of: keys.Keys) -> psycopg.Connection[Any]:
-    """A connection whose session can compute pseudonyms."""
-    return connect(where, options=keys.session_settings(of))
-
-
-def require_state(session: psycopg.Connection[Any]) -> None:
-    """Refuse if no build has created the ledger, or the functions that need the key."""
-    row = session.execute(
-        "select to_regclass('privacy.erased_keys') is not null,"
-        " to_regprocedure('privacy.pseudonym(text, text)') is not null"
-    ).fetchone()
-    session.rollback()
-    if row != (True, True):
-        raise WarehouseError(
-            "The schema privacy is not complete: run `warehouse build` once; it creates the ledger "
-            "and, with the key of `warehouse pii create-key`, the functions for pseudonyms."
-        )
 
 
 def carry_out(

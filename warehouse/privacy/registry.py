@@ -72,11 +72,29 @@ class Holding:
 
 
 @dataclass(frozen=True)
+class Belonging:
+    """A raw table whose rows belong to rows of persons, such as the lines of orders.
+
+    It has no personal column, so nothing of it is erased; an export has its rows.
+
+    Attributes:
+        relation: the raw table.
+        key: its column with the key of the other one.
+        owner: the raw table that it belongs to, which has that key as its own.
+    """
+
+    relation: Relation
+    key: str
+    owner: Relation
+
+
+@dataclass(frozen=True)
 class Registry:
     """What the warehouse holds of persons.
 
     Attributes:
         holdings: its tables.
+        belongings: raw tables whose rows belong to rows of persons.
         sources: the raw tables, as privacy.add_related_keys takes them.
         person: the column that names a person, in every table.
         requests: the raw table of erasure requests, schema and name; None if there is none.
@@ -85,6 +103,7 @@ class Registry:
     """
 
     holdings: tuple[Holding, ...]
+    belongings: tuple[Belonging, ...]
     sources: tuple[Mapping[str, Any], ...]
     person: str
     requests: tuple[str, str] | None
@@ -128,6 +147,7 @@ def read(session: psycopg.Connection[Any], manifest: Mapping[str, Any]) -> Regis
             "No table of the source contract has a primary key with the tag meta.pii: identifier, "
             "so no row can be told to be a person's."
         )
+    present = {relation for place, relation in found.relations.items() if place in tables}
     builder = _Builder(found, sources, person)
     holdings = [
         holding
@@ -137,6 +157,15 @@ def read(session: psycopg.Connection[Any], manifest: Mapping[str, Any]) -> Regis
     ]
     return Registry(
         holdings=tuple(holdings),
+        belongings=tuple(
+            Belonging(each.relation, owner.primary_key, owner.relation)
+            for each in sources.values()
+            for owner in sources.values()
+            if owner.primary_key in each.keys
+            and person in owner.identifiers
+            and not each.identifiers
+            and {each.relation, owner.relation} <= present
+        ),
         sources=tuple(
             builder.source(each)
             for each in sources.values()

@@ -8,14 +8,14 @@ from warehouse import console, contract, dbt
 from warehouse.database.connection import connect
 from warehouse.database.profile import Settings
 from warehouse.privacy import erase as erasing
-from warehouse.privacy import keys, ledger
+from warehouse.privacy import keys, ledger, registry
 from warehouse.privacy.erase_command import (
     BY_REQUEST,
     carry_out,
     clean,
     finish_open,
-    open_session,
 )
+from warehouse.privacy.session import open_session
 
 REQUESTS = "erasure_requests"
 
@@ -58,8 +58,6 @@ def erase_requested(where: Settings) -> None:
         )
         return
     of = keys.read_keys()
-    from warehouse.privacy import registry
-
     with open_session(where, of) as session:
         held = registry.read(session, dbt.compile_project())
         session.rollback()

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import psycopg
 
-# Where a person may be held lawfully, and the ledger's bookkeeping.
 LEFT_OUT = ("pg_catalog", "information_schema")
-HOLDS = ("privacy", "legal_holds")
 # A shorter value is found as a word only: it is part of many others.
 SHORTEST_PART = 6
 
@@ -58,8 +56,7 @@ def find(session: psycopg.Connection[Any], values: Iterable[str]) -> tuple[dict[
     session.execute("analyze pg_temp.searched_values")
     columns: dict[tuple[str, str], list[str]] = {}
     for schema, relation, column in session.execute(_COLUMNS, [[*LEFT_OUT]]).fetchall():
-        if (schema, relation) != HOLDS:
-            columns.setdefault((schema, relation), []).append(column)
+        columns.setdefault((schema, relation), []).append(column)
     parts = any(len(each) >= SHORTEST_PART for each in given) and len(given) <= 100
     found: dict[str, int] = {}
     for (schema, relation), names in columns.items():

@@ -21,7 +21,9 @@
     {%- set open = ['warehouse_analyst', 'warehouse_engineer', 'warehouse_privacy_officer'] -%}
     {%- set inner = ['warehouse_engineer', 'warehouse_privacy_officer'] -%}
     {%- set watched = inner + ['warehouse_monitor'] -%}
-    {%- set readers = {'raw': ['warehouse_privacy_officer', 'warehouse_monitor'], 'quarantine': watched} -%}
+    {%- set readers = {
+        'raw': ['warehouse_privacy_officer', 'warehouse_monitor'], 'quarantine': watched, 'privacy': ['warehouse_privacy_officer']
+    } -%}
     {%- for name in ['reporting', 'marts'] -%}
         {%- do readers.update({generate_schema_name(name, none): open}) -%}
     {%- endfor -%}
@@ -59,7 +61,7 @@
             {%- do wanted.append({'schema_name': generate_schema_name(name, none), 'role_name': role_name}) -%}
         {%- endfor -%}
     {%- endfor -%}
-    {%- for schema_name in ['raw', 'quarantine', quarantine] | unique -%}
+    {%- for schema_name in ['raw', 'quarantine', quarantine, 'privacy'] | unique -%}
         {%- do wanted.append({'schema_name': schema_name, 'role_name': 'warehouse_privacy_officer'}) -%}
     {%- endfor -%}
     {%- for table_name, column_names in {
