@@ -8,6 +8,7 @@ trail whose end was cut off is noticed.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,8 @@ def verify(entries: list[Entry], last: tuple[int, str] | None, of: keys.Keys) ->
                 f"The audit trail was tampered with: entry {place} is missing, {entry.number} "
                 "follows."
             )
-        version = int(entry.digest.removeprefix("p").split("_")[0] or 0)
+        named = re.match(r"p(\d+)_", entry.digest)
+        version = int(named[1]) if named else 0
         if version not in of.versions or entry.digest != _digest(
             entry.number,
             entry.recorded_at,

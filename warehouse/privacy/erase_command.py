@@ -84,7 +84,7 @@ def erase(
         refuse_unused(given, "with --apply")
     if not verify:
         refuse_unused({"--also": also}, "with --verify")
-    persons = _checked(user_ids or [])
+    persons = checked(user_ids or [])
     where = settings()
     preflight(where)
     of = keys.read_keys()
@@ -195,7 +195,12 @@ def certificate_of(session: psycopg.Connection[Any], outcome: erasing.Outcome) -
     return json.dumps(certificate, indent=2, ensure_ascii=False) + "\n"
 
 
-def _checked(persons: list[str]) -> list[str]:
+def checked(persons: list[str]) -> list[str]:
+    """The keys of persons, each once.
+
+    Raises:
+        WarehouseError: one is empty, or of a person who is erased.
+    """
     for each in persons:
         if not each.strip():
             raise WarehouseError("A USER_ID is empty; it takes the user_id of the application.")

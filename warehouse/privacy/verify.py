@@ -46,6 +46,7 @@ def find(session: psycopg.Connection[Any], values: Iterable[str]) -> tuple[dict[
     from psycopg import sql
 
     given = {each.strip().lower() for each in values if each.strip()}
+    session.execute("drop table if exists pg_temp.searched_values")
     session.execute("create temporary table searched_values (value text primary key)")
     with (
         session.cursor() as cursor,
