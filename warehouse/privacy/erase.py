@@ -9,7 +9,7 @@ macros/privacy/internal/create_erasure_functions.sql.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +123,49 @@ def erase_again(
             of,
         )
     return outcome
+
+
+def count(session: psycopg.Connection[Any], registry: Registry, persons: Sequence[str]) -> int:
+    """Count the rows of persons in all tables; changes nothing.
+
+    Args:
+        session: a connection whose session has the keys, not in a transaction.
+        registry: what the warehouse holds.
+        persons: their keys.
+    """
+    from psycopg import sql
+    from psycopg.types.json import Jsonb
+
+    rows = 0
+    with session.transaction(force_rollback=True):
+        session.execute("select privacy.create_person_keys()")
+        session.execute("truncate pg_temp.person_keys")
+        add_keys(session, registry.person, ((each, "") for each in persons))
+        session.execute("select privacy.add_related_keys(%s)", [Jsonb([*registry.sources])])
+        _add_hashes(session, registry)
+        session.execute("analyze pg_temp.person_keys")
+        for holding in registry.holdings:
+            if holding.plan:
+                query = sql.SQL("select count(*) from {} as t where {}").format(
+                    _identifier(holding), condition_of(session, holding.plan)
+                )
+                row = session.execute(query).fetchone()
+                rows += row[0] if row else 0
+    return rows
+
+
+def condition_of(session: psycopg.Connection[Any], plan: Mapping[str, Any]) -> sql.SQL:
+    """The condition on rows `t` of the persons in pg_temp.person_keys.
+
+    Args:
+        session: a connection.
+        plan: of a holding.
+    """
+    from psycopg import sql
+    from psycopg.types.json import Jsonb
+
+    row = session.execute("select privacy.condition_of_persons(%s)", [Jsonb(plan)]).fetchone()
+    return sql.SQL(row[0] if row and row[0] else "false")
 
 
 def restore_ledger(
@@ -309,14 +352,10 @@ def _erase_texts(session: psycopg.Connection[Any], holding: Holding) -> int:
 def _add_hashes(session: psycopg.Connection[Any], registry: Registry) -> None:
     """A hash of a person's key can be guessed like the key; the next build computes it anew."""
     from psycopg import sql
-    from psycopg.types.json import Jsonb
 
     for holding in registry.holdings:
         for name in holding.hashes:
             plan = {"keys": [each for each in holding.plan["keys"] if each["identifier"] != HASH]}
-            row = session.execute(
-                "select privacy.condition_of_persons(%s)", [Jsonb(plan)]
-            ).fetchone()
             session.execute(
                 sql.SQL(
                     "insert into pg_temp.person_keys (identifier, old_value, new_value)"
@@ -329,7 +368,7 @@ def _add_hashes(session: psycopg.Connection[Any], registry: Registry) -> None:
                     new=sql.Literal(ledger.REPLACEMENT),
                     name=sql.Identifier(name),
                     relation=_identifier(holding),
-                    condition=sql.SQL(row[0] if row and row[0] else "false"),
+                    condition=condition_of(session, plan),
                 )
             )
 
@@ -337,12 +376,8 @@ def _add_hashes(session: psycopg.Connection[Any], registry: Registry) -> None:
 def add_telling_values(session: psycopg.Connection[Any], registry: Registry) -> None:
     """Add values that find the persons of pg_temp.person_keys in texts, such as addresses."""
     from psycopg import sql
-    from psycopg.types.json import Jsonb
 
     for holding in registry.holdings:
-        row = session.execute(
-            "select privacy.condition_of_persons(%s)", [Jsonb(holding.plan)]
-        ).fetchone()
         for name in holding.telling:
             session.execute(
                 sql.SQL(
@@ -353,7 +388,7 @@ def add_telling_values(session: psycopg.Connection[Any], registry: Registry) -> 
                     telling=sql.Literal(TELLING),
                     name=sql.Identifier(name),
                     relation=_identifier(holding),
-                    condition=sql.SQL(row[0] if row and row[0] else "false"),
+                    condition=condition_of(session, holding.plan),
                 )
             )
 

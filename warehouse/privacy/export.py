@@ -9,7 +9,7 @@ import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from warehouse.privacy.erase import add_keys, add_telling_values
+from warehouse.privacy.erase import add_keys, add_telling_values, condition_of
 from warehouse.privacy.inventory import Relation
 from warehouse.privacy.registry import Belonging, Holding, Registry
 
@@ -120,7 +120,6 @@ def _order(relation: Relation) -> tuple[bool, str, str]:
 def _condition(session: psycopg.Connection[Any], holding: Holding) -> sql.Composable:
     """The condition on rows `t` of the person."""
     from psycopg import sql
-    from psycopg.types.json import Jsonb
 
     if holding.texts:
         return sql.SQL(" or ").join(
@@ -130,10 +129,7 @@ def _condition(session: psycopg.Connection[Any], holding: Holding) -> sql.Compos
             ).format(sql.Identifier(name))
             for name in holding.texts
         )
-    row = session.execute(
-        "select privacy.condition_of_persons(%s)", [Jsonb(holding.plan)]
-    ).fetchone()
-    return sql.SQL(row[0] if row and row[0] else "false")
+    return condition_of(session, holding.plan)
 
 
 def _of_owner(each: Belonging, person: str) -> sql.Composable:
