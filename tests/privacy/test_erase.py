@@ -317,6 +317,76 @@ def test_another_tool_brings_nobody_back(
         assert ask(shop, "select count(*) from raw.users where user_id like 'erased%'") == 1
 
 
+def erase_loaded(database: Database, is_whole: bool = False) -> int:
+    with connect(database) as session:
+        row = session.execute(
+            "select privacy.erase_loaded(jsonb_agg(source), interval '1 day', %s)"
+            " from privacy.sources",
+            [is_whole],
+        ).fetchone()
+        assert row is not None
+        return row[0]
+
+
+def test_only_what_was_loaded_since_is_compared(
+    shop: Database, manifest: Mapping[str, Any], of: keys.Keys
+) -> None:
+    """With keys of each version; a table that was replaced, and one by whole, from the start."""
+    person, later = a_person(shop), a_person(shop, 1)
+    erase(shop, manifest, person, of=of)
+    erase(shop, manifest, later, of=keys.add_version())
+    assert ask(shop, "select count(distinct left(pseudonym, 3)) from privacy.erased_keys") == 2
+    assert erase_loaded(shop) == 0
+
+    def comes_back(who: str, loaded_at: str) -> None:
+        do(
+            shop,
+            "insert into raw.users (user_id, email, created_at, updated_at, _loaded_at) values"
+            f" ('{who}', '{MARK}@shop.example', now(), now(), {loaded_at})",
+        )
+
+    for who in (person, later):
+        comes_back(who, "now()")
+        assert erase_loaded(shop) == 1
+        assert found(shop, {who, MARK}) == {}
+    comes_back(person, "'2001-01-01'")
+    assert erase_loaded(shop) == 0
+    assert erase_loaded(shop, is_whole=True) == 1
+    comes_back(person, "'2001-01-01'")
+    do(
+        shop,
+        "create table raw.copied (like raw.users including all)",
+        "insert into raw.copied select * from raw.users",
+        "drop table raw.users cascade",
+        "alter table raw.copied rename to users",
+    )
+    assert erase_loaded(shop) == 1
+    assert found(shop, {person, later, MARK}) == {}
+
+
+def test_who_may_not_write_raw_is_told(
+    shop: Database, manifest: Mapping[str, Any], of: keys.Keys
+) -> None:
+    person = a_person(shop)
+    erase(shop, manifest, person, of=of)
+    do(shop, f"insert into raw.users (user_id, _loaded_at) values ('{person}', now())")
+    with connect(shop) as session:
+        session.execute("create role reader_of_raw")
+        for statement in (
+            "grant usage on schema raw, privacy to reader_of_raw",
+            "grant select on all tables in schema raw, privacy to reader_of_raw",
+            "grant insert, update on privacy.ledger_checks to reader_of_raw",
+            "set local role reader_of_raw",
+        ):
+            session.execute(statement)
+        with pytest.raises(psycopg.Error, match=r"the role reader_of_raw may not erase them from"):
+            session.execute(
+                "select privacy.erase_loaded(jsonb_agg(source), interval '0', false)"
+                " from privacy.sources"
+            )
+        session.rollback()
+
+
 def test_without_the_key_nothing_is_loaded_or_built(
     shop: Database,
     manifest: Mapping[str, Any],
@@ -416,6 +486,17 @@ def test_a_legal_hold_stops_an_erasure(shop: Database) -> None:
         with pytest.raises(WarehouseError, match=r"legal hold stops .*\n- 7: case 12/2026"):
             erasing.check_holds(session, ["5", "7"])
         erasing.check_holds(session, ["5"])
+
+
+def test_a_column_of_numbers_cannot_hold_a_replaced_key(
+    shop: Database, manifest: Mapping[str, Any], of: keys.Keys
+) -> None:
+    do(shop, "create table raw.numbered as select 5::bigint as user_id")
+    do(shop, "drop table raw.consents cascade", "alter table raw.numbered rename to consents")
+    with pytest.raises(
+        psycopg.Error, match=r"raw\.consents\.user_id is of type bigint, and the key"
+    ):
+        erase(shop, manifest, "5", of=of)
 
 
 def test_a_column_that_cannot_be_emptied_is_named(

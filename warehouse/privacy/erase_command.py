@@ -104,6 +104,7 @@ def erase(
             _show_plan(session, held, asked, of, where)
             return
         values = finish_open(session, held, of, where)
+        erase_loaded(session)
         if asked:
             why = reason or (BY_COMMAND if persons else BY_REQUEST)
             outcome = carry_out(session, held, asked, of, where, why)
@@ -156,6 +157,17 @@ def finish_open(
     console.say(f"Erased again the persons of {len(pending)} earlier erasures: {why}.")
     _show(outcome)
     return outcome.values
+
+
+def erase_loaded(session: psycopg.Connection[Any]) -> None:
+    """Erase rows of erased persons that came back into raw, as the start of a build does."""
+    with session.transaction():
+        row = session.execute(
+            "select privacy.erase_loaded(jsonb_agg(source), interval '0', true)"
+            " from privacy.sources"
+        ).fetchone()
+    if row and row[0]:
+        console.say(f"Erased again: {row[0]:,} rows of persons who came back into raw.")
 
 
 def clean(

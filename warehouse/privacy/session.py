@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from warehouse.database.connection import connect
@@ -14,15 +16,34 @@ if TYPE_CHECKING:
     from warehouse.database.profile import Settings
 
 
-def open_session(where: Settings, of: keys.Keys | None = None) -> psycopg.Connection[Any]:
+@contextmanager
+def open_session(where: Settings, of: keys.Keys | None = None) -> Iterator[psycopg.Connection[Any]]:
     """A connection in UTC, whose session can compute pseudonyms if it gets keys.
 
     Args:
         where: the database.
         of: the keys; None for a session without them.
+
+    Raises:
+        WarehouseError: as `connect`; PostgreSQL refused a statement of the block. The message has
+            no detail, which may show a row.
     """
+    import psycopg
+
     options = f"{keys.session_settings(of) if of else ''} -c timezone=UTC"
-    return connect(where, options=options)
+    try:
+        with connect(where, options=options) as session:
+            yield session
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise WarehouseError(
+            f"The role {where.parameters.get('user')} may not do this: "
+            f"{error.diag.message_primary}. Work as a login that owns the tables, such as a member "
+            "of warehouse_owner. Nothing was changed."
+        ) from None
+    except psycopg.Error as error:
+        raise WarehouseError(
+            f"PostgreSQL refused this: {error.diag.message_primary or error}. Nothing was changed."
+        ) from error
 
 
 def require_state(session: psycopg.Connection[Any], *, with_key: bool = True) -> None:

@@ -85,6 +85,13 @@
                     continue when (entry ->> 'is_kept')::boolean or plan -> 'cleared' ? name;
                     select format_type(atttypid, atttypmod) into strict kind
                     from pg_attribute where attrelid = relation and attname = name;
+                    -- 43 characters: erased_p1_ and 32 digits; a version of the key may have more digits.
+                    if kind not in ('text', 'json', 'jsonb', 'character varying') and not coalesce(
+                        substring(kind from '^character varying\((\d+)\)$')::integer >= 50, false
+                    ) then
+                        raise exception 'The column %.% is of type %, and the key of an erased person is a text of up to 50 characters. Run: alter table % alter % type text',
+                            relation, name, kind, relation, name;
+                    end if;
                     value := coalesce(expressions ->> name, format('t.%I', name));
                     if entry ->> 'json_key' is null then
                         value := format(
@@ -216,7 +223,11 @@
                 end loop;
                 perform privacy.add_related_keys(given);
                 for source in select * from jsonb_array_elements(given) loop
-                    if exists (select from pg_temp.person_keys) then
+                    if exists (select from pg_temp.person_keys where old_value != new_value) then
+                        if not has_table_privilege((source ->> 'relation')::regclass, 'update') then
+                            raise exception 'Erased persons came back into raw, and the role % may not erase them from %. Run `warehouse erase --apply` as a role that may, and load with `warehouse load`, which keeps them out.',
+                                current_role, source ->> 'relation';
+                        end if;
                         changed := changed + privacy.erase_rows((source ->> 'relation')::regclass, source -> 'plan');
                     end if;
                     execute format('select max(_loaded_at) from %s', source ->> 'relation') into seen;
