@@ -236,6 +236,10 @@ anomaly-rates: setup  ## Measure how many planted faults are found, and write th
 bench-load: setup  ## Measure loading against a bare copy
 	@$(BIN)/python -m benchmarks.load
 
+.PHONY: bench-erasure
+bench-erasure: setup  ## Measure the erasure of one person and of ten thousand on ten million events
+	@$(BIN)/python -m benchmarks.erasure
+
 .PHONY: bench-readme
 bench-readme: setup  ## Write the numbers of the last complete `make bench` into benchmarks/README.md
 	@$(BIN)/python -m benchmarks.report --write
