@@ -349,6 +349,15 @@ def test_only_what_was_loaded_since_is_compared(
         comes_back(who, "now()")
         assert erase_loaded(shop) == 1
         assert found(shop, {who, MARK}) == {}
+    # An event without a user, in a session whose user was erased before.
+    do(
+        shop,
+        "insert into raw.events (event_id, session_id, event_type, event_timestamp, page_url,"
+        f" _loaded_at) select 'anonymous', session_id, 'page_view', now(), '/{MARK}', now()"
+        " from raw.user_sessions where user_id like 'erased%' limit 1",
+    )
+    assert erase_loaded(shop) == 1
+    assert found(shop, {MARK}) == {}
     comes_back(person, "'2001-01-01'")
     assert erase_loaded(shop) == 0
     assert erase_loaded(shop, is_whole=True) == 1

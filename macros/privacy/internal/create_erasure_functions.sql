@@ -166,18 +166,29 @@
                         );
                     end loop;
                 end loop;
-                -- Rows, such as sessions, to which rows without a person belong; also those of persons erased before.
+                -- Rows, such as sessions, to which rows without a person belong.
                 for source in select * from jsonb_array_elements(sources) loop
                     entry := source -> 'parent';
                     continue when entry is null;
+                    if exists (select from pg_temp.person_keys) then
+                        execute format(
+                            'insert into pg_temp.person_keys (identifier, old_value, new_value)'
+                            ' select distinct %1$L, t.%1$I::text, t.%1$I::text from %2$s as t'
+                            ' where t.%1$I is not null and (%3$s)'
+                            ' on conflict do nothing',
+                            entry ->> 'key', entry ->> 'relation', privacy.condition_of_persons(entry)
+                        );
+                    end if;
+                    -- And those of persons erased before, which the loaded rows name. An index finds these.
+                    continue when entry ->> 'loaded_where' is null;
                     execute format(
                         'insert into pg_temp.person_keys (identifier, old_value, new_value)'
-                        ' select distinct %1$L, t.%1$I::text, t.%1$I::text from %2$s as t'
-                        ' where t.%1$I is not null and (%3$s or (t.%4$I like ''erased\_p%%'' and t.%1$I in ('
-                        '     select loaded.%1$I from %5$s as loaded where loaded.%4$I is null and %6$s)))'
+                        ' select distinct %1$L, t.%1$I::text, t.%1$I::text'
+                        ' from (select distinct %1$I from %2$s where %3$I is null and %1$I is not null and %4$s) as loaded'
+                        ' inner join %5$s as t on loaded.%1$I = t.%1$I'
+                        ' where t.%3$I like ''erased\_p%%'''
                         ' on conflict do nothing',
-                        entry ->> 'key', entry ->> 'relation', privacy.condition_of_persons(entry), source ->> 'person',
-                        source ->> 'relation', coalesce(entry ->> 'loaded_where', 'false')
+                        entry ->> 'key', source ->> 'relation', source ->> 'person', entry ->> 'loaded_where', entry ->> 'relation'
                     );
                 end loop;
             end
