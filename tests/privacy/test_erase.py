@@ -356,7 +356,7 @@ def test_only_what_was_loaded_since_is_compared(
         f" _loaded_at) select 'anonymous', session_id, 'page_view', now(), '/{MARK}', now()"
         " from raw.user_sessions where user_id like 'erased%' limit 1",
     )
-    assert erase_loaded(shop) == 1
+    assert [erase_loaded(shop), erase_loaded(shop)] == [1, 0]
     assert found(shop, {MARK}) == {}
     comes_back(person, "'2001-01-01'")
     assert erase_loaded(shop) == 0

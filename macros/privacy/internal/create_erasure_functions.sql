@@ -59,6 +59,11 @@
                         entry ->> 'identifier',
                         coalesce(entry ->> 'where', 'true'),
                         coalesce(entry ->> 'match_where', 'true')
+                        -- Rows without a person that are empty already are nobody's.
+                        || case when (entry ->> 'is_kept')::boolean then coalesce((
+                            select ' and (' || string_agg(format('t.%I is not null', name), ' or ') || ')'
+                            from jsonb_array_elements_text(plan -> 'cleared') as name
+                        ), '') else '' end
                     ),
                     ' or '
                 )
@@ -234,7 +239,7 @@
                 end loop;
                 perform privacy.add_related_keys(given);
                 for source in select * from jsonb_array_elements(given) loop
-                    if exists (select from pg_temp.person_keys where old_value != new_value) then
+                    if exists (select from pg_temp.person_keys) then
                         if not has_table_privilege((source ->> 'relation')::regclass, 'update') then
                             raise exception 'Erased persons came back into raw, and the role % may not erase them from %. Run `warehouse erase --apply` as a role that may, and load with `warehouse load`, which keeps them out.',
                                 current_role, source ->> 'relation';
