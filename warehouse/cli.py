@@ -67,7 +67,10 @@ LAZY = {
     "publish": Lazy(
         "warehouse.build.publish", "publish", "Let the reporting views show what was built."
     ),
-    "retain": Lazy("warehouse.retention.command", "retain", "Drop expired partitions."),
+    "retain": Lazy(
+        "warehouse.retention.command", "retain", "Move, archive and delete rows by their age."
+    ),
+    "recall": Lazy("warehouse.retention.recall", "recall", "Bring archived months back."),
     "roles": Lazy(
         "warehouse.privacy.roles_command", "roles", "Create the roles, and grant what they need."
     ),

@@ -6,6 +6,7 @@
         {%- do check_end_of_run() -%}
         {%- do check_tests() -%}
         {%- do check_sources() -%}
+        {%- do check_retain_of_sources() -%}
     {%- endif -%}
     {%- do check_time_zone() -%}
     {%- do run_or_stop(check_schemas_of_run()) -%}

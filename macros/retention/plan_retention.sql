@@ -1,18 +1,45 @@
 {% macro plan_retention() -%}
     {%- if execute -%}
-        {%- set policies = [] -%}
+        {%- set policies, holds = [], [] -%}
+        {%- set tables = [] -%}
         {%- for node in graph.nodes.values() if node.resource_type == 'model' -%}
+            {%- do tables.append(node) -%}
+        {%- endfor -%}
+        {%- for source in graph.sources.values() if source.source_name == 'app' and source.name in var('sources_present') -%}
+            {%- do tables.append(source) -%}
+        {%- endfor -%}
+        {%- for node in tables -%}
             {%- set retain = read_retain(node) -%}
             {%- if retain -%}
+                {%- set is_source = node.resource_type == 'source' -%}
+                {%- for hold in retain.holds if not is_source -%}
+                    {%- do holds.append({'above': ancestors_of(node), 'hold': dict(hold, reason=node.name ~ ': ' ~ hold.reason)}) -%}
+                {%- endfor -%}
                 {%- do policies.append({
-                    'model': state_name(node),
+                    'unique_id': node.unique_id,
+                    'model': 'app.' ~ node.name if is_source else state_name(node),
+                    'is_source': is_source,
                     'fault': retain.fault,
-                    'retention': retain.retention or none,
+                    'retention': retain.text,
+                    'tiers': retain.tiers,
+                    'tablespace': retain.tablespace,
+                    'column': retain.column,
+                    'is_partitioned': retain.is_partitioned,
+                    'holds': retain.holds,
+                    'consent': retain.consent,
                     'relation': node.relation_name,
-                    'change_log_keys': change_log_keys(node),
+                    'change_log_keys': [] if is_source else change_log_keys(node),
+                    'readers': readers_of_source(node) if is_source else [],
                     'observability': state_relation('expired_partitions').schema,
+                    'recalled': generate_schema_name('recalled', none),
                 }) -%}
             {%- endif -%}
+        {%- endfor -%}
+        {#- What a source loses, the next build takes out of the tables below it: a hold of these holds the source too. -#}
+        {%- for policy in policies if policy.is_source -%}
+            {%- for each in holds if policy.unique_id in each.above -%}
+                {%- do policy.holds.append(each.hold) -%}
+            {%- endfor -%}
         {%- endfor -%}
         {%- set setup -%}
             {{ create_lock_out_maintenance() }}
@@ -20,6 +47,29 @@
             create or replace temporary view partition_bounds as
             select * from {{ partition_bounds() }} as bounds;
         {%- endset -%}
-        {{ tojson({'policies': policies, 'setup': setup}) }}
+        {{ tojson({
+            'policies': policies,
+            'setup': setup,
+            'archive_store': var('archive_store', none),
+            'consents': relation_of_model('stg_app__consents'),
+        }) }}
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro readers_of_source(source) -%}
+    {#- The names under which watermarks know the views that read it. -#}
+    {%- set names = [] -%}
+    {%- for node in graph.nodes.values() if node.resource_type == 'model' and source.unique_id in node.depends_on.nodes -%}
+        {%- do names.append(state_name(node)) -%}
+    {%- endfor -%}
+    {{ return(names) }}
+{%- endmacro %}
+
+
+{% macro relation_of_model(name) -%}
+    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name == name -%}
+        {{ return(node.relation_name) }}
+    {%- endfor -%}
+    {{ return(none) }}
 {%- endmacro %}

@@ -1,115 +1,102 @@
-"""`warehouse retain`: drop partitions that are older than their model keeps them.
+"""`warehouse retain`: move rows from tier to tier, and delete them when their time is over.
 
-A model sets `retain: {months: 24}` beside its `partition_by`. The command lists the expired
-partitions; with `--apply` it detaches each of them, writes it to a file (`--export`), and drops it.
-It logs the keys of its rows in `observability.key_changes`, so that the next build recomputes them,
-and the partition in `observability.expired_partitions`.
-
-One transaction detaches the partition, logs its keys and logs the partition. If a run is killed
-after that transaction, the detached table remains; the next run exports and drops it.
+A table sets `retain: {months: 24}`, or tiers. The command shows what has to move, and why; with
+`--apply` it carries it out. Each partition is a step of its own: it is archived, the files are read
+back and compared with it, and only then one transaction drops it, logs the keys of its rows for the
+next build, and lets the files count. If a run is killed, the next one deletes what is unfinished.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Annotated
 
 import typer
 
-from warehouse import console
+from warehouse import console, project
 from warehouse.database.build_lock import build_lock
 from warehouse.database.connection import connect
 from warehouse.database.preflight import preflight
 from warehouse.database.profile import settings
-from warehouse.options import moment_of, refuse_unused
-from warehouse.retention.archive import finish
-from warehouse.retention.detach import detach
-from warehouse.retention.policy import (
-    Partition,
-    Policy,
-    find_expired,
-    find_unfinished,
-    read_plan,
-)
+from warehouse.errors import WarehouseError
+from warehouse.options import moment_of
+from warehouse.retention import store
+from warehouse.retention.policy import Plan, read_plan, require_logs
+from warehouse.retention.steps import Sessions, Step, carry_out, steps_of
+
+STORE_VARIABLE = "WAREHOUSE_ARCHIVE"
 
 
 def retain(
     apply: Annotated[
-        bool, typer.Option("--apply", help="Drop them. Without this option, only list them.")
+        bool, typer.Option("--apply", help="Carry it out. Without this option, only show the plan.")
     ] = False,
-    export: Annotated[
-        Path | None,
-        typer.Option(
-            "--export",
-            help="With --apply: write each partition to this folder as gzipped CSV, then drop it.",
-        ),
-    ] = None,
     as_of: Annotated[
         str | None,
         typer.Option(
-            "--as-of", help="Expire as of the end of this day (in time_zone); default now."
+            "--as-of", help="Count ages back from the end of this day (in time_zone); default now."
         ),
     ] = None,
 ) -> None:
-    """Drop partitions that are older than their model keeps them (`retain`)."""
-    if not apply:
-        refuse_unused({"--export": export}, "with --apply, which drops what is exported")
+    """Move, archive and delete rows that reached the age of the next tier (`retain`)."""
     moment = moment_of(as_of)
     where = settings()
     preflight(where)
     with build_lock(where, wait=False):
         plan = read_plan()
-        policies = plan.policies
-        with connect(where) as session:
+        location = archive_store(plan)
+        with connect(where) as session, connect(where, autocommit=True) as notes:
             session.execute("set timezone = 'UTC'")
             session.execute(plan.setup)
-            unfinished = find_unfinished(session, policies)
-            expired = [
-                partition
-                for policy in policies
-                for partition in find_expired(session, policy, moment)
-            ]
-            session.commit()
-            show(policies, expired, unfinished)
+            require_logs(session, plan.policies)
+            sessions = Sessions(session, notes)
+            steps = steps_of(sessions, plan, location, moment)
+            show(plan, steps)
             if not apply:
                 return
-            for partition in expired:
-                detach(session, partition)
-            for name, policy in {
-                **unfinished,
-                **{partition.name: partition.policy for partition in expired},
-            }.items():
-                finish(session, name, policy, export)
-    done = len(expired) + len(unfinished)
+            failures = carry_out(sessions, steps, plan)
+    done = sum(step.apply is not None for step in steps) - len(failures)
+    if failures:
+        raise WarehouseError(
+            f"{len(failures)} steps failed, as said above; what they concern is unchanged. Run the"
+            " command again."
+        )
     if done:
-        console.say(
-            f"Dropped {done} partitions. Run `warehouse build` to recompute what used them."
-        )
+        console.say("Run `warehouse build` to recompute what used these rows.")
 
 
-def show(policies: list[Policy], expired: list[Partition], unfinished: dict[str, Policy]) -> None:
-    """Print what the models keep, and the partitions that have expired."""
-    if not policies:
-        console.say("No model sets `retain`: everything is kept. docs/retention.md explains it.")
+def archive_store(plan: Plan) -> str | None:
+    """Where archived rows go: WAREHOUSE_ARCHIVE, or else the variable `archive_store`."""
+    given = os.environ.get(STORE_VARIABLE) or plan.archive_store
+    return store.absolute(str(given), project.root()) if given else None
+
+
+def show(plan: Plan, steps: list[Step]) -> None:
+    """Print what tables keep, and the steps."""
+    if not plan.policies:
+        console.say("No table sets `retain`: everything is kept. docs/retention.md explains it.")
         return
-    for policy in policies:
-        number = sum(partition.policy == policy for partition in expired)
-        console.say(f"{policy.model} keeps {policy.retention}: {number} partitions have expired.")
-    if expired:
-        console.show_table(
-            ("partition", "from", "before", "size"),
-            [
-                (
-                    partition.name,
-                    partition.lower_bound[:10],
-                    partition.upper_bound[:10],
-                    f"{partition.byte_count / 2**20:,.1f} MiB",
-                )
-                for partition in expired
-            ],
-            numbers=("size",),
-        )
-    for name in unfinished:
-        console.say(f"An earlier run detached {name} and did not drop it.")
-    if expired or unfinished:
-        console.say("--apply drops them. Without it, nothing is changed.")
+    for policy in plan.policies:
+        console.say(f"{policy.model} keeps {policy.retention}.")
+        for hold in policy.holds:
+            months = f"{hold.first_month} to {hold.last_month}" if hold.first_month else "all of it"
+            console.say(f"{policy.model} is held, {months}: {hold.reason}")
+    if not steps:
+        console.say("Nothing has reached the age of the next tier.")
+        return
+    console.show_table(
+        ("what", "step", "rows", "size", "why"),
+        [
+            (
+                step.what,
+                step.move if step.apply else f"stays ({step.move})",
+                "" if step.row_count is None else f"{step.row_count:,}",
+                f"{step.byte_count / 2**20:,.1f} MiB" if step.byte_count else "",
+                step.why,
+            )
+            for step in steps
+        ],
+        numbers=("rows", "size"),
+        wrapped=("why",),
+    )
+    console.say("--apply carries it out. Without it, nothing is changed.")

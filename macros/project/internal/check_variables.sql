@@ -83,6 +83,9 @@
         'min_quality_score': {'kind': 'text', 'pattern': number, 'min': 0, 'max': 100, 'takes': 'a number from 0 to 100'},
         'publish_untested': yes_or_no,
         'run_results_retention': {'kind': 'text', 'pattern': "[^'\\\\]+", 'type': 'interval', 'takes': 'an interval from 0, such as 13 months'},
+        'archive_store': {
+            'kind': 'text', 'optional': true, 'pattern': '[^ ].*', 'takes': 'a folder, or the URL of a store such as s3://bucket/archive, or null',
+        },
         'anomaly_days': {'kind': 'text', 'pattern': '[0-9]{1,5}', 'min': 1, 'max': 36600, 'takes': 'a whole number of days from 1 to 36600'},
         'anomaly_threshold': {
             'kind': 'text', 'pattern': number, 'min': 1, 'max': 1000, 'takes': 'a number of standard deviations from 1 to 1000, such as 4',
