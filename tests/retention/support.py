@@ -31,8 +31,8 @@ select
     (number %% 100 - 50)::smallint as small,
     number * 1000000007::bigint as big,
     (number / 7.0)::numeric(20, 4) as amount,
-    case number %% 4 when 0 then 'NaN'::numeric when 1 then 1e-30 when 2 then -12345678901234567890.12
-        when 3 then 0.00 end as loose,
+    case number %% 4 when 0 then 'NaN'::numeric when 1 then 1e-30
+        when 2 then -12345678901234567890.12 when 3 then 0.00 end as loose,
     case number %% 3 when 0 then null else (number * -1e-9)::numeric(30, 12) end as precise,
     (1.0 / nullif(number, 0))::real as single,
     case number %% 5 when 0 then 'Infinity' when 1 then '-0' when 2 then 'NaN' when 3 then 1e-320
@@ -40,13 +40,14 @@ select
     case number %% 5 when 0 then 'infinity' when 1 then '-infinity' when 2 then null
         when 3 then '4713-01-01 00:00:00.000001+00 BC' else '0099-02-28 23:59:59.999999+00'
         end::timestamptz as moment,
-    case number %% 3 when 0 then 'infinity' when 1 then '294246-12-31 23:59:59.999999' end::timestamp
-        as local_moment,
+    case number %% 3 when 0 then 'infinity' when 1 then '294246-12-31 23:59:59.999999'
+        end::timestamp as local_moment,
     case number %% 4 when 0 then 'infinity' when 1 then '-infinity' when 2 then '4713-01-01 BC'
         else '5874897-12-31' end::date as day,
     case number %% 6
-        when 0 then '' when 1 then null when 2 then E'a\nb\r\nc\td\\.\\N' when 3 then E'\ufeff"q",''x'''
-        when 4 then E'\u0001\u2028\U0001F600' else '~1:a' end as note,
+        when 0 then '' when 1 then null when 2 then E'a\nb\r\nc\td\\.\\N'
+        when 3 then E'\ufeff"q",''x''' when 4 then E'\u0001\u2028\U0001F600'
+        else '~1:a' end as note,
     (E'  x' || number)::char(8) as padded,
     jsonb_build_object('b', number, 'a', null, 'deep', array['x,y', '"']) as properties,
     '{"b" : 1,  "a":1, "a":2}'::json as kept_as_written,

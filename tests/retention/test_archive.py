@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -76,7 +75,7 @@ def test_rows_come_back_exactly(
 ) -> None:
     """In several batches, files and pieces."""
     monkeypatch.setattr(archive, "BATCH_ROWS", 20)
-    monkeypatch.setattr(archive, "FILE_BYTES", 30_000)
+    monkeypatch.setattr(archive, "FILE_BYTES", 15_000)
     monkeypatch.setattr(rows, "BATCH_ROWS", 40)
     of_this = of_model(plan, model)
     relation = f"marts.{model}"
@@ -153,6 +152,8 @@ def test_a_full_refresh_restores_nothing(database: Any, kept: Any, tmp_path: Pat
 
 def test_duckdb_reads_the_files(database: Any, plan: Any, tmp_path: Path) -> None:
     """Infinities as its own, amounts with their scale."""
+    import duckdb
+
     assert retain(database, of_model(plan, "by_month"), tmp_path)[1] == []
     pattern = str(tmp_path / "kept" / "marts" / "by_month" / "*.parquet")
     query = (
@@ -206,6 +207,8 @@ def test_a_store_that_fails_leaves_the_rows(
     assert "could not be written: " in failure
 
     def full(path: Path) -> None:
+        if "manifest" in path.name:
+            return
         raise OSError(28, "No space left on device", str(path))
 
     with monkeypatch.context() as patch:

@@ -127,25 +127,28 @@ def write_part(
     policy = part.policy
     folder = store.join(location, policy.folder)
     files = []
+    # A store that cannot be used, or belongs to another database, is found before anything is noted.
+    write_manifest(notes, policy.observability, policy.model, folder)
     with session.transaction():
         session.execute("set transaction isolation level repeatable read, read only")
         session.execute(FORMATS)
         columns = columns_of(session, part.relation, part.where)
-        batches = _batches(session, part, columns)
-        batch = next(batches, None)
-        while batch is not None:
-            name = f"{part.lower[:10]}_{part.upper[:10]}_{uuid.uuid4().hex}.parquet"
-            file = _note(notes, part, store.join(folder, name), columns)
-            count, total, size = 0, 0, 0
-            with store.creating(file.file) as path, _writer(path, file) as writer:
-                while batch is not None and size < FILE_BYTES:
-                    writer.write_batch(batch.rows)
-                    count, total = count + batch.rows.num_rows, total + batch.checksum
-                    size += batch.size
-                    batch = next(batches, None)
-            file = dataclasses.replace(file, row_count=count, checksum=str(total))
-            verify(file)
-            files.append(_complete(notes, policy.observability, file))
+        # Closed before the transaction ends, because a copy that goes on would block the session.
+        with contextlib.closing(_batches(session, part, columns)) as batches:
+            batch = next(batches, None)
+            while batch is not None:
+                name = f"{part.lower[:10]}_{part.upper[:10]}_{uuid.uuid4().hex}.parquet"
+                file = _note(notes, part, store.join(folder, name), columns)
+                count, total, size = 0, 0, 0
+                with store.creating(file.file) as path, _writer(path, file) as writer:
+                    while batch is not None and size < FILE_BYTES:
+                        writer.write_batch(batch.rows)
+                        count, total = count + batch.rows.num_rows, total + batch.checksum
+                        size += batch.size
+                        batch = next(batches, None)
+                file = dataclasses.replace(file, row_count=count, checksum=str(total))
+                verify(file)
+                files.append(_complete(notes, policy.observability, file))
     if files:
         write_manifest(notes, policy.observability, policy.model, folder, files)
     return files

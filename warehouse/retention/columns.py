@@ -255,12 +255,15 @@ def hashes_of(batch: pa.RecordBatch, columns: tuple[Column, ...]) -> list[int]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    # A text of 32 bits would end at 2 GiB of a batch.
+    kind = pa.large_string()
     parts = []
     for position, column in enumerate(columns):
-        texts = column.to_texts(batch.column(position)).cast(pa.large_string())
-        lengths = pc.binary_length(texts).cast(pa.large_string())
-        parts.append(pc.fill_null(pc.binary_join_element_wise(lengths, texts, ":"), "~"))
-    rows = pc.binary_join_element_wise(*parts, pa.scalar("", pa.large_string()))
+        texts = column.to_texts(batch.column(position)).cast(kind)
+        lengths = pc.binary_length(texts).cast(kind)
+        joined = pc.binary_join_element_wise(lengths, texts, pa.scalar(":", kind))
+        parts.append(pc.fill_null(joined, pa.scalar("~", kind)))
+    rows = pc.binary_join_element_wise(*parts, pa.scalar("", kind))
     return [
         int.from_bytes(hashlib.sha256(row).digest()[:8], "big", signed=True)
         for row in rows.cast(pa.large_binary()).to_pylist()

@@ -124,7 +124,7 @@ def size(location: str) -> int | None:
                 filesystem.invalidate_cache()
                 return int(filesystem.info(location)["size"])
             return Path(location).stat().st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
 
