@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -41,10 +42,15 @@ def kept(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
 @pytest.fixture
 def database(server: Any, kept: Any) -> Iterator[Any]:
     """A copy of the built database, of the same name, so that its plan applies."""
+    reset(server)
+    yield kept[0]
+
+
+def reset(server: Any) -> None:
+    """Make the database what it was."""
     with server.connect("postgres") as session:
         session.execute("drop database kept with (force)")
         session.execute("create database kept template kept_template strategy file_copy")
-    yield kept[0]
 
 
 @pytest.fixture
@@ -163,6 +169,78 @@ def test_duckdb_reads_the_files(database: Any, plan: Any, tmp_path: Path) -> Non
     )
     found = duckdb.sql(query.format(f"read_parquet('{pattern}')")).fetchall()
     assert found == ask(database, query.format(f"public.given where {OLD}"))
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def killed_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Kill the run before its statement of this number, counted from 1."""
+    seen = 0
+    real = psycopg.Connection.execute
+
+    def execute(session: Any, *arguments: Any, **more: Any) -> Any:
+        nonlocal seen
+        seen += 1
+        if seen == number:
+            raise Killed
+        return real(session, *arguments, **more)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", execute)
+
+
+def assert_nothing_is_lost(
+    database: Any, of_this: Any, model: str, folder: Path, before: list[str]
+) -> None:
+    """Each row is in the table or in one file that counts, and there are no other files."""
+    with sessions_of(database, of_this) as sessions:
+        files = archive.archived_files(sessions.main)
+        for file in files:
+            archive.verify(file)
+        until = datetime.now(UTC) + timedelta(days=1)
+        recall.bring_back(sessions.main, of_this.policies, Hold(""), until)
+        sessions.main.commit()
+    names = ", ".join(column.name for column in files[0].columns)
+    everywhere = (
+        f"(select {names} from recalled.{model} union all select {names} from marts.{model})"
+    )
+    assert all_rows(database, everywhere) == before
+    listed = {Path(file.file).name for file in files}
+    assert {path.name for path in folder.rglob("*.parquet*")} == listed
+
+
+@pytest.mark.parametrize(
+    ("model", "first", "step"),
+    [
+        pytest.param("by_month", 3, 9, id="partition"),
+        pytest.param("flat", 6, 9, id="rows"),
+        pytest.param("by_month", 1, 1, marks=pytest.mark.long, id="partition-everywhere"),
+        pytest.param("flat", 1, 1, marks=pytest.mark.long, id="rows-everywhere"),
+    ],
+)
+def test_killed_anywhere_nothing_is_lost(
+    server: Any, kept: Any, tmp_path: Path, model: str, first: int, step: int
+) -> None:
+    """Before any of its statements; the next run finishes."""
+    made, _, plan = kept
+    of_this = of_model(plan, model)
+    number, is_killed = first, True
+    while is_killed:
+        reset(server)
+        before = all_rows(made, f"marts.{model}")
+        folder = tmp_path / str(number)
+        with pytest.MonkeyPatch.context() as patch:
+            killed_at(patch, number)
+            try:
+                is_killed = False
+                retain(made, of_this, folder)
+            except Killed:
+                is_killed = True
+        assert retain(made, of_this, folder)[1] == []
+        assert_nothing_is_lost(made, of_this, model, folder, before)
+        number += step
+    assert number > 20
 
 
 def test_a_damaged_file_stops_the_drop(

@@ -1,11 +1,7 @@
-"""`warehouse retain` archives, logs and drops expired partitions; builds do not recreate them."""
+"""`warehouse retain` moves, archives and drops expired rows; builds do not bring them back."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
-import re
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -21,10 +17,9 @@ from tests.support import dbt_project
 from tests.support.command import warehouse
 from tests.support.dbt_project import NO_TESTS, copy_project
 from tests.support.relations import contents
-from tests.support.small_project import write_model, write_project
 from warehouse import dbt
 from warehouse.errors import WarehouseError
-from warehouse.retention import archive, detach
+from warehouse.retention import archive, leave
 from warehouse.retention import policy as policies_of
 
 PARTITIONS = """
@@ -33,35 +28,10 @@ PARTITIONS = """
     where parent = 'marts.fct_user_events'::regclass and not is_default
     order by 2
 """
-RANGE = {"fields": ["at"]}
-ALLOWED = "it takes one of days, months, years with a whole number from 1 on"
-NEEDS_RANGE = (
-    "retain needs partition_by with the method range, because whole partitions are dropped;"
-    " partition_by is "
+EVENTS = policies_of.Policy(
+    "fct_user_events", "marts.fct_user_events", ("user_id",), "observability", "1 days"
 )
-# Invalid configurations of a model, and their error messages.
-MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
-    "weeks": ({"retain": {"weeks": 3}}, f"retain is {{'weeks': 3}}; {ALLOWED}"),
-    "two": (
-        {"retain": {"days": 3, "months": 1}},
-        f"retain is {{'days': 3, 'months': 1}}; {ALLOWED}",
-    ),
-    "none": ({"retain": {}}, f"retain is {{}}; {ALLOWED}"),
-    "number": ({"retain": 24}, f"retain is 24; {ALLOWED}"),
-    "text": ({"retain": "24 months"}, f"retain is 24 months; {ALLOWED}"),
-    "zero": ({"retain": {"months": 0}}, f"retain.months is 0; {ALLOWED}"),
-    "negative": ({"retain": {"days": -1}}, f"retain.days is -1; {ALLOWED}"),
-    "boolean": ({"retain": {"months": True}}, f"retain.months is True; {ALLOWED}"),
-    "fraction": ({"retain": {"years": 1.5}}, f"retain.years is 1.5; {ALLOWED}"),
-    "word": ({"retain": {"months": "two"}}, f"retain.months is two; {ALLOWED}"),
-    "null": ({"retain": {"months": None}}, f"retain.months is None; {ALLOWED}"),
-    "whole": ({"retain": {"months": 1}, "partition_by": None}, f"{NEEDS_RANGE}missing."),
-    "column": ({"retain": {"months": 1}, "partition_by": "at"}, f"{NEEDS_RANGE}at."),
-    "list": (
-        {"retain": {"months": 1}, "partition_by": {**RANGE, "method": "list"}},
-        f"{NEEDS_RANGE}{{'fields': ['at'], 'method': 'list'}}.",
-    ),
-}
+RANGE = {"fields": ["at"]}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +46,7 @@ def keeping(project_copy: Path) -> Path:
 
     So at least one month of the sample has expired, whatever day of the month it is.
     """
-    set_retain(project_copy, {"days": 1})
+    set_retain(project_copy, {"hot": {"days": 1}, "archive": {"years": 90}})
     return project_copy
 
 
@@ -95,9 +65,16 @@ def plan_of(
 
 
 def prepare(session: psycopg.Connection, database: Any, **variables: Any) -> None:
-    """Create the session objects that `find_expired` and `detach` use."""
+    """Create the session objects that `partitions_older_than` and `drop` use."""
     session.execute(policies_of.make_plan(plan_of(database, **variables)).setup)
     session.commit()
+
+
+def expired_parts(session: psycopg.Connection, policy: policies_of.Policy) -> list[Any]:
+    """The partitions that ended a month ago, the oldest first."""
+    found = policies_of.partitions_older_than(session, policy, "1 day", datetime.now(UTC))
+    session.commit()
+    return found
 
 
 def set_retain(folder: Path, retain: Any) -> None:
@@ -116,15 +93,17 @@ def call(database: Any, folder: Path, *arguments: str) -> subprocess.CompletedPr
 
 @pytest.mark.long
 def test_what_has_expired_goes_and_does_not_come_back(
-    built: Any, keeping: Path, tmp_path: Path
+    built: Any, keeping: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("WAREHOUSE_ARCHIVE", str(tmp_path / "archive"))
+
     def state() -> tuple[list[tuple], list[tuple]]:
         with built.connect() as session:
             return (
                 session.execute(PARTITIONS).fetchall(),
                 session.execute(
-                    "select partition_name, row_count, retention, dropped_at is not null,"
-                    " exported_to from observability.expired_partitions order by upper_bound"
+                    "select partition_name, row_count, retention, dropped_at is not null"
+                    " from observability.expired_partitions order by upper_bound"
                 ).fetchall(),
             )
 
@@ -140,22 +119,20 @@ def test_what_has_expired_goes_and_does_not_come_back(
 
     shown = call(built, keeping)
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    assert f"fct_user_events keeps 1 days: {len(expired)} partitions have expired." in shown.stdout
+    assert "fct_user_events keeps hot 1 days, archive 90 years." in shown.stdout
     assert all(name in shown.stdout for name in expired)
     assert state() == (partitions, [])
 
-    applied = call(built, keeping, "--apply", "--export", str(tmp_path / "archive"))
+    applied = call(built, keeping, "--apply")
     assert applied.returncode == 0, applied.stdout + applied.stderr
     left, log = state()
     assert left == [each for each in partitions if each[0] not in expired]
     assert [(entry[:2], entry[3]) for entry in log] == [
         ((name, rows[name]), True) for name in expired
     ]
-    for _, count, _, _, exported_to in log:
-        assert Path(exported_to).stat().st_mode & 0o077 == 0  # personal data
-        with gzip.open(exported_to, "rt", newline="") as file:
-            assert sum(1 for _ in csv.DictReader(file)) == count
-    assert list((tmp_path / "archive").rglob("*.part")) == []
+    with built.connect() as session:
+        files = archive.archived_files(session)
+    assert sum(file.row_count for file in files) == sum(rows.values())
     # The next build does not take the table for a damaged one, which it would compute whole.
     with built.connect() as session:
         assert session.execute(
@@ -183,143 +160,100 @@ def test_what_has_expired_goes_and_does_not_come_back(
     dbt_project.build(built, project=keeping, options=NO_TESTS, full_refresh=True)
     assert contents(built) == after
     again = call(built, keeping, "--apply")
-    assert "0 partitions have expired" in again.stdout
+    assert "Nothing has reached the age of the next tier" in again.stdout
     assert state()[1] == log
 
-
-@pytest.mark.long
-def test_a_run_that_was_cut_off_is_taken_further(built: Any, keeping: Path) -> None:
-    policy = policies_of.Policy(
-        "fct_user_events", "marts.fct_user_events", ("user_id", "date_key"), "observability", "1 d"
-    )
+    # An analyst's question about the past, for some days.
+    month = files[0].lower_bound[:7]
+    recalled = warehouse(built, "recall", month, "--model", "fct_user_events", folder=keeping)
+    assert recalled.returncode == 0, recalled.stderr
+    of_month = sum(file.row_count for file in files if file.lower_bound[:7] == month)
     with built.connect() as session:
-        prepare(session, built)
-        partition = policies_of.find_expired(session, policy, datetime.now(UTC))[0]
-        session.commit()
-        detach.detach(session, partition)
-    # The run is killed here: the table is detached but not dropped.
-    shown = call(built, keeping)
-    assert f"An earlier run detached {partition.name}" in shown.stdout
-    applied = call(built, keeping, "--apply")
-    assert f"Dropped {partition.name}." in applied.stdout, applied.stderr
-    with built.connect() as session:
-        assert session.execute("select to_regclass(%s)", [partition.name]).fetchone() == (None,)
-        assert session.execute(
-            "select count(*) from observability.expired_partitions where dropped_at is null"
-        ).fetchone() == (0,)
+        assert session.execute("select count(*) from recalled.fct_user_events").fetchone() == (
+            of_month,
+        )
+    assert contents(built) == after
+    for arguments, says in (
+        (("2024-13",), "The months must be one such as 2024-01"),
+        (("2001-01",), "There are no archived rows of 2001-01"),
+        (("2001-01", "--model", "dim_date"), "--model dim_date is not a model with `retain`"),
+        (("2001-01", "--days", "0"), "--days must be a whole number from 1, got 0"),
+    ):
+        failed = warehouse(built, "recall", *arguments, folder=keeping)
+        assert failed.returncode == 1
+        assert says in " ".join(failed.stderr.split())
 
 
 def test_a_reader_in_the_way_is_waited_for_and_then_named(built: Any) -> None:
-    policy = policies_of.Policy(
-        "fct_user_events", "marts.fct_user_events", ("user_id",), "observability", "1 days"
-    )
     with built.connect() as session, built.connect() as reader:
         prepare(session, built, replace_lock_timeout="50ms", replace_lock_attempts=3)
-        (partition, *_) = policies_of.find_expired(session, policy, datetime.now(UTC))
-        session.commit()
+        (part, *_) = expired_parts(session, EVENTS)
         before = session.execute("select count(*) from observability.key_changes").fetchone()
         session.commit()
         reader.execute("select count(*) from marts.fct_user_events")
         with pytest.raises(
             WarehouseError,
-            match=rf"{partition.name} could not be detached: locked by other sessions \(.*lock"
+            match=rf"{part.name} could not be detached: locked by other sessions \(.*lock"
             r" timeout, tried 3 times for 50ms; held: marts.fct_user_events by pid"
-            rf" {reader.info.backend_pid} .*; run the command again",
+            rf" {reader.info.backend_pid} ",
         ):
-            detach.detach(session, partition)
+            leave.drop(session, part)
         reader.commit()
         assert (
             session.execute("select count(*) from observability.key_changes").fetchone() == before
         )
         session.commit()
-        detach.detach(session, partition)
+        leave.drop(session, part)
 
 
 def test_maintenance_is_locked_out_first(built: Any) -> None:
     """It waits for a manual VACUUM without blocking readers, and then names it in the error."""
-    policy = policies_of.Policy(
-        "fct_user_events", "marts.fct_user_events", ("user_id",), "observability", "1 days"
-    )
     with built.connect() as session, built.connect() as vacuum:
         prepare(session, built, index_lock_timeout="300ms")
-        (partition, *_) = policies_of.find_expired(session, policy, datetime.now(UTC))
-        session.commit()
+        (part, *_) = expired_parts(session, EVENTS)
         # The lock that VACUUM takes.
-        vacuum.execute(f"lock table {partition.name} in share update exclusive mode")
+        vacuum.execute(f"lock table {part.name} in share update exclusive mode")
         with pytest.raises(
             WarehouseError,
             match=r"\(canceling statement due to lock timeout; held: "
-            rf"{partition.name} by pid {vacuum.info.backend_pid} ",
+            rf"{part.name} by pid {vacuum.info.backend_pid} ",
         ):
-            detach.detach(session, partition)
+            leave.drop(session, part)
         vacuum.commit()
-        detach.detach(session, partition)
+        leave.drop(session, part)
 
 
 @pytest.mark.long
 def test_a_policy_is_read_again_at_every_call(built: Any, keeping: Path) -> None:
     """Wherever it changed: a stale policy would drop partitions that must be kept."""
+    set_retain(keeping, {"days": 1})
     with built.connect() as session:
         before = session.execute(PARTITIONS).fetchall()
-    assert "fct_user_events keeps 1 days: 0" not in call(built, keeping).stdout
+    nothing = "Nothing has reached the age of the next tier"
+    assert nothing not in call(built, keeping).stdout
 
     set_retain(keeping, {"months": 1200})
     loosened = call(built, keeping, "--apply")
-    assert "keeps 1200 months: 0 partitions have expired" in loosened.stdout, loosened.stderr
+    assert "keeps 1200 months." in loosened.stdout and nothing in loosened.stdout, loosened.stderr
 
     set_retain(keeping, {"days": 1})
     model = keeping / "models/marts/core/fct_user_events.sql"
     text = model.read_text()
     model.write_text(text.replace("config(", "config(retain={'years': 90},", 1))
     loosened = call(built, keeping, "--apply")
-    assert "keeps 90 years: 0 partitions have expired" in loosened.stdout, loosened.stderr
+    assert "keeps 90 years." in loosened.stdout and nothing in loosened.stdout, loosened.stderr
 
     model.write_text(text.replace("config(", "config(retain={'weeks': 1},", 1))
     refused = call(built, keeping, "--apply")
     assert refused.returncode == 1
-    assert f"fct_user_events: {MALFORMED['weeks'][1].replace('3', '1')}" in " ".join(
-        refused.stderr.split()
-    )
+    assert "fct_user_events: retain" in " ".join(refused.stderr.split())
     model.write_text(text)
     with built.connect() as session:
         assert session.execute(PARTITIONS).fetchall() == before
 
 
-def test_policies_are_validated(database: Any, tmp_path: Path) -> None:
-    project = write_project(tmp_path / "project", {})
-    tracked = {"meta": {"change_log_keys": ["id"]}, "schema": None}
-    good = {"retain": {"months": 24}, "partition_by": {**RANGE, "method": "range"}, **tracked}
-    configs = {
-        **{name: {"partition_by": RANGE, **config} for name, (config, _) in MALFORMED.items()},
-        "good": good,
-        "everything": {"partition_by": RANGE},
-    }
-    for name, config in configs.items():
-        write_model(project, name, "select 1 as id", materialized="incremental", **config)
-    text = plan_of(database, project)
-    policies = {entry["model"]: entry for entry in json.loads(text)["policies"]}
-    assert policies.keys() == MALFORMED.keys() | {"good"}
-    for name, (_, message) in MALFORMED.items():
-        assert policies[name]["fault"].startswith(f"{name}: {message}")
-    (first, *_) = (entry["fault"] for entry in policies.values() if entry["fault"])
-    with pytest.raises(WarehouseError, match=re.escape(first)):
-        policies_of.make_plan(text)
-
-    # Targets prefix the schemas with their name; all models of a target share its log.
-    for name in MALFORMED:
-        (project / "models" / f"{name}.sql").unlink()
-    dbt_project.forget(project)
-    for options, schema in (((), "observability"), (("--target", "ci"), "ci_observability")):
-        (policy,) = policies_of.make_plan(plan_of(database, project, options)).policies
-        assert (policy.model, policy.change_log_keys, policy.retention, policy.observability) == (
-            *("good", ("id",), "24 months"),
-            schema,
-        )
-        assert policy.relation.endswith('"good"')
-
-
-def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) -> None:
-    """Names may also contain characters that need quotes."""
+def test_names_that_need_quotes(database: Any) -> None:
+    """A late row recreates the partition, which expires again."""
     relation = f'"{database.name}"."my.marts"."all.facts"'
     policy = policies_of.Policy("facts", relation, ("id",), "dev-1_observability", "1 month")
     names = ('partitions."of.""may"""', "partitions.of_june")
@@ -337,9 +271,11 @@ def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) ->
             """insert into "my.marts"."all.facts" values (7, '2020-05-05'), (8, '2020-06-06')""",
             'create table "dev-1_observability".key_changes'
             " (model_name text, written_by xid8, changed_keys jsonb)",
+            'create table "dev-1_observability".watermarks'
+            " (model_name text, upstream_name text, storage text[])",
             'create table "dev-1_observability".expired_partitions (model_name text,'
             " partition_name text, lower_bound timestamptz, upper_bound timestamptz,"
-            " row_count bigint, byte_count bigint, retention text, exported_to text,"
+            " row_count bigint, byte_count bigint, retention text,"
             " detached_at timestamptz default clock_timestamp(), dropped_at timestamptz)",
             # Other tables may have bounds that are not timestamps.
             "create table public.by_name (name text) partition by range (name)",
@@ -348,79 +284,53 @@ def test_a_drop_is_committed_before_it_is_said(database: Any, tmp_path: Path) ->
             session.execute(statement)
         session.commit()
         prepare(session, database)
-        expired = policies_of.find_expired(session, policy, datetime.now(UTC))
-        assert [partition.name for partition in expired] == [*names]
-        session.commit()
-        for partition in expired:
-            detach.detach(session, partition)
-        assert [*policies_of.find_unfinished(session, [policy])] == [*names]
-        session.commit()
-
-        archive.finish(session, names[0], policy, None)
-        # A later failure does not undo the drop.
+        expired = expired_parts(session, policy)
+        assert [part.name for part in expired] == [*names]
+        for part in expired:
+            leave.drop(session, part)
+        # A later failure does not undo a drop.
         session.rollback()
-        archive.finish(session, names[1], policy, tmp_path)
-        session.rollback()
-        assert session.execute(
-            "select partition_name, to_regclass(partition_name), exported_to is not null,"
-            ' dropped_at is not null from "dev-1_observability".expired_partitions order by 1'
-        ).fetchall() == [(names[0], None, False, True), (names[1], None, True, True)]
-
-        # A late row recreates the partition; its archive gets a new file name.
         session.execute(
             f'create table {names[1]} partition of "my.marts"."all.facts"'
             " for values from ('2020-06-01') to ('2020-07-01')"
         )
         session.execute("""insert into "my.marts"."all.facts" values (9, '2020-06-06')""")
         session.commit()
-        (late,) = policies_of.find_expired(session, policy, datetime.now(UTC))
-        session.commit()
-        detach.detach(session, late)
-        archive.finish(session, late.name, policy, tmp_path)
-        written = session.execute(
-            'select exported_to from "dev-1_observability".expired_partitions'
-            " where exported_to is not null order by detached_at"
-        ).fetchall()
-    for (name,), id_of_row in zip(written, ("8", "9"), strict=True):
-        assert re.fullmatch(r"of_june_\d{8}T\d{12}\.csv\.gz", Path(name).name)
-        with gzip.open(name, "rt", newline="") as file:
-            assert [row["id"] for row in csv.DictReader(file)] == [id_of_row]
+        (late,) = expired_parts(session, policy)
+        leave.drop(session, late)
+        assert session.execute(
+            "select partition_name, row_count, to_regclass(partition_name), dropped_at is not null"
+            ' from "dev-1_observability".expired_partitions order by detached_at'
+        ).fetchall() == [(name, 1, None, True) for name in (*names, names[1])]
 
 
 def test_readers_wait_for_no_scan(built: Any) -> None:
     """It scans the rows before it takes the lock that blocks readers, and not again under the lock,
     however many attempts the lock takes."""
-    policy = policies_of.Policy(
-        "fct_user_events", "marts.fct_user_events", ("user_id",), "observability", "1 days"
-    )
     with built.connect() as session, built.connect() as reader:
         prepare(session, built)
-        (partition, *_) = policies_of.find_expired(session, policy, datetime.now(UTC))
+        (part, *_) = expired_parts(session, EVENTS)
         body = (
             "language plpgsql as $$ begin insert into public.seen"
-            " select tg_event, coalesce(seq_scan, 0) + coalesce(idx_scan, 0)"
-            f" from pg_stat_xact_all_tables where relid = {partition_oid(session, partition.name)};"
-            " {} end $$"
+            " select tg_tag, coalesce(seq_scan, 0) + coalesce(idx_scan, 0)"
+            f" from pg_stat_xact_all_tables where relid = {partition_oid(session, part.name)};"
+            " end $$"
         )
         for statement in (
             "create table public.seen (moment text, scans bigint)",
-            f"create function public.at_lock() returns event_trigger {body.format('')}",
-            f"create function public.at_end() returns trigger"
-            f" {body.format('return null;').replace('tg_event', 'tg_op')}",
-            "create trigger at_end after insert on observability.expired_partitions"
-            " execute function public.at_end()",
-            "create event trigger at_lock on ddl_command_start when tag in ('ALTER TABLE')"
-            " execute function public.at_lock()",
+            f"create function public.at_lock() returns event_trigger {body}",
+            "create event trigger at_lock on ddl_command_start when tag in ('ALTER TABLE',"
+            " 'DROP TABLE') execute function public.at_lock()",
         ):
             session.execute(statement)
         session.commit()
         reader.execute("select count(*) from marts.fct_user_events")
         ending = threading.Timer(3, reader.rollback)
         ending.start()
-        detach.detach(session, partition)
+        leave.drop(session, part)
         ending.join()
         seen = dict(session.execute("select moment, scans from public.seen").fetchall())
-    assert seen["ddl_command_start"] == seen["INSERT"] == 2
+    assert seen["ALTER TABLE"] == seen["DROP TABLE"] == 2
 
 
 def partition_oid(session: psycopg.Connection, name: str) -> int:

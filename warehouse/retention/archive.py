@@ -127,7 +127,7 @@ def write_part(
     policy = part.policy
     folder = store.join(location, policy.folder)
     files = []
-    # A store that cannot be used, or belongs to another database, is found before anything is noted.
+    # A store that fails, or belongs to another database, is found before anything is noted.
     write_manifest(notes, policy.observability, policy.model, folder)
     with session.transaction():
         session.execute("set transaction isolation level repeatable read, read only")
@@ -158,6 +158,8 @@ def adopt(
     session: psycopg.Connection[Any], observability: str, files: Sequence[ArchivedFile]
 ) -> None:
     """Let files count, in the caller's transaction, which takes their rows out of the table."""
+    if not files:
+        return
     from psycopg import sql
 
     session.execute(

@@ -14,7 +14,10 @@
     {%- set keys = ['days', 'months', 'years', 'hot', 'warm', 'archive', 'column', 'hold', 'consent'] -%}
     {%- set place = node.name ~ ': retain' -%}
     {%- if given is not mapping or not given or given.keys() | reject('in', keys) | list or given | select('in', keys[:3]) | list | length > 1 -%}
-        {{ return({'fault': place ~ ' is ' ~ given ~ '; it takes ' ~ period ~ ', or the tiers hot, warm and archive; and column, hold, consent.'}) }}
+        {%- do policy.update({'fault':
+            place ~ ' is ' ~ given ~ '; it takes ' ~ period ~ ', or the tiers hot, warm and archive; and column, hold, consent.'
+        }) -%}
+        {{ return(policy) }}
     {%- endif -%}
     {%- set fault = fault_in_tiers(place, given, policy, period)
         or fault_in_table(place, node, given, policy)
