@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow.parquet as pq
 import pytest
 
 from tests.privacy.test_pseudonyms import statements
+from tests.retention.support import plan_json, retain
 from tests.support import dbt_project
 from tests.support.database import Database, ask, do, fetch, new_database
 from tests.support.relations import contents
 from warehouse.errors import WarehouseError
 from warehouse.load import load_folder
+from warehouse.privacy import archived, keys, ledger, registry, verify
 from warehouse.privacy import erase as erasing
-from warehouse.privacy import keys, ledger, registry, verify
 from warehouse.privacy.registry import Registry
+from warehouse.retention.policy import Policy, make_plan
 from warehouse.server import Server
 
 MARK = "mark0f9a"
@@ -145,24 +150,20 @@ def test_every_layer_forgets_and_amounts_stay(
 ) -> None:
     person = a_person(shop)
     mark(shop, person)
-    # A row that failed a test, and an expired partition that is not dropped yet.
+    # Rows that failed a test.
     do(
         shop,
         "create schema dbt_test__audit",
         "create table dbt_test__audit.failing as select * from marts.dim_users",
         "create table dbt_test__audit.keys as select user_key as unique_field, 1 as n_records"
         " from marts.dim_users",
-        "create table marts.fct_user_events_old as select * from marts.fct_user_events",
-        "insert into observability.expired_partitions (model_name, partition_name, lower_bound,"
-        " upper_bound, row_count, byte_count, retention) values ('fct_user_events',"
-        " 'marts.fct_user_events_old', '2020-01-01', '2020-02-01', 1, 1, '1 month')",
     )
     values = {person, MARK}
     before = found(shop, values)
     places = {name.rpartition(".")[0] for name in before}
     assert {"raw.users", "raw.events", "snapshots.snp_app__users", "marts.dim_users"} <= places
     assert {"marts.fct_user_events", "quarantine.rejected_rows", "marts.user_analytics"} <= places
-    assert {"dbt_test__audit.failing", "marts.fct_user_events_old"} <= places
+    assert "dbt_test__audit.failing" in places
     assert {"published.user_analytics", "published.user_rfm", "raw.consents"} <= places
     sums, visitors = totals(shop), "select count(*) from raw.user_sessions where visitor_id = '{}'"
     (visitor,) = fetch(
@@ -445,6 +446,59 @@ def test_another_target_is_erased_too(
     with connect(shop) as session:
         assert erasing.unfinished(session, "dev", erasing.ROWS) == []
         assert erasing.unfinished(session, "prod", erasing.ROWS) == [noted.erasure_id]
+
+
+def test_archived_files_are_erased(
+    shop: Database, manifest: Mapping[str, Any], of: keys.Keys, tmp_path: Path
+) -> None:
+    person = a_person(shop)
+    mark(shop, person)
+    plan = make_plan(plan_json(shop))
+    kept = Policy(
+        "fct_user_events",
+        '"built"."marts"."fct_user_events"',
+        ("user_id", "date_key"),
+        "observability",
+        "hot 1 days, archive 90 years",
+        tiers=(("hot", "1 days"), ("archive", "90 years")),
+        column="event_timestamp",
+    )
+    plan = dataclasses.replace(plan, policies=[kept])
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(days=62)
+    assert retain(shop, plan, tmp_path / "archive", later)[1] == []
+    # Dirty rows without a time, or of a future one, are left.
+    assert ask(shop, "select count(*) from marts.fct_user_events") < 10
+
+    def archived_rows() -> list[dict[str, Any]]:
+        paths = sorted((tmp_path / "archive").rglob("*.parquet"))
+        return [row for path in paths for row in pq.read_table(path).to_pylist()]
+
+    before = archived_rows()
+    theirs = [row for row in before if row["user_id"] == person]
+    anonymous = [row for row in before if f"/{MARK}" == row["page_url"] and not row["user_id"]]
+    assert len(theirs) > 3 and len(anonymous) == 3
+    user_keys = {row["user_key"] for row in theirs}
+
+    erase(shop, manifest, person, of=of)
+    with connect(shop) as session:
+        held = registry.read(session, manifest)
+        session.rollback()
+        assert len(erasing.unfinished(session, "dev", erasing.ARCHIVE)) == 1
+        session.rollback()
+        changed = archived.erase_archived(session, held, of, "dev")
+        assert sum(changed.values()) == len(theirs) + len(anonymous)
+        assert erasing.unfinished(session, "dev", erasing.ARCHIVE) == []
+        session.rollback()
+        assert archived.erase_archived(session, held, of, "dev") == {}
+    after = archived_rows()
+    assert len(after) == len(before)
+    text = str(after)
+    assert person not in {row["user_id"] for row in after} and MARK not in text
+    assert not user_keys & {row["user_key"] for row in after} - {"-1"}
+    others = [row for row in before if row not in theirs and row not in anonymous]
+    assert [row for row in after if row in others] == others
+    new = ask(shop, "select user_id from raw.users where user_id like 'erased%'")
+    assert sum(row["user_id"] == new for row in after) == len(theirs)
 
 
 # --- Failures -----------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg import sql
 
-ROWS, VACUUM, REWRITE = "rows", "vacuum", "rewrite"
+ROWS, ARCHIVE, VACUUM, REWRITE = "rows", "archive", "vacuum", "rewrite"
 # Values that find a person in a text, but stand in no column of keys.
 TELLING = "value"
 _IN_RESTORE = "restored ledger"
@@ -114,7 +114,7 @@ def erase_again(
         outcome.persons = row[0] if row else 0
         outcome.erasure_id = erasure_ids[-1]
         for each in erasure_ids:
-            _finish_step(session, each, target, ROWS)
+            finish_step(session, each, target, ROWS)
         _note_rows(session, erasure_ids[-1], target, outcome.rows)
         audit.record(
             session,
@@ -242,7 +242,7 @@ def vacuum(
             options = sql.SQL("full, analyze" if rewrite else "analyze")
             session.execute(sql.SQL("vacuum ({}) {}").format(options, _identifier(holding)))
     for each in pending:
-        _finish_step(session, each, target, step)
+        finish_step(session, each, target, step)
 
 
 def pending_requests(session: psycopg.Connection[Any], registry: Registry) -> list[str]:
@@ -323,18 +323,15 @@ def _erase_found(session: psycopg.Connection[Any], registry: Registry) -> Outcom
         if rows:
             outcome.rows[holding.name] = rows
     outcome.rows |= _erase_stored_failures(session, registry)
-    outcome.rows |= _erase_detached(session, registry)
     return outcome
 
 
-def _erase_rows(
-    session: psycopg.Connection[Any], holding: Holding, relation: str | None = None
-) -> int:
+def _erase_rows(session: psycopg.Connection[Any], holding: Holding) -> int:
     from psycopg.types.json import Jsonb
 
     row = session.execute(
         "select privacy.erase_rows(%s::regclass, %s)",
-        [relation or _regclass(holding), Jsonb(holding.plan)],
+        [_regclass(holding), Jsonb(holding.plan)],
     ).fetchone()
     return row[0] if row else 0
 
@@ -438,27 +435,6 @@ def _erase_stored_failures(session: psycopg.Connection[Any], registry: Registry)
     return deleted
 
 
-def _erase_detached(session: psycopg.Connection[Any], registry: Registry) -> dict[str, int]:
-    """Expired partitions that are detached and not dropped yet."""
-    from psycopg import sql
-
-    changed: dict[str, int] = {}
-    if registry.expired is None:
-        return changed
-    for model, partition in session.execute(
-        sql.SQL(
-            "select model_name, partition_name from {}"
-            " where dropped_at is null and to_regclass(partition_name) is not null"
-        ).format(sql.Identifier(*registry.expired))
-    ).fetchall():
-        for holding in registry.holdings:
-            if holding.relation.unique_id.split(".")[-1] == model:
-                rows = _erase_rows(session, holding, partition)
-                if rows:
-                    changed[partition] = rows
-    return changed
-
-
 def _note(
     session: psycopg.Connection[Any], outcome: Outcome, of: keys.Keys, target: str, reason: str
 ) -> ledger.Erasure:
@@ -481,7 +457,7 @@ def _note(
     assert row is not None
     _write_ledger(session, outcome.erasure_id, erased)
     _note_rows(session, outcome.erasure_id, target, outcome.rows)
-    _finish_step(session, outcome.erasure_id, target, ROWS)
+    finish_step(session, outcome.erasure_id, target, ROWS)
     entry = audit.record(
         session,
         "erase",
@@ -537,7 +513,8 @@ def _note_rows(
         )
 
 
-def _finish_step(session: psycopg.Connection[Any], erasure_id: str, target: str, step: str) -> None:
+def finish_step(session: psycopg.Connection[Any], erasure_id: str, target: str, step: str) -> None:
+    """Note that a step of an erasure is done in a target."""
     session.execute(
         "insert into privacy.erasure_steps values (%s, %s, %s, clock_timestamp())"
         " on conflict do nothing",

@@ -115,6 +115,7 @@ def erase(
         elif not values:
             console.say("Nobody asks to be erased, and no earlier erasure is unfinished.")
         session.rollback()
+        erase_archived(session, held, of, where)
         clean(session, held, where, rewrite=rewrite)
         if verify:
             _verify(session, held, values | {*(also or ())})
@@ -157,6 +158,16 @@ def finish_open(
     console.say(f"Erased again the persons of {len(pending)} earlier erasures: {why}.")
     _show(outcome)
     return outcome.values
+
+
+def erase_archived(
+    session: psycopg.Connection[Any], held: registry.Registry, of: keys.Keys, where: Settings
+) -> None:
+    """Erase from archived files what an erasure has not reached yet."""
+    from warehouse.privacy import archived
+
+    for file, rows in archived.erase_archived(session, held, of, where.target).items():
+        console.say(f"Erased {rows:,} rows of {file}.")
 
 
 def erase_loaded(session: psycopg.Connection[Any]) -> None:

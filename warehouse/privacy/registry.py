@@ -98,7 +98,7 @@ class Registry:
         sources: the raw tables, as privacy.add_related_keys takes them.
         person: the column that names a person, in every table.
         requests: the raw table of erasure requests, schema and name; None if there is none.
-        expired: the log of expired partitions, schema and name; None if there is none.
+        archive: the catalogue of archived files, schema and name; None if there is none.
         test_schemas: where dbt stores the rows that failed a test.
     """
 
@@ -107,7 +107,7 @@ class Registry:
     sources: tuple[Mapping[str, Any], ...]
     person: str
     requests: tuple[str, str] | None
-    expired: tuple[str, str] | None
+    archive: tuple[str, str] | None
     test_schemas: tuple[str, ...]
 
 
@@ -174,7 +174,7 @@ def read(session: psycopg.Connection[Any], manifest: Mapping[str, Any]) -> Regis
         ),
         person=person,
         requests=_find(found, tables, f".{SOURCE}.erasure_requests"),
-        expired=_find(found, tables, ".observability.expired_partitions"),
+        archive=_find(found, tables, ".observability.archived_files"),
         test_schemas=tuple(
             sorted(
                 {

@@ -13,6 +13,7 @@ from warehouse.privacy.erase_command import (
     BY_REQUEST,
     carry_out,
     clean,
+    erase_archived,
     finish_open,
 )
 from warehouse.privacy.session import open_session
@@ -69,6 +70,7 @@ def erase_requested(where: Settings) -> None:
             people = "1 person" if outcome.persons == 1 else f"{outcome.persons:,} persons"
             rows = sum(outcome.rows.values())
             console.say(f"Erased {people} who asked for it: {rows:,} rows.")
+        erase_archived(session, held, of, where)
         clean(session, held, where)
 
 
@@ -88,7 +90,7 @@ def _open(where: Settings) -> tuple[int, bool]:
         known = {row[0] for row in session.execute("select erasure_id from privacy.erasures")}
         is_open = bool(noted - known) or any(
             erasing.unfinished(session, where.target, step)
-            for step in (erasing.ROWS, erasing.VACUUM)
+            for step in (erasing.ROWS, erasing.ARCHIVE, erasing.VACUUM)
         )
     return number, is_open
 

@@ -173,8 +173,8 @@ def _removable(policy: Policy, condition: Any) -> Any:
 
     return sql.SQL(
         "{condition} and _deleted_at is not null and age(xmin) > ("
-        "select age((coalesce(min(pg_snapshot_xmin(run_snapshot)::text::bigint),"
-        " pg_snapshot_xmin(pg_current_snapshot())::text::bigint) %% 4294967296)::text::xid)"
+        "select age(mod(coalesce(min(pg_snapshot_xmin(run_snapshot)::text::bigint),"
+        " pg_snapshot_xmin(pg_current_snapshot())::text::bigint), 4294967296)::text::xid)"
         " from {watermarks} where upstream_name = any({readers}))"
     ).format(
         condition=condition,

@@ -123,7 +123,7 @@ def _moves(
 ) -> Iterator[Step]:
     """Partitions that became warm, and those that are hot again because the policy changed."""
     warm = str(policy.tablespace)
-    everything = partitions_older_than(session, policy, "-1000000 years", as_of)
+    everything = partitions_older_than(session, policy, "-100000 years", as_of)
     old = partitions_older_than(session, policy, str(policy.until("hot") or "0 days"), as_of)
     gone = partitions_older_than(session, policy, str(policy.leaves_after), as_of)
     default = session.execute(
