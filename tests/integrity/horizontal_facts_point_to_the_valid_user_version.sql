@@ -1,7 +1,8 @@
 -- user_key is a version of the fact's user that was valid then; it is the unknown member only if the user is unknown.
 -- The lines of an order have its user_key, which another test checks; facts without a user have tests of their own.
 {%- set users_to_test = keys_to_test('user_id', [
-    ref('fct_orders'), ref('fct_user_sessions'), ref('fct_user_events'), ref('dim_users')
+    ref('fct_orders'), ref('fct_user_sessions'), ref('fct_user_events'),
+    ref('fct_user_consents'), ref('dim_users')
 ], with_nulls=false) %}
 
 with
@@ -32,6 +33,15 @@ facts as (
         user_id,
         event_timestamp as happened_at
     from {{ ref('fct_user_events') }}
+    where {{ is_to_test(users_to_test) }}
+    union all
+    select
+        'fct_user_consents' as fact_name,
+        consent_id as fact_id,
+        user_key,
+        user_id,
+        valid_from as happened_at
+    from {{ ref('fct_user_consents') }}
     where {{ is_to_test(users_to_test) }}
 ),
 

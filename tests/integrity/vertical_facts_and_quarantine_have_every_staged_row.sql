@@ -34,6 +34,10 @@
         'staged': ref('stg_app__events'), 'key': 'event_id',
         'mart': ref('fct_user_events'), 'where': 'true',
     },
+    'consents': {
+        'staged': ref('stg_app__consents'), 'key': 'consent_id',
+        'mart': ref('fct_user_consents'), 'where': 'true',
+    },
 } %}
 {%- set logged = {
     'users': ref('dim_users'),
@@ -45,7 +49,8 @@
 {%- set orders_of_items = keys_to_test(
     'order_id', [ref('stg_app__orders'), ref('fct_order_items')],
     ignoring=[
-        ref('fct_payments'), ref('fct_user_sessions'), ref('fct_user_events'), ref('excluded_rows')
+        ref('fct_payments'), ref('fct_user_sessions'), ref('fct_user_events'),
+        ref('fct_user_consents'), ref('excluded_rows')
     ], with_nulls=false
 ) %}
 {%- set is_kept = {

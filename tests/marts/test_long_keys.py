@@ -27,7 +27,7 @@ ROWS = {
 READERS = (
     "snp_app__users", "snp_app__products", "dim_users", "dim_products", "dim_categories",
     "bridge_category_ancestors", "fct_orders", "fct_order_items", "fct_payments",
-    "fct_user_sessions", "fct_user_events", "excluded_rows",
+    "fct_user_sessions", "fct_user_events", "fct_user_consents", "excluded_rows",
 )  # fmt: skip
 
 

@@ -37,6 +37,8 @@ MAY_READ = {
         "observability",
     },
 }
+# Reads what is loaded, because a withdrawn consent must not wait for a build.
+LIVE = {"rpt_marketing_audience": {"staging"}}
 PUBLIC = {"marts/core", "marts/users", "marts/finance", "reporting"}
 # Rows without a key cannot be distinguished.
 KEY_WHERE = {"excluded_rows": "row_key is not null"}
@@ -85,7 +87,7 @@ def read_against_the_rules(manifest: Any) -> list[str]:
         layer = layer_of(node)
         for name in node.depends_on.nodes:
             read = layer_of(manifest.nodes.get(name) or manifest.sources[name])
-            if read not in MAY_READ[layer]:
+            if read not in LIVE.get(node.name, MAY_READ[layer]):
                 wrong.append(f"{node.name} of {layer} reads {name} of {read}")
     return wrong
 
@@ -193,7 +195,8 @@ def test_every_relation_has_a_tested_key(manifest: Any) -> None:
     lacking = set()
     for node in relations:
         # A reporting view shows rows of its candidate, which were tested before.
-        tested = candidates[node.depends_on.nodes[0]] if layer_of(node) == "reporting" else node
+        shows_candidate = layer_of(node) == "reporting" and node.name not in LIVE
+        tested = candidates[node.depends_on.nodes[0]] if shows_candidate else node
         if not has_tested_key(tested, tests[tested.unique_id]):
             lacking.add(node.name)
     assert lacking == WITHOUT_KEY

@@ -40,6 +40,7 @@ WRONG = {
     "replace_lock_attempts": 0,
     "simple_clv_factor": "1,2",
     "clv_monthly_discount": 2,
+    "marketing_purpose": " ",
     "rfm_window_months": "NaN",
     "anomaly_days": 0,
     "anomaly_threshold": "high",

@@ -305,6 +305,10 @@ KEYS = {
     "erasure_requests": ["r0"],
 }
 # More important tables are more frequent.
+# Consents of two users, so that they follow each other. They are drawn apart: the other tables then
+# get the rows by which each mutant is known to be found.
+DECISIONS = [f"k{number}" for number in range(1, 6)]
+PURPOSES = ("marketing", " Marketing", "mail", None)
 WEIGHTS = dict(
     zip(KEYS, (8, 4, 3, 6, 7, 3, 4, 6, 1, 1), strict=True),
 )
@@ -446,7 +450,8 @@ class Generator:
             self._load(chance, load, activity * 3 if index == 0 else activity)
             for index, load in enumerate(plan)
         )
-        return History((self._with_sales(number, first), *later))
+        loads = (self._with_sales(number, first), *later)
+        return History(self._with_decisions(number, loads))
 
     def _with_sales(self, number: int, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
         """Add a first batch that inserts most users and some purchases.
@@ -475,6 +480,26 @@ class Generator:
         start = Batch(BEFORE, dt.timedelta(0), tuple(operations))
         return (start, *batches) if operations else batches
 
+    def _with_decisions(
+        self, number: int, loads: tuple[tuple[Batch, ...], ...]
+    ) -> tuple[tuple[Batch, ...], ...]:
+        """Add a batch of consents to some loads."""
+        chance = random.Random(f"decisions {self.seed} {number}")  # noqa: S311 - test data
+        usual = {"user_id": KEYS["users"][:2], "purpose": PURPOSES}
+        decided = []
+        for batches in loads:
+            operations = []
+            for _ in range(chance.randint(0, 3)):
+                drawn = self._operation_on(chance, "consents", chance.choice(DECISIONS))
+                values = {
+                    name: chance.choice(usual[name]) if name in usual else value
+                    for name, value in drawn.values.items()
+                }
+                operations.append(dataclasses.replace(drawn, values=values))
+            added = Batch(BEFORE, chance.choice(LATENESS), tuple(operations))
+            decided.append((*batches, added) if operations else batches)
+        return tuple(decided)
+
     def _load(self, chance: random.Random, load: Load, activity: int) -> tuple[Batch, ...]:
         batches = []
         taken: set[tuple[str, str]] = set()
@@ -491,7 +516,9 @@ class Generator:
 
     def _operation(self, chance: random.Random) -> Operation:
         table = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-        key = chance.choice(KEYS[table])
+        return self._operation_on(chance, table, chance.choice(KEYS[table]))
+
+    def _operation_on(self, chance: random.Random, table: str, key: str) -> Operation:
         kind = chance.choices(("put", "change", "touch", "delete", "restore"), (10, 6, 1, 3, 2))[0]
         if kind == "delete":
             return Operation(kind, table, key, {"_deleted_at": chance.choice((*MOMENTS, "stamp"))})

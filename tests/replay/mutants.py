@@ -147,6 +147,18 @@ MUTANTS = (
         "changed_keys('session_id', [user_versions()], ignoring=[ref('stg_app__user_sessions')])",
     ),
     Mutant(
+        "a decision does not end the one before it",
+        CORE + "fct_user_consents.sql",
+        "with_siblings(\n    changed_consents, ref('stg_app__consents'), 'user_id'\n)",
+        "changed_consents",
+    ),
+    Mutant(
+        "decisions do not become current with time",
+        CORE + "fct_user_consents.sql",
+        "recompute_when='becomes_current_at <= ' ~ as_of()",
+        "recompute_when='false'",
+    ),
+    Mutant(
         "products do not follow their categories",
         CORE + "dim_products.sql",
         "upstream(ref('dim_categories'), columns='category_id', lookup=this)",

@@ -106,6 +106,7 @@
         'clv_monthly_discount': {
             'kind': 'text', 'pattern': number, 'min': 0, 'max': 1, 'takes': 'a rate from 0 to 1, such as 0.01 for one per cent',
         },
+        'marketing_purpose': {'kind': 'text', 'pattern': '.*\\S.*', 'takes': 'a purpose of consents, such as marketing'},
         'rfm_window_months': {
             'kind': 'text', 'pattern': '[0-9]{1,4}', 'min': 1, 'max': 1200, 'takes': 'a whole number of months from 1 to 1200',
         },

@@ -14,6 +14,7 @@
         is_in_the_future('recorded_at'), 'recorded_at is more than a day after the load', 'timeliness'
     ),
     'purpose_is_present': flag_when(clean_text('purpose') ~ ' is null', 'no purpose', 'completeness'),
+    'is_granted_is_present': flag_when('is_granted is null', 'no is_granted', 'completeness'),
     'user_is_known': flag_when(
         'staged.user_id is not null and users.user_id is null',
         'its user is not in users', 'consistency', {'users': 'user_id'}
