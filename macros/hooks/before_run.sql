@@ -1,6 +1,7 @@
 {% macro before_run() -%}
     {#- Each call is a transaction of its own. The log of retention needs the schema of the incremental state. -#}
     {%- do check_server_version() -%}
+    {%- do check_login() -%}
     {%- if execute and flags.WHICH in ['build', 'run', 'seed', 'snapshot'] -%}
         {%- do check_variables() -%}
         {%- do check_end_of_run() -%}

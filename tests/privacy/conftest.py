@@ -19,6 +19,8 @@ LOGINS = {
     "an_engineer": "engineer",
     "an_officer": "privacy_officer",
     "a_monitor": "monitor",
+    "a_loader": "loader",
+    "a_builder": "transformer",
 }
 
 

@@ -205,6 +205,8 @@ def test_a_purpose_that_nobody_consents_to_is_told(
     )
     said = " ".join(log.read_text().split())
     assert "fct_user_consents: none of " in said, said
-    assert "rows has the purpose 'post' (variable marketing_purpose), so that reporting.mark" in said
+    assert (
+        "rows has the purpose 'post' (variable marketing_purpose), so that reporting.mark" in said
+    )
     assert "personalisation (" in said and "marketing (" in said
     assert ask(built, "select count(*) from reporting.marketing_audience") == 0

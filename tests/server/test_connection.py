@@ -17,7 +17,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support import dbt_project
 from tests.support.command import warehouse
+from tests.support.database import Database
 from tests.support.server import FAST, temporary_server
 from warehouse.database import connection, preflight, profile
 from warehouse.errors import WarehouseError
@@ -38,7 +40,7 @@ def tcp() -> Iterator[dict[str, str]]:
     """The PG* variables of a server with passwords on a loopback port, as a user's own server.
 
     The roles have the password SECRET: `owner` owns the database shop, `reader` may only connect,
-    `barred` may not connect.
+    `barred` may not connect, `admin` is a superuser.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -49,12 +51,14 @@ def tcp() -> Iterator[dict[str, str]]:
         hba.write_text(
             "local all all trust\n"
             "host all barred 127.0.0.1/32 reject\n"
+            "host all /^trusted 127.0.0.1/32 trust\n"
             "host all all 127.0.0.1/32 scram-sha-256\n"
         )
         with running.connect() as session:
             session.execute("select pg_reload_conf()")
             for role in ("owner", "reader", "barred"):
                 session.execute(f"create role {role} login password '{SECRET}'")
+            session.execute(f"create role admin superuser login password '{SECRET}'")
             session.execute("create database shop owner owner")
             session.execute("create database bare owner owner")
             session.execute("revoke temporary on database bare from public")
@@ -484,15 +488,102 @@ def test_what_a_role_may_not_do_is_found_before_the_load(
     assert count_users(own) == 1
 
 
-def test_a_superuser_in_prod_is_warned(own: dict[str, str], server: Server, capsys) -> None:
-    parameters = server.parameters()
-    for target, warns in (("prod", True), ("dev", False)):
-        where = profile.Settings(parameters, False, "test", target=target)
-        preflight.preflight(where)
-        said = capsys.readouterr().err
-        assert said.startswith(f"Database: PostgreSQL on {parameters['host']}")
-        assert f"(target {target})." in said
-        assert ("the user warehouse is a superuser. In prod" in said) == warns
+LOGINS = {
+    # By the login and the target: what is said of it; None if it is accepted.
+    ("owner", SECRET, "prod"): None,
+    ("admin", SECRET, "prod"): r"user admin in the target prod\. It is a superuser, so that",
+    ("admin", SECRET, "dev"): None,
+    ("named", "Named", "prod"): r"user named .*Its password is a default.*`\\password named`",
+    (
+        "after_the_database",
+        "shop",
+        "prod",
+    ): r"user after_the.*Its password is a default, which others guess",
+    ("usual", "changeme", "prod"): r"user usual .*Its password is a default",
+    ("usual", "changeme", "dev"): None,
+    ("trusted", "any of them", "prod"): r"user trusted .*The server lets it in without a passw",
+    ("trusted_admin", "", "prod"): r"user trusted_admin .*It is a superuser.*The server lets it",
+}
+
+
+@pytest.fixture
+def logins(own: dict[str, str]) -> Iterator[None]:
+    """The logins of `LOGINS`; those that begin with "trusted" need no password."""
+    administrator = {**own, "PGUSER": "admin", "PGDATABASE": "postgres"}
+    clear(own)
+    new = {name: word for name, word, _ in LOGINS if name not in ("owner", "admin")}
+    for name, password in new.items():
+        execute(
+            administrator,
+            f"create role {name} login password '{password or SECRET}'"
+            f"{' superuser' if name.endswith('admin') else ''}",
+            f"grant create, temporary on database shop to {name}",
+        )
+    yield
+    for name in new:
+        execute(administrator, f"revoke all on database shop from {name}", f"drop role {name}")
+
+
+@pytest.mark.parametrize(("login", "password", "target"), LOGINS)
+def test_prod_refuses_a_login_that_is_not_safe(
+    logins: None,
+    own: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys,
+    login: str,
+    password: str,
+    target: str,
+) -> None:
+    monkeypatch.setenv("PGUSER", login)
+    monkeypatch.setenv("PGPASSWORD", password)
+    monkeypatch.setenv("DBT_TARGET", target)
+    reason = LOGINS[login, password, target]
+    if reason is None:
+        preflight.preflight()
+        return
+    with pytest.raises(WarehouseError, match=f"^Refused the login of the {reason}") as refused:
+        preflight.preflight()
+    assert not password or password not in str(refused.value).replace(login, "")
+    capsys.readouterr()
+    monkeypatch.setenv("WAREHOUSE_ACCEPT_UNSAFE_LOGIN", "1")
+    preflight.preflight()
+    assert "Warning: accepted the login of the user" in capsys.readouterr().err
+
+
+def test_an_administrator_may_be_a_superuser(
+    own: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGUSER", "admin")
+    monkeypatch.setenv("DBT_TARGET", "prod")
+    preflight.preflight(purpose=preflight.Purpose.ADMINISTER)
+    # The role of a session does not hide who has logged in.
+    monkeypatch.setenv("PGOPTIONS", "-c role=owner")
+    with pytest.raises(WarehouseError, match=r"user admin in the target prod\. It is a superuser"):
+        preflight.preflight()
+
+
+def test_the_embedded_server_needs_no_password_in_prod(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(connection, "ensure_running", lambda: None)
+    where = profile.Settings(server.parameters(), embedded=True, source="test", target="prod")
+    preflight.check(where)
+    assert capsys.readouterr().err == ""
+
+
+def test_plain_dbt_refuses_it_too(own: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = {**own, "PGUSER": "admin", "DBT_TARGET": "prod"}
+    database = Database(own["PGDATABASE"], admin)
+    with pytest.raises(dbt_project.DbtFailed) as failure:
+        dbt_project.run(database, "seed", "currencies")
+    said = " ".join(str(failure.value).split())
+    assert "Refused the login of the user admin in the target prod. It is a superuser" in said
+    monkeypatch.setenv("WAREHOUSE_ACCEPT_UNSAFE_LOGIN", "1")
+    dbt_project.run(database, "seed", "currencies")
+    execute(
+        {**own, "PGUSER": "admin"},
+        "drop schema staging, observability, partitions, ml cascade",
+    )
 
 
 @pytest.mark.parametrize(

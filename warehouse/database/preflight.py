@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
     import psycopg
 
 __all__ = ["OLDEST_VERSION", "Purpose", "announce", "check", "check_version", "preflight"]
+
+# Lets a login through that a target named prod refuses.
+ACCEPTED = "WAREHOUSE_ACCEPT_UNSAFE_LOGIN"
+PROD = "prod"
+# Passwords of images, of guides and of installers; so are the names of the user and the database.
+_DEFAULT_PASSWORDS = {
+    *("", "123456", "admin", "analytics", "changeme", "example", "password", "postgres"),
+    *("root", "secret", "test", "warehouse"),
+}
 
 # Where a session's default_transaction_read_only comes from (pg_settings.source) -> the remedy.
 _READ_ONLY_BY = {
@@ -31,12 +41,14 @@ _SERVER = """
         current_setting('server_encoding'),
         current_setting('transaction_read_only') = 'on',
         (select source from pg_settings where name = 'default_transaction_read_only'),
-        (select rolsuper from pg_roles where rolname = current_user),
+        (select bool_or(rolsuper) from pg_roles where rolname in (current_user, session_user)),
         has_database_privilege(current_database(), 'create')
             or to_regnamespace(%(observability)s) is not null,
         has_database_privilege(current_database(), 'temporary'),
         quote_ident(current_database()),
-        quote_ident(current_user)
+        quote_ident(current_user),
+        quote_ident(session_user),
+        system_user
 """
 
 # The tables on which the user lacks one of the rights; of a schema that the user may not use, all.
@@ -63,6 +75,7 @@ class Purpose(StrEnum):
 
     BUILD = "build"
     LOAD = "load"
+    ADMINISTER = "administration"
 
 
 # What was announced last; an error after a quiet announcement names it.
@@ -110,7 +123,7 @@ def preflight(
 
 def check(where: Settings, purpose: Purpose = Purpose.BUILD) -> None:
     """Check that the server answers, is new enough, accepts writes, stores UTF-8, and gives this
-    user the rights that the command needs.
+    user the rights that the command needs; in prod also that nobody else can log in as the user.
 
     Raises:
         WarehouseError: the first check that failed, and what to do.
@@ -121,7 +134,7 @@ def check(where: Settings, purpose: Purpose = Purpose.BUILD) -> None:
         ).fetchone()
         assert row is not None
         replica, encoding, read_only, because, superuser, has_schemas, temporary, *names = row
-        database, user = names
+        database, user, login, identity = names
         if replica:
             raise WarehouseError(
                 f"{where.sentence} is a read-only replica: connect to its primary."
@@ -147,14 +160,52 @@ def check(where: Settings, purpose: Purpose = Purpose.BUILD) -> None:
                 f"The user {user} may not create temporary tables in the database {database}: its "
                 f"owner must run `grant temporary on database {database} to {user}`."
             )
-        _check_tables(connection, where, purpose, user)
-    if superuser and where.target == "prod" and not where.embedded:
-        console.say(
-            f"Warning: the user {user} is a superuser. In prod, use a role that only owns the "
-            "schemas of the warehouse (docs/adapting.md, step 1).",
-            style="yellow",
-            stderr=True,
+        if where.target == PROD and not where.embedded:
+            is_builder = purpose is not Purpose.ADMINISTER
+            _check_login(connection, login, superuser and is_builder, identity)
+        if purpose is not Purpose.ADMINISTER:
+            _check_tables(connection, where, purpose, user)
+
+
+def _check_login(
+    connection: psycopg.Connection[Any], login: str, superuser: bool, identity: str | None
+) -> None:
+    """Refuse a login that may do everything, or that others can use as well.
+
+    Args:
+        connection: the connection of the login.
+        login: its name, quoted.
+        superuser: whether it is a superuser and should not be.
+        identity: how the server has authenticated it (system_user); None if it did not ask.
+    """
+    info = connection.info
+    reasons = []
+    if superuser:
+        reasons.append(
+            "It is a superuser, so that the SQL of a model may do anything on the server: use a "
+            "login that is a member of warehouse_loader or warehouse_transformer, or that owns the "
+            "schemas of the warehouse (docs/adapting.md, step 1)."
         )
+    if identity is None:
+        reasons.append(
+            "The server lets it in without a password: let its pg_hba.conf ask for one, with "
+            "scram-sha-256 in the place of trust."
+        )
+    elif connection.pgconn.used_password and info.password.casefold() in {
+        *_DEFAULT_PASSWORDS,
+        info.user.casefold(),
+        info.dbname.casefold(),
+    }:
+        reasons.append(
+            "Its password is a default, which others guess: set another one, with "
+            f"`\\password {login}` in psql."
+        )
+    if not reasons:
+        return
+    said = f"the login of the user {login} in the target {PROD}. {' '.join(reasons)}"
+    if os.environ.get(ACCEPTED, "") != "1":
+        raise WarehouseError(f"Refused {said} To accept it all the same, set {ACCEPTED}=1.")
+    console.say(f"Warning: accepted {said}", style="yellow", stderr=True)
 
 
 def _check_tables(

@@ -11,6 +11,7 @@ from warehouse import console
 from warehouse.contract import LOADED_AT, Contract, Table
 from warehouse.errors import WarehouseError
 from warehouse.mapping import Mapping
+from warehouse.privacy import roles
 
 
 def apply(
@@ -42,6 +43,7 @@ def apply(
             connection.execute(sql.SQL("create schema {}").format(schema))
         for name, each in found.items():
             _create(connection, contract.schema, contract.tables[name], each)
+        roles.let_transformer_read(connection, contract.schema)
         # Several tables may come from one: name each index once.
         indexes = dict.fromkeys(
             text

@@ -15,7 +15,7 @@ from warehouse.database.connection import connect
 from warehouse.errors import WarehouseError
 from warehouse.load import stage
 from warehouse.load.report import Reporter
-from warehouse.privacy import keys
+from warehouse.privacy import keys, roles
 
 QUARANTINE = sql.Identifier("quarantine", "rejected_rows")
 STATE = sql.Identifier("raw", "_load_state")
@@ -141,7 +141,8 @@ def has_rows(connection: psycopg.Connection, contract: Contract, table: str) -> 
 
 
 def create(connection: psycopg.Connection, contract: Contract) -> None:
-    """Create the schemas, the contract's tables and the quarantine if they are missing."""
+    """Create the schemas, the contract's tables and the quarantine if they are missing, and let
+    the role that builds read them."""
     with connection.transaction():
         # Two sessions that create the same table at once can fail, even with `if not exists`.
         connection.execute("select pg_advisory_xact_lock(hashtext('warehouse load: create'))")
@@ -149,35 +150,41 @@ def create(connection: psycopg.Connection, contract: Contract) -> None:
             _create_schema(connection, schema)
         for table in contract.tables.values():
             _create_table(connection, contract.schema, table)
-        if exists(connection, QUARANTINE):
-            return
-        connection.execute(
-            sql.SQL(
-                """
-                create table {} (
-                    rejected_id bigint generated always as identity primary key,
-                    table_name text not null,
-                    file_name text not null,
-                    line_number bigint,
-                    reason text not null,
-                    row_text text not null,
-                    rejected_at timestamptz not null,
-                    last_seen_at timestamptz not null,
-                    loaded_at timestamptz
-                )
-                """
-            ).format(QUARANTINE)
-        )
-        # Hashes, because a row can be longer than the limit of an index entry.
-        connection.execute(
-            sql.SQL(
-                """
-                create unique index rejected_rows_once on {}
-                    (table_name, file_name, line_number, md5(row_text), md5(reason))
-                    nulls not distinct
-                """
-            ).format(QUARANTINE)
-        )
+        _create_quarantine(connection)
+        roles.let_transformer_read(connection, contract.schema)
+
+
+def _create_quarantine(connection: psycopg.Connection) -> None:
+    if exists(connection, QUARANTINE):
+        return
+    _need_create(connection, "quarantine", "rejected_rows")
+    connection.execute(
+        sql.SQL(
+            """
+            create table {} (
+                rejected_id bigint generated always as identity primary key,
+                table_name text not null,
+                file_name text not null,
+                line_number bigint,
+                reason text not null,
+                row_text text not null,
+                rejected_at timestamptz not null,
+                last_seen_at timestamptz not null,
+                loaded_at timestamptz
+            )
+            """
+        ).format(QUARANTINE)
+    )
+    # Hashes, because a row can be longer than the limit of an index entry.
+    connection.execute(
+        sql.SQL(
+            """
+            create unique index rejected_rows_once on {}
+                (table_name, file_name, line_number, md5(row_text), md5(reason))
+                nulls not distinct
+            """
+        ).format(QUARANTINE)
+    )
 
 
 def exists(connection: psycopg.Connection, relation: sql.Identifier) -> bool:
@@ -186,18 +193,52 @@ def exists(connection: psycopg.Connection, relation: sql.Identifier) -> bool:
     return connection.execute(query, (relation.as_string(connection),)).fetchone()[0]
 
 
-def _create_schema(connection: psycopg.Connection, schema: str) -> None:
-    there, allowed, database, role = connection.execute(
+def _need_create(connection: psycopg.Connection, schema: str, table: str) -> None:
+    """Refuse to create a table in a schema without the right to.
+
+    Raises:
+        WarehouseError: names the table and the grant.
+    """
+    allowed, owner, role = connection.execute(
         """
         select
-            to_regnamespace(quote_ident(%s)) is not null,
+            has_schema_privilege(oid, 'usage') and has_schema_privilege(oid, 'create'),
+            nspowner::regrole::text,
+            quote_ident(current_role)
+        from pg_namespace
+        where nspname = %s
+        """,
+        (schema,),
+    ).fetchone()
+    if not allowed:
+        raise WarehouseError(
+            f"The table {schema}.{table} does not exist, and the role {role} may not create it. "
+            f"As the owner of the schema, {owner}, run: grant usage, create on schema {schema} to "
+            f"{role};"
+        )
+
+
+def _create_schema(connection: psycopg.Connection, schema: str) -> None:
+    owner, may_use, allowed, database, role = connection.execute(
+        """
+        select
+            (select nspowner::regrole::text from pg_namespace where nspname = %(schema)s),
+            (
+                select has_schema_privilege(oid, 'usage')
+                from pg_namespace where nspname = %(schema)s
+            ),
             has_database_privilege(current_database(), 'create'),
             quote_ident(current_database()),
             quote_ident(current_role)
         """,
-        (schema,),
+        {"schema": schema},
     ).fetchone()
-    if there:
+    if owner is not None and not may_use:
+        raise WarehouseError(
+            f"The role {role} may not use the schema {schema}. As its owner, {owner}, run: grant "
+            f"usage, create on schema {schema} to {role};"
+        )
+    if owner is not None:
         return
     if not allowed:
         raise WarehouseError(
@@ -212,6 +253,7 @@ def _create_table(connection: psycopg.Connection, schema: str, table: Table) -> 
     name = sql.Identifier(schema, table.name)
     if exists(connection, name):
         return
+    _need_create(connection, schema, table.name)
     columns = [
         sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(data_type))
         for column, data_type in table.columns.items()

@@ -93,6 +93,67 @@ where not exists (
 )
 order by place
 """
+# What the transformer needs of the schemas that a load fills: to read raw, and to put its views
+# into quarantine. It may pass the rights on: a build grants the readers what they may see.
+_OF_TRANSFORMER = """
+with transformer as (
+    select name, (select oid from pg_roles where rolname = name) as role_id
+    from (values (%(transformer)s)) as given (name)
+),
+
+schemas as (
+    select 1 as place, format('grant %%s on schema %%I to %%I with grant option', lower(privilege),
+        nspname, transformer.name) as statement
+    from (
+        values (%(raw)s, 'USAGE'), ('quarantine', 'USAGE'), ('quarantine', 'CREATE')
+    ) as wanted (schema_name, privilege)
+    inner join pg_namespace on nspname = schema_name
+    cross join transformer
+    where pg_has_role(nspowner, 'usage') and has_schema_privilege(
+        role_id, pg_namespace.oid, privilege || ' WITH GRANT OPTION'
+    ) is not true
+),
+
+relations as (
+    select pg_class.oid, relowner, nspname
+    from pg_class
+    inner join pg_namespace on relnamespace = pg_namespace.oid
+    where relkind in ('r', 'p', 'v', 'm', 'f') and not relispartition
+        and (nspname = %(raw)s or (nspname, relname) = ('quarantine', 'rejected_rows'))
+        and pg_has_role(relowner, 'usage')
+),
+
+tables as (
+    select 2 as place, format('grant select on %%s to %%I with grant option',
+        relations.oid::regclass, transformer.name) as statement
+    from relations
+    cross join transformer
+    where has_table_privilege(role_id, relations.oid, 'SELECT WITH GRANT OPTION') is not true
+),
+
+owners as (
+    select relowner as owner from relations where nspname = %(raw)s
+    union
+    select nspowner from pg_namespace where nspname = %(raw)s and pg_has_role(nspowner, 'usage')
+),
+
+tables_to_come as (
+    select 3 as place, format('alter default privileges for role %%s in schema %%I grant select on'
+        ' tables to %%I with grant option', owner::regrole, %(raw)s, transformer.name) as statement
+    from owners
+    cross join transformer
+    where not exists (
+        select
+        from pg_default_acl, aclexplode(defaclacl)
+        where defaclrole = owner and defaclnamespace = to_regnamespace(quote_ident(%(raw)s))
+            and defaclobjtype = 'r' and grantee = role_id and is_grantable
+    )
+)
+
+select statement
+from (table schemas union all table tables union all table tables_to_come) as statements
+order by place, statement
+"""
 
 
 def name_of(role: str) -> str:
@@ -143,7 +204,27 @@ def plan(session: Any) -> list[str]:
             rendered("grant connect, temporary on database {} to {}", database, login)
             for (login,) in session.execute(_LOGINS, [names])
         ]
-    return statements + everybody
+    return [*statements, *everybody, *_of_transformer(session, "raw")]
+
+
+def _of_transformer(session: Any, schema: str) -> list[str]:
+    given = {"transformer": name_of("transformer"), "raw": schema}
+    return [statement for (statement,) in session.execute(_OF_TRANSFORMER, given)]
+
+
+def let_transformer_read(session: Any, schema: str) -> None:
+    """Grant the transformer what it needs of raw and quarantine, as far as this role owns them.
+
+    A load calls it, so that another login can build. Does nothing without the roles.
+
+    Args:
+        session: a connection to the warehouse's database.
+        schema: the schema of the raw tables.
+    """
+    missing = session.execute(_MISSING_ROLES, [[name_of("transformer")]]).fetchall()
+    if not missing:
+        for statement in _of_transformer(session, schema):
+            session.execute(statement)
 
 
 def _in_columns(rows: list[tuple[str, str]]) -> list[list[str]]:

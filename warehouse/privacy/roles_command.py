@@ -8,7 +8,7 @@ import typer
 
 from warehouse import console, dbt
 from warehouse.database.connection import connect
-from warehouse.database.preflight import preflight
+from warehouse.database.preflight import Purpose, preflight
 from warehouse.database.profile import settings
 from warehouse.errors import WarehouseError
 from warehouse.privacy import roles as of_warehouse
@@ -28,7 +28,7 @@ def roles(
     import psycopg
 
     where = settings()
-    preflight(where)
+    preflight(where, purpose=Purpose.ADMINISTER)
     with connect(where, autocommit=True) as session:
         if not apply:
             statements = of_warehouse.plan(session)

@@ -1,7 +1,7 @@
 {% macro grants_of_schemas() -%}
     {#-
-        What the roles lack on the schemas, and on the tables that no model builds, of those that this role owns. dbt grants on models
-        by their configuration.
+        What the roles lack on the schemas, and on the tables that no model builds, of those that this role owns or whose rights it may
+        pass on, as those of raw. dbt grants on models by their configuration.
     -#}
     {%- set statements = [] -%}
     {%- if execute -%}
@@ -38,12 +38,21 @@
 
 
 {% macro query_of_schema_grants() -%}
-    select format('grant usage on schema %I to %I', pg_namespace.nspname, pg_roles.rolname) as statement
-    from jsonb_to_recordset({{ quoted_texts([tojson(as_pairs(readers_of_schemas()))]) }}) as wanted (name text, role_name text)
+    {#- A load needs the schema of rejected rows, also if a build came first and created it. -#}
+    {%- set wanted = as_pairs(readers_of_schemas()) -%}
+    {%- do wanted.append({'name': 'quarantine', 'role_name': 'warehouse_loader'}) -%}
+    {%- do wanted.append({'name': 'quarantine', 'role_name': 'warehouse_loader', 'privilege': 'create'}) -%}
+    select format(
+        'grant %s on schema %I to %I', coalesce(wanted.privilege, 'usage'), pg_namespace.nspname, pg_roles.rolname
+    ) as statement
+    from jsonb_to_recordset({{ quoted_texts([tojson(wanted)]) }}) as wanted (name text, role_name text, privilege text)
     inner join pg_namespace on wanted.name = pg_namespace.nspname
     inner join pg_roles on wanted.role_name = pg_roles.rolname
-    where pg_has_role(pg_namespace.nspowner, 'usage')
-        and not has_schema_privilege(pg_roles.oid, pg_namespace.oid, 'usage')
+    where (
+            pg_has_role(pg_namespace.nspowner, 'usage')
+            or has_schema_privilege(pg_namespace.oid, coalesce(wanted.privilege, 'usage') || ' with grant option')
+        )
+        and not has_schema_privilege(pg_roles.oid, pg_namespace.oid, coalesce(wanted.privilege, 'usage'))
     order by 1
 {%- endmacro %}
 
@@ -87,7 +96,7 @@
         and pg_class.relkind in ('r', 'p', 'v', 'm', 'f')
         and not pg_class.relispartition
         and (wanted.table_name is null or wanted.table_name = pg_class.relname)
-    where pg_has_role(pg_class.relowner, 'usage')
+    where (pg_has_role(pg_class.relowner, 'usage') or has_table_privilege(pg_class.oid, 'select with grant option'))
         and (
             wanted.column_name is null and not has_table_privilege(pg_roles.oid, pg_class.oid, 'select')
             or exists (
