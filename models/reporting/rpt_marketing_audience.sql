@@ -34,7 +34,7 @@ decisions as (
 users as (
     select user_id
     from {{ ref('stg_app__users') }}
-    where is_included
+    where is_included and not {{ is_erased('user_id') }}
 ),
 
 erasure_requests as (

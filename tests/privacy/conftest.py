@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.support import dbt_project
 from tests.support.database import Database, do
-from warehouse.privacy import roles
+from warehouse.privacy import keys, ledger, roles
 from warehouse.server import Server
 
 NAMES = [roles.name_of(role) for role in roles.ROLES]
@@ -54,6 +55,16 @@ def governed(cleared: None, built: Database) -> Database:
     )
     dbt_project.invoke(built, "run-operation", "grant_to_roles")
     return built
+
+
+@pytest.fixture
+def of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> keys.Keys:
+    """The keys of this test, which the sessions of dbt get."""
+    monkeypatch.setenv(keys.FILE_VARIABLE, str(tmp_path / "keys.json"))
+    monkeypatch.setenv(ledger.FILE_VARIABLE, str(tmp_path / "ledger.jsonl"))
+    created = keys.create_keys()
+    monkeypatch.setenv(keys.SECRET_VARIABLE, keys.pads(created))
+    return created
 
 
 @contextmanager

@@ -42,16 +42,6 @@ TOTALS = {
 
 
 @pytest.fixture
-def of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> keys.Keys:
-    """The keys of this test, which the sessions of dbt get."""
-    monkeypatch.setenv(keys.FILE_VARIABLE, str(tmp_path / "keys.json"))
-    monkeypatch.setenv(ledger.FILE_VARIABLE, str(tmp_path / "ledger.jsonl"))
-    created = keys.create_keys()
-    monkeypatch.setenv(keys.SECRET_VARIABLE, keys.pads(created))
-    return created
-
-
-@pytest.fixture
 def shop(of: keys.Keys, built: Database) -> Database:
     do(built, statements())
     return built

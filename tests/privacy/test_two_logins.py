@@ -10,13 +10,15 @@ import psycopg
 import pytest
 
 from tests.privacy.conftest import LOGINS, logged_in
+from tests.privacy.test_erase import connect, erase
 from tests.support import dbt_project
 from tests.support.command import warehouse
 from tests.support.database import Database, ask, do, fetch
-from tests.support.files import load_csv
+from tests.support.files import write
 from warehouse.database import preflight, profile
 from warehouse.errors import WarehouseError
-from warehouse.privacy import roles
+from warehouse.load import load_folder
+from warehouse.privacy import keys, roles
 
 LOADER, BUILDER = "a_loader", "a_builder"
 MODELS = ("+fct_user_consents", "+rpt_marketing_audience", "+excluded_rows")
@@ -27,6 +29,7 @@ FIRST = {
     "1,u1,marketing,true,2026-01-01\n2,u2,marketing,true,2026-01-01\nexcluded,,,,\n",
     "events": "event_id,user_id,event_timestamp\nlast,u1,no time\n"
     + "".join(f"{number},u1,2026-01-02\n" for number in range(10)),
+    "user_sessions": "session_id,user_id,session_start\ns1,u1,2026-01-02\n",
 }
 SECOND = {
     "consents": "consent_id,user_id,purpose,is_granted,recorded_at\n"
@@ -34,7 +37,7 @@ SECOND = {
 }
 
 
-def of(database: Database, login: str) -> Database:
+def as_login(database: Database, login: str) -> Database:
     """The same database, for a login."""
     return dataclasses.replace(database, environment={**database.environment, "PGUSER": login})
 
@@ -62,12 +65,19 @@ def apply_roles(database: Database) -> None:
     dbt_project.invoke(database, "run-operation", "grant_to_roles")
 
 
-def load(database: Database, folder: Path, day: int, rows: dict[str, str]) -> None:
-    load_csv(of(database, LOADER), folder, dt.datetime(2026, 3, day, tzinfo=dt.UTC), **rows)
+def load(
+    database: Database, folder: Path, day: int, rows: dict[str, str], *, is_now: bool = False
+) -> None:
+    into = folder / f"day {day}"
+    for name, text in rows.items():
+        write(into, f"{name}.csv", text)
+    with connect(as_login(database, LOADER)) as session:
+        stamp = None if is_now else dt.datetime(2026, 3, day, tzinfo=dt.UTC)
+        load_folder(into, connection=session, loaded_at=stamp)
 
 
 def build(database: Database) -> None:
-    dbt_project.build(of(database, BUILDER), *MODELS, options=dbt_project.NO_TESTS)
+    dbt_project.build(as_login(database, BUILDER), *MODELS, options=dbt_project.NO_TESTS)
 
 
 def refused(database: Database, login: str, *statements: str) -> None:
@@ -146,7 +156,7 @@ def test_each_login_does_its_part(
         *(("marts", BUILDER), ("quarantine", BUILDER), ("quarantine", LOADER), ("raw", LOADER))
     ]
     # Neither a load nor the administrator grants again what comes later.
-    do(of(database, LOADER), "create table raw.later as select 1 as id")
+    do(as_login(database, LOADER), "create table raw.later as select 1 as id")
     with logged_in(database, BUILDER) as session:
         session.execute("select from raw.later")
     with database.connect() as session:
@@ -190,6 +200,9 @@ def test_a_load_says_which_right_it_lacks(
     do(database, "grant create on schema raw to a_loader")
     lacks(r"The table quarantine.rejected_rows does not exist.* on schema quarantine to a_loader;")
     do(database, "grant create on schema quarantine to a_loader")
+    do(database, "create schema privacy", "create table privacy.erased_keys ()")
+    lacks("a_loader may not read who was erased.*grant usage on schema privacy to a_loader; grant")
+    do(database, "drop schema privacy cascade")
     load(database, tmp_path, 1, FIRST)
     # The raw tables are the loader's, and the build says what it lacks before it starts.
     do(database, f"grant create, temporary on database {database.name} to {BUILDER}")
@@ -209,6 +222,36 @@ def test_a_load_says_which_right_it_lacks(
 
 
 @pytest.mark.long
+def test_an_erased_person_stays_erased(
+    cleared: None, database: Database, of: keys.Keys, tmp_path: Path
+) -> None:
+    """Who loads knows whom not to bring back, and who builds has nothing to do."""
+    apply_roles(database)
+    create_logins(database, members=True)
+    # Of nobody, in a session of the person.
+    anonymous = (
+        "event_id,user_id,session_id,event_timestamp,page_url\nanonymous,,s1,2026-01-02,/u1\n"
+    )
+    load(database, tmp_path, 1, FIRST)
+    build(database)
+    erase(database, dbt_project.compiled(database), "u1", of=of)
+    for day in (2, 3):
+        load(database, tmp_path, day, FIRST, is_now=True)
+        load(database, tmp_path, day + 2, {"events": anonymous}, is_now=True)
+        build(database)
+    remaining = fetch(database, "select user_id from raw.users where user_id !~ '^erased_p'")
+    assert remaining == [("u2",)]
+    assert ask(database, "select page_url from raw.events where event_id = 'anonymous'") is None
+    audience = "select array_agg(user_id) from reporting.marketing_audience"
+    assert ask(database, audience) == ["u2"]
+    check_rights(database)
+    # A row that came in another way needs the owner of raw.
+    do(database, "update raw.users set user_id = 'u1', _loaded_at = now() where user_id != 'u2'")
+    with pytest.raises(dbt_project.DbtFailed, match=r"a_builder may not change raw\.users.*erased"):
+        build(database)
+
+
+@pytest.mark.long
 def test_the_commands_load_and_build_everything(
     cleared: None, database: Database, sample_folder: Path
 ) -> None:
@@ -220,7 +263,7 @@ def test_the_commands_load_and_build_everything(
             (LOADER, ("load", str(sample_folder), "--allow-sample")),
             (BUILDER, ("build",)),
         ):
-            done = warehouse(of(database, login), *arguments)
+            done = warehouse(as_login(database, login), *arguments)
             assert done.returncode == 0, done.stdout + done.stderr
     check_rights(database)
     assert ask(database, "select count(*) from reporting.user_analytics") > 50

@@ -15,17 +15,38 @@ from psycopg.types.json import Jsonb
 from warehouse.errors import WarehouseError
 
 INCOMING = "pg_temp.incoming"
+# The table of the ledger, if it exists, and whether this role may read it.
+_LEDGER = """
+select
+    bool_and(
+        has_schema_privilege(relnamespace, 'usage') and has_table_privilege(pg_class.oid, 'select')
+    ),
+    min(pg_get_userbyid(relowner)),
+    quote_ident(current_role)
+from pg_class
+inner join pg_namespace on relnamespace = pg_namespace.oid
+where nspname = 'privacy' and relname in ('erased_keys', 'sources')
+having bool_or(relname = 'erased_keys')
+"""
 
 
 def has_ledger(connection: psycopg.Connection[Any]) -> bool:
     """Whether persons were erased from this database.
 
     Raises:
-        WarehouseError: they were, and the session lacks the key to recognize them by.
+        WarehouseError: they were, and the session lacks the key to recognize them by; or the role
+            may not read whether they were.
     """
-    there = connection.execute("select to_regclass('privacy.erased_keys') is not null").fetchone()
-    if there != (True,):
+    there = connection.execute(_LEDGER).fetchone()
+    if there is None:
         return False
+    may_read, owner, role = there
+    if not may_read:
+        raise WarehouseError(
+            f"The role {role} may not read who was erased, so this load could bring them back. As "
+            f"the owner, {owner}, run: grant usage on schema privacy to {role}; grant select on "
+            f"privacy.erased_keys, privacy.sources to {role}; Nothing was loaded."
+        )
     erased, has_key = connection.execute(
         "select exists (select from privacy.erased_keys),"
         " coalesce(current_setting('warehouse.pii_pads', true), '') != ''"

@@ -38,9 +38,11 @@
 
 
 {% macro query_of_schema_grants() -%}
-    {#- A load needs the schema of rejected rows, also if a build came first and created it. -#}
+    {#- A load needs the schema of rejected rows, also if a build came first and created it, and has to know who was erased. -#}
     {%- set wanted = as_pairs(readers_of_schemas()) -%}
-    {%- do wanted.append({'name': 'quarantine', 'role_name': 'warehouse_loader'}) -%}
+    {%- for name in ['quarantine', 'privacy'] -%}
+        {%- do wanted.append({'name': name, 'role_name': 'warehouse_loader'}) -%}
+    {%- endfor -%}
     {%- do wanted.append({'name': 'quarantine', 'role_name': 'warehouse_loader', 'privilege': 'create'}) -%}
     select format(
         'grant %s on schema %I to %I', coalesce(wanted.privilege, 'usage'), pg_namespace.nspname, pg_roles.rolname
@@ -85,6 +87,9 @@
         {%- endfor -%}
     {%- endfor -%}
     {%- do wanted.append({'schema_name': 'raw', 'column_name': '_loaded_at', 'role_name': 'warehouse_monitor'}) -%}
+    {%- for table_name in ['erased_keys', 'sources'] -%}
+        {%- do wanted.append({'schema_name': 'privacy', 'table_name': table_name, 'role_name': 'warehouse_loader'}) -%}
+    {%- endfor -%}
     select format(
         'grant select%s on %s to %I', '(' || quote_ident(wanted.column_name) || ')', pg_class.oid::regclass, pg_roles.rolname
     ) as statement
