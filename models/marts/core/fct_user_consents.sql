@@ -1,7 +1,7 @@
 {{ config(
     unique_key='consent_id',
     indexes=[
-        {'columns': ['user_id', 'purpose'], 'why': 'the decisions of a user, and of the users that changed'},
+        {'columns': ['user_id'], 'why': 'the decisions of a user, and of the users that changed'},
         {
             'columns': ['becomes_current_at'], 'where': 'becomes_current_at is not null',
             'why': 'decisions that are due by the clock',
