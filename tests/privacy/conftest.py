@@ -22,6 +22,7 @@ LOGINS = {
     "a_monitor": "monitor",
     "a_loader": "loader",
     "a_builder": "transformer",
+    "an_owner": "owner",
 }
 
 

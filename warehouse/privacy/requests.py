@@ -37,8 +37,8 @@ _PENDING = """
 def erase_requested(where: Settings) -> None:
     """Erase the persons of raw.erasure_requests, and finish erasures that are open.
 
-    Needs the key of pseudonyms; without it, says that there are requests. A first build has no
-    ledger yet: the next one does it.
+    Needs the key of pseudonyms and the right to change raw; without them, says that there are
+    requests. A first build has no ledger yet: the next one does it.
 
     Args:
         where: the database; the caller holds its build lock.
@@ -46,14 +46,21 @@ def erase_requested(where: Settings) -> None:
     Raises:
         WarehouseError: the rows cannot be erased; says why.
     """
-    number, is_open = _open(where)
+    number, is_open, may_erase = _open(where)
     if not number and not is_open:
         return
+    remedy = ""
     if not keys.has_keys():
+        remedy = "Run `warehouse pii create-key`; builds erase them from then on"
+    elif not may_erase and not is_open:
+        remedy = (
+            f"The user {where.parameters.get('user')} may not change raw: run `warehouse erase "
+            "--apply` as a member of warehouse_owner"
+        )
+    if remedy:
         people = "1 person asks" if number == 1 else f"{number:,} persons ask"
         console.say(
-            f"Warning: {people} to be erased (raw.{REQUESTS}). Run `warehouse pii create-key`; "
-            "builds erase them from then on (docs/privacy.md).",
+            f"Warning: {people} to be erased (raw.{REQUESTS}). {remedy} (docs/privacy.md).",
             style="yellow",
             stderr=True,
         )
@@ -74,25 +81,27 @@ def erase_requested(where: Settings) -> None:
         clean(session, held, where)
 
 
-def _open(where: Settings) -> tuple[int, bool]:
-    """How many persons ask to be erased, and whether an earlier erasure is open here."""
+def _open(where: Settings) -> tuple[int, bool, bool]:
+    """How many persons ask to be erased, whether an earlier erasure is open here, and whether
+    this user may erase from the requests."""
     from psycopg import sql
 
     with connect(where) as session:
         if not _is_there(session, "privacy.legal_holds"):
-            return 0, False
-        number = 0
+            return 0, False, False
+        number, may_erase = 0, True
         relation = f"{contract.read().schema}.{REQUESTS}"
         if _is_there(session, relation):
             query = sql.SQL(_PENDING).format(requests=sql.SQL(relation))
             number = _first(session, query)
+            may_erase = _first(session, "select has_table_privilege(%s, 'update')", relation)
         noted = {each.erasure_id for each in ledger.read_file(ledger.file_of(session.info.dbname))}
         known = {row[0] for row in session.execute("select erasure_id from privacy.erasures")}
         is_open = bool(noted - known) or any(
             erasing.unfinished(session, where.target, step)
             for step in (erasing.ROWS, erasing.ARCHIVE, erasing.VACUUM)
         )
-    return number, is_open
+    return number, is_open, may_erase
 
 
 def _is_there(session: Any, relation: str) -> bool:
