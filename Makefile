@@ -49,7 +49,7 @@ setup: $(INSTALLED)  ## Install everything into .venv, and the dbt packages
 
 .PHONY: lock
 lock: $(INSTALLED)  ## Resolve requirements/*.in into the locked files
-	@for name in uv warehouse dbt-1.11 metrics spark bench-sqlmesh bench-dbt-duckdb; do \
+	@for name in uv warehouse dbt-1.11 metrics spark bench-sqlmesh bench-dbt-duckdb s3 moto; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 			--upgrade --excludes requirements/excluded.txt requirements/$$name.in --output-file requirements/$$name.txt; \
 	done
@@ -137,12 +137,13 @@ test: lint  ## Lint, unit tests, and the test suite but for the long tests
 
 # Status 5 says that no test is marked as long.
 .PHONY: test-long
-test-long: setup $(METRICS_INSTALLED)  ## Long tests, 100 histories, mutants, dbt-core 1.11, PostgreSQL 16
+test-long: setup $(METRICS_INSTALLED)  ## Long tests, 100 histories, mutants, dbt-core 1.11, PostgreSQL 16, S3
 	@$(BIN)/pytest $(PARALLEL) -m long || [ $$? -eq 5 ]
 	@$(MAKE) replay N=100
 	@$(MAKE) mutants ONLY=
 	@$(MAKE) test-dbt-1.11
 	@$(MAKE) test-postgres-16
+	@$(MAKE) test-s3
 
 .PHONY: test-postgres-16
 test-postgres-16: setup  ## The test suite on PostgreSQL 16, the oldest supported version
@@ -179,6 +180,21 @@ $(SPARK_INSTALLED): requirements/spark.txt $(INSTALLED)
 .PHONY: test-spark
 test-spark: setup $(SPARK_INSTALLED)  ## Test the lifetime value scores in Spark 4, in a separate environment; needs Java 17
 	@$(SPARK_VENV)/bin/pytest tests/clv/test_clv_spark.py
+
+S3_VENV := .venv-s3
+S3_INSTALLED := $(S3_VENV)/.installed
+
+$(S3_INSTALLED): requirements/s3.txt requirements/moto.txt $(INSTALLED)
+	@echo "Installing an S3 client and server into $(S3_VENV)"
+	@$(UV) venv --quiet --allow-existing --python $(BIN)/python $(S3_VENV)
+	@$(UV) pip install --quiet --python $(S3_VENV)/bin/python --require-hashes --no-deps -r requirements/warehouse.txt
+	@$(UV) pip install --quiet --python $(S3_VENV)/bin/python --require-hashes --no-deps -r requirements/s3.txt -r requirements/moto.txt
+	@$(UV) pip install --quiet --python $(S3_VENV)/bin/python --no-deps --editable .
+	@touch $@
+
+.PHONY: test-s3
+test-s3: setup $(S3_INSTALLED)  ## Test the archive of `warehouse retain` in S3, with a server in a separate environment
+	@$(S3_VENV)/bin/pytest tests/retention/test_s3.py
 
 N ?= 100
 SEED ?=
