@@ -103,6 +103,9 @@ def test_rows_come_back_exactly(
         assert [(each["file_id"], each["checksum"]) for each in listed] == [
             (file.file_id, file.checksum) for file in files
         ]
+        assert {each["archived_at"][:10] for each in listed} == {
+            file.archived_at[:10] for file in files
+        }
         assert sorted(path.name for path in folder.iterdir()) == sorted(
             [*(each["file"] for each in listed), "manifest.json"]
         )

@@ -21,6 +21,7 @@ import dataclasses
 import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from warehouse.errors import WarehouseError
@@ -146,7 +147,11 @@ def write_part(
                         count, total = count + batch.rows.num_rows, total + batch.checksum
                         size += batch.size
                         batch = next(batches, None)
-                file = dataclasses.replace(file, row_count=count, checksum=str(total))
+                # For the manifest; the catalogue has the moment at which the rows leave the table.
+                now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"
+                file = dataclasses.replace(
+                    file, row_count=count, checksum=str(total), archived_at=now
+                )
                 verify(file)
                 files.append(_complete(notes, policy.observability, file))
     if files:
