@@ -53,9 +53,12 @@
         ref('fct_user_consents'), ref('excluded_rows')
     ], with_nulls=false
 ) %}
-{%- set is_kept = {
-    'events':
-        '(exclusion_reason is not null or ' ~ is_retained('event_timestamp', 'fct_user_events') ~ ')',
+{#- Without `retain`, is_retained is true. #}
+{%- set dated_by = {
+    'orders': is_retained('ordered_at', 'fct_orders'),
+    'payments': is_retained('paid_at', 'fct_payments'),
+    'user_sessions': is_retained('started_at', 'fct_user_sessions'),
+    'events': is_retained('event_timestamp', 'fct_user_events'),
 } %}
 
 with
@@ -76,7 +79,7 @@ excluded_rows as (
         where not is_deleted
             and {{ each.key }} is not null
             and {{ rows_to_test }}
-            and {{ is_kept[table_name] or 'true' }}
+            and (exclusion_reason is not null or {{ dated_by[table_name] or 'true' }})
     ),
 
     taken_{{ table_name }} as (

@@ -16,7 +16,6 @@ import pytest
 from warehouse import options, project
 from warehouse.errors import WarehouseError
 from warehouse.load.command import load
-from warehouse.retention.command import retain
 from warehouse.sample.command import sample
 
 FOLDER = "no such folder"
@@ -90,11 +89,6 @@ ONLY_A_DATABASE = " allowed only with a source database (postgresql://...), not 
             load,
             {"source": FOLDER, "tables": " , "},
             "--tables names no table: leave it out to load all tables.",
-        ),
-        (
-            retain,
-            {"export": Path("archive")},
-            "--export archive is allowed only with --apply, which drops what is exported.",
         ),
         (
             sample,

@@ -83,7 +83,7 @@ def commands(form: str) -> list[list[str]]:
         ["build", "--password", MARKER],
         ["clv", "fit", "--as-of", form],
         ["clv", "backtest", "--plot", form],
-        ["retain", "--export", form],
+        ["recall", "2024-01", "--model", form],
         ["sample", "--out", form],
         ["sample", "--users", form, "--out", "x"],
         ["load", form],

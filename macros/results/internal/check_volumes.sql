@@ -103,9 +103,9 @@
             {{ row_counts[name] }} as row_count,
             last_measured.measured_at as measured_since,
             day_before.measured_at as day_began_at,
-            found.loaded_rows,
-            found.deleted_rows,
-            found.rows_of_day
+            found.loaded_rows - least(expired.rows_since, found.loaded_rows) as loaded_rows,
+            found.deleted_rows - least(expired.rows_since, found.deleted_rows) as deleted_rows,
+            found.rows_of_day - least(expired.rows_of_day, found.rows_of_day) as rows_of_day
         from (select 1) as one_row
         left join last as last_measured on last_measured.table_name = '{{ name }}'
         left join day_before on day_before.table_name = '{{ name }}'
@@ -118,6 +118,14 @@
             from {{ relation }}
             where _loaded_at > coalesce(day_before.measured_at, last_measured.measured_at) and _loaded_at <= {{ now }}
         ) as found
+        {#- Rows that `warehouse retain` marked as deleted are no load. #}
+        cross join lateral (
+            select
+                coalesce(sum(row_count) filter (where detached_at > last_measured.measured_at), 0)::bigint as rows_since,
+                coalesce(sum(row_count), 0)::bigint as rows_of_day
+            from {{ state_relation('expired_partitions') }}
+            where model_name = 'app.{{ name }}' and detached_at > coalesce(day_before.measured_at, last_measured.measured_at)
+        ) as expired
         {{ 'union all' if not loop.last }}
         {%- endfor %}
     ),
