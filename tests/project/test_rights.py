@@ -11,7 +11,7 @@ from tests.support import dbt_project
 from tests.support.database import Database, ask, do
 from tests.support.small_project import run, write_model, write_project
 
-SCHEMAS = ("marts", "observability", "partitions", "ml")
+SCHEMAS = ("marts", "observability", "partitions", "ml", "privacy")
 KEYS = "{%- set keys = changed_keys('id', [ref('seen')]) %}"
 
 
