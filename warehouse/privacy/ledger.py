@@ -70,7 +70,7 @@ def read_file(path: Path) -> list[Erasure]:
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise WarehouseError(f"Cannot read the ledger {path}: {error.strerror}.") from None
