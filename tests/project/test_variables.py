@@ -35,6 +35,7 @@ WRONG = {
     "min_quality_score": 101,
     "publish_untested": "often",
     "run_results_retention": "year'",
+    "archive_store": " ",
     "index_lock_timeout": "soon",
     "replace_lock_timeout": 800,
     "replace_lock_attempts": 0,

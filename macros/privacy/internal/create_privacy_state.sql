@@ -109,8 +109,3 @@
     on conflict (relation) do update set source = excluded.source where sources.source is distinct from excluded.source;
     {{ create_erasure_functions() }}
 {%- endmacro %}
-
-
-{% macro privacy_relation(name) -%}
-    {{ return(api.Relation.create(database=target.database, schema='privacy', identifier=name)) }}
-{%- endmacro %}

@@ -1,0 +1,3 @@
+{% macro privacy_relation(name) -%}
+    {{ return(api.Relation.create(database=target.database, schema='privacy', identifier=name)) }}
+{%- endmacro %}
