@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 from tests.retention import support
 from tests.retention.support import manifest_of, plan_json, retain, sessions_of
 from tests.support.database import ask, do, fetch, new_database
+from tests.support.dbt_project import ROOT
 from warehouse.errors import WarehouseError
 from warehouse.retention import archive, leave, recall, rows, store
 from warehouse.retention.columns import columns_of
@@ -172,6 +175,23 @@ def test_duckdb_reads_the_files(database: Any, plan: Any, tmp_path: Path) -> Non
     )
     found = duckdb.sql(query.format(f"read_parquet('{pattern}')")).fetchall()
     assert found == ask(database, query.format(f"public.given where {OLD}"))
+
+
+def test_the_guide_reads_the_files_that_count(database: Any, plan: Any, tmp_path: Path) -> None:
+    """Not what a killed run left beside them."""
+    import duckdb
+
+    assert retain(database, of_model(plan, "by_month"), tmp_path)[1] == []
+    folder = tmp_path / "kept" / "marts" / "by_month"
+    (file,) = folder.glob("*.parquet")
+    shutil.copy(file, folder / "left_over.parquet")
+    guide = (ROOT / "docs" / "retention.md").read_text()
+    (text,) = re.findall(r"```sql\n(set variable .*?)```", guide, re.DOTALL)
+    text = text.replace("archive/warehouse/marts/fct_user_events", str(folder))
+    text = text.replace("event_timestamp", '"at"')
+    session = duckdb.connect()
+    ((month, count),) = session.execute(text).fetchall()
+    assert (month.date().isoformat(), count) == ("2026-01-01", OLD_ROWS)
 
 
 class Killed(BaseException):

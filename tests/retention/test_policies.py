@@ -13,7 +13,7 @@ from tests.retention.support import plan_json
 from tests.support import dbt_project
 from tests.support.small_project import write_model, write_project
 from warehouse.errors import WarehouseError
-from warehouse.retention.policy import make_plan
+from warehouse.retention.policy import Hold, make_plan
 
 RANGE = {"fields": ["at"]}
 PERIOD = "it takes one of days, months, years with a whole number from 1 on"
@@ -127,3 +127,51 @@ def test_policies_are_validated(database: Any, tmp_path: Path) -> None:
         assert (policy.tablespace, policy.leaves_after) == ("slow", "24 months")
         assert policy.holds[0].covers("2024-03-01 00:00:00+00", "2024-04-01 00:00:00+00")
         assert policy.relation.endswith('"good"')
+
+
+# Two models that read a raw table through a view; one of them is held.
+SOURCES = """
+version: 2
+sources:
+  - name: app
+    schema: raw
+    tables:
+      - name: events
+        config:
+          meta:
+            retain: {months: 6, column: at, consent: {purpose: analytics, column: user_id}}
+        columns: [{name: at}, {name: user_id}]
+"""
+OF_EVENTS = {"partition_by": RANGE, "materialized": "incremental"}
+
+
+def test_a_hold_of_a_model_holds_what_it_reads(database: Any, tmp_path: Path) -> None:
+    """A build takes out of the model what its sources lost."""
+    project = write_project(
+        tmp_path / "project",
+        {
+            "sources.yml": SOURCES,
+            "stg_events": "select * from {{ source('app', 'events') }}",
+            "stg_app__consents": "select 1 as user_id",
+        },
+    )
+    query, consent = "select * from {{ ref('stg_events') }}", {"column": "user_id"}
+    held = [{"reason": "case 17", "months": "2024-01"}]
+    tiers = {"hot": {"months": 3}, "archive": {"years": 1}}
+    asks = {**tiers, "hold": held, "consent": {**consent, "purpose": "analytics"}}
+    write_model(project, "held", query, retain=asks, **OF_EVENTS)
+    write_model(project, "other", query, retain=tiers, **OF_EVENTS)
+    policies = {policy.model: policy for policy in make_plan(plan_json(database, project)).policies}
+    assert {name: policy.holds for name, policy in policies.items()} == {
+        "app.events": (Hold("held: case 17", "2024-01", "2024-01"),),
+        "held": (Hold("case 17", "2024-01", "2024-01"),),
+        "other": (),
+    }
+    assert policies["app.events"].readers == ("stg_events",)
+    assert policies["app.events"].consent == policies["held"].consent == ("analytics", "user_id")
+
+    # Deleted in the model only, a full refresh would restore the rows.
+    asks["consent"] = {**consent, "purpose": "research"}
+    write_model(project, "held", query, retain=asks, **OF_EVENTS)
+    with pytest.raises(WarehouseError, match=r"held: .* purpose research, and no source of the"):
+        make_plan(plan_json(database, project))
