@@ -218,8 +218,8 @@ GATE_MUTANTS = (
     mutant(
         "a second run of a day counts its own rows only",
         VOLUMES,
-        "coalesce(day_before.measured_at, last_measured.measured_at)",
-        "last_measured.measured_at",
+        "where _loaded_at > coalesce(day_before.measured_at, last_measured.measured_at)",
+        "where _loaded_at > last_measured.measured_at",
         ON_VOLUMES + "test_a_second_run_of_the_day_is_compared_as_a_day",
     ),
 )
