@@ -89,7 +89,7 @@
             select 'schema privacy' as name, nspowner as owner from pg_namespace where nspname = 'privacy'
             union all
             select 'function ' || oid::regprocedure, proowner from pg_proc
-            where pronamespace = to_regnamespace('privacy') and proname in ('pseudonym', 'pseudonym_of_version', 'refuse_pseudonym')
+            where pronamespace = to_regnamespace('privacy')
         ) as objects
         inner join pg_roles on objects.owner = pg_roles.oid
         where

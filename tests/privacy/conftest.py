@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import jinja2
 import psycopg
 import pytest
 
@@ -24,6 +26,13 @@ LOGINS = {
     "a_builder": "transformer",
     "an_owner": "owner",
 }
+
+
+def statements() -> str:
+    """The statements that create the functions of pseudonyms."""
+    folder = dbt_project.ROOT / "macros" / "sql"
+    macros = "".join((folder / f"{name}.sql").read_text() for name in ("pseudonyms", "types"))
+    return str(jinja2.Environment().from_string(macros).module.create_pseudonym_functions())  # noqa: S701
 
 
 def drop_roles(server: Server) -> None:
@@ -66,6 +75,19 @@ def of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> keys.Keys:
     created = keys.create_keys()
     monkeypatch.setenv(keys.SECRET_VARIABLE, keys.pads(created))
     return created
+
+
+@pytest.fixture
+def shop(of: keys.Keys, built: Database) -> Database:
+    """The built sample with the functions that need the key."""
+    do(built, statements())
+    return built
+
+
+@pytest.fixture(scope="session")
+def manifest(sample_warehouse: Database) -> dict[str, Any]:
+    """The project with its compiled SQL."""
+    return dbt_project.compiled(sample_warehouse)
 
 
 @contextmanager

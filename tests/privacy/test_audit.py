@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from tests.privacy.test_erase import connect, of, shop  # noqa: F401 - fixtures
+from tests.privacy.test_erase import connect
 from tests.support.database import Database, ask, do
 from warehouse.errors import WarehouseError
 from warehouse.privacy import audit, keys
@@ -15,7 +15,7 @@ WITHOUT_TRIGGER = "alter table privacy.audit_trail disable trigger all"
 
 
 @pytest.fixture
-def trail(shop: Database, of: keys.Keys) -> Database:  # noqa: F811
+def trail(shop: Database, of: keys.Keys) -> Database:
     """Three entries."""
     with connect(shop) as session:
         for place, action in enumerate(("hold", "release", "erase"), start=1):
@@ -24,12 +24,12 @@ def trail(shop: Database, of: keys.Keys) -> Database:  # noqa: F811
     return shop
 
 
-def verify(database: Database, of: keys.Keys, last: tuple[int, str] | None = None) -> None:  # noqa: F811
+def verify(database: Database, of: keys.Keys, last: tuple[int, str] | None = None) -> None:
     with connect(database) as session:
         audit.verify(audit.read(session), last, of)
 
 
-def test_a_whole_trail_is_found_whole(trail: Database, of: keys.Keys) -> None:  # noqa: F811
+def test_a_whole_trail_is_found_whole(trail: Database, of: keys.Keys) -> None:
     verify(trail, of)
     last = ask(trail, "select digest from privacy.audit_trail where entry_number = 3")
     verify(trail, of, (3, last))
@@ -71,7 +71,7 @@ def test_no_entry_can_be_changed(trail: Database, what: str) -> None:
 )
 def test_tampering_is_found(
     trail: Database,
-    of: keys.Keys,  # noqa: F811
+    of: keys.Keys,
     statement: str,
     says: str,
 ) -> None:

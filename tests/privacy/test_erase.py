@@ -12,20 +12,21 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 
-from tests.privacy.test_pseudonyms import statements
-from tests.retention.support import plan_json, retain
+from tests.retention.support import EVENTS, plan_json, retain
 from tests.support import dbt_project
 from tests.support.database import Database, ask, do, fetch, new_database
 from tests.support.relations import contents
+from warehouse.database.profile import Settings
 from warehouse.errors import WarehouseError
 from warehouse.load import load_folder
-from warehouse.privacy import archived, keys, ledger, registry, verify
+from warehouse.privacy import archived, audit, erase_command, keys, ledger, registry, verify
 from warehouse.privacy import erase as erasing
 from warehouse.privacy.registry import Registry
-from warehouse.retention.policy import Policy, make_plan
+from warehouse.retention.policy import make_plan
 from warehouse.server import Server
 
 MARK = "mark0f9a"
+NAMES = ("user_id", "visitor_id", "user_key", "dbt_scd_id", "row_key", "related_key")
 NO_TESTS = dbt_project.NO_TESTS
 # Rebuilt from raw; a snapshot and its readers keep states of the past.
 REBUILT = ("intermediate", "marts")
@@ -39,18 +40,6 @@ TOTALS = {
     "users of versions": "select count(distinct user_id) from marts.dim_users",
     "published": "select count(*), sum(total_spent) from published.user_analytics",
 }
-
-
-@pytest.fixture
-def shop(of: keys.Keys, built: Database) -> Database:
-    do(built, statements())
-    return built
-
-
-@pytest.fixture(scope="module")
-def manifest(server: Server, sample_warehouse: Database) -> Mapping[str, Any]:
-    with new_database(server, template=sample_warehouse.name, name="built") as made:
-        return dbt_project.compiled(made)
 
 
 def connect(database: Database, options: str | None = None) -> psycopg.Connection:
@@ -83,7 +72,7 @@ def erase(
 
 def found(database: Database, values: set[str]) -> dict[str, int]:
     with connect(database) as session:
-        return verify.find(session, values)[0]
+        return verify.find(session, values, NAMES)[0]
 
 
 def a_person(database: Database, place: int = 0) -> str:
@@ -417,13 +406,21 @@ def test_a_restored_database_learns_whom_to_erase(
         with connect(backup) as session:
             held = registry.read(session, manifest)
             session.rollback()
-            missing = erasing.restore_ledger(session, file)
-            assert missing == [each.erasure_id for each in file]
-            assert erasing.unfinished(session, "dev", erasing.ROWS) == missing
-            session.rollback()
-            outcome = erasing.erase_again(session, held, missing, of=of, target="dev")
-            assert outcome.persons == 2
+            where = Settings({}, embedded=False, source="test", target="dev")
+            assert values >= erase_command.finish_open(session, held, of, where) >= {person, other}
             assert erasing.unfinished(session, "dev", erasing.ROWS) == []
+            # The trail has lost two entries; the file notes it anew.
+            noted_anew = ledger.read_file(ledger.file_of(shop.name))
+            assert [each.erasure_id for each in noted_anew[:2]] == [
+                each.erasure_id for each in file
+            ]
+            assert noted_anew[2].reason == erasing.RESTORED
+            entries = audit.read(session)
+            audit.verify(entries, noted_anew[-1].last_entry, of)
+            with pytest.raises(WarehouseError, match="noted 2 entries, and the database has 1"):
+                audit.verify(entries, file[-1].last_entry, of)
+            session.rollback()
+            assert erase_command.finish_open(session, held, of, where) == set()
         assert found(backup, values) == {}
         assert contents(backup, REBUILT) == contents(shop, REBUILT)
 
@@ -444,16 +441,7 @@ def test_archived_files_are_erased(
     person = a_person(shop)
     mark(shop, person)
     plan = make_plan(plan_json(shop))
-    kept = Policy(
-        "fct_user_events",
-        '"built"."marts"."fct_user_events"',
-        ("user_id", "date_key"),
-        "observability",
-        "hot 1 days, archive 90 years",
-        tiers=(("hot", "1 days"), ("archive", "90 years")),
-        column="event_timestamp",
-    )
-    plan = dataclasses.replace(plan, policies=[kept])
+    plan = dataclasses.replace(plan, policies=[EVENTS])
     later = dt.datetime.now(dt.UTC) + dt.timedelta(days=62)
     assert retain(shop, plan, tmp_path / "archive", later)[1] == []
     # Dirty rows without a time, or of a future one, are left.
@@ -489,6 +477,35 @@ def test_archived_files_are_erased(
     assert [row for row in after if row in others] == others
     new = ask(shop, "select user_id from raw.users where user_id like 'erased%'")
     assert sum(row["user_id"] == new for row in after) == len(theirs)
+
+
+def test_a_short_key_is_found_where_keys_are(shop: Database, manifest: Mapping[str, Any]) -> None:
+    """The number 7 is in many rows that are nobody's."""
+    do(
+        shop,
+        "create table public.things (user_id text, quantity text, properties jsonb, note text)",
+        """insert into public.things values ('7', '1', '{}', ''), ('8', '7', '{"a": 7}', '7'),"""
+        """ ('9', '1', '{"user_id": "7"}', ''), ('9', '1', '{}', 'old@shop.example wrote')""",
+        "insert into quarantine.rejected_rows (table_name, file_name, line_number, reason,"
+        " row_text, rejected_at, last_seen_at) values"
+        " ('order_items', 'f', 1, 'r', 'line 1,7', now(), now()),"
+        " ('orders', 'f', 1, 'r', 'order 1,7', now(), now())",
+    )
+    with connect(shop) as session:
+        places, searched = verify.find(session, {"7", "OLD@shop.example"}, NAMES)
+        things = {name: rows for name, rows in places.items() if name.startswith("public.")}
+        assert things == {
+            "public.things.user_id": 1,
+            "public.things.properties": 1,
+            "public.things.note": 1,
+        }
+        assert searched > 100
+        session.rollback()
+        held = registry.read(session, manifest)
+        session.rollback()
+        counted = erasing.count(session, held, ["7"])
+        assert counted == {"quarantine.rejected_rows": 1}
+        assert ask(shop, "select count(*) from privacy.erasures") == 0
 
 
 # --- Failures -----------------------------------------------------------------------------------

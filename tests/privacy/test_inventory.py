@@ -32,11 +32,6 @@ LEAKS = {
 
 
 @pytest.fixture(scope="module")
-def manifest(sample_warehouse: Database) -> dict[str, Any]:
-    return dbt_project.compiled(sample_warehouse)
-
-
-@pytest.fixture(scope="module")
 def found(manifest: dict[str, Any]) -> Inventory:
     return inventory.read(manifest)
 

@@ -14,11 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import psycopg
 import pytest
 
-from tests.support import dbt_project
+from tests.privacy.conftest import statements
 from tests.support.database import Database, ask, do, new_database
 from tests.support.server import FAST, temporary_server
 from tests.support.small_project import write_project
@@ -33,13 +32,6 @@ VALUES = (
     *('it\'s "quoted"', "$$;--", "\\x00 \\ %s %", "a:b", ":", "a\tb\r\nc", "x" * 10_000),
 )
 NO_KEY = "no key for pseudonyms"
-
-
-def statements() -> str:
-    """The statements that create the functions."""
-    folder = dbt_project.ROOT / "macros" / "sql"
-    macros = "".join((folder / f"{name}.sql").read_text() for name in ("pseudonyms", "types"))
-    return str(jinja2.Environment().from_string(macros).module.create_pseudonym_functions())  # noqa: S701
 
 
 def connect(database: Any, keys: pii.Keys | None = KEYS, options: str = "", **more: Any) -> Any:

@@ -15,7 +15,7 @@ from warehouse import dbt
 from warehouse.database.connection import connect
 from warehouse.database.profile import settings
 from warehouse.retention import policy as policies_of
-from warehouse.retention.policy import Plan
+from warehouse.retention.policy import Plan, Policy
 from warehouse.retention.steps import Sessions, Step, carry_out, steps_of
 
 NOW = datetime(2026, 3, 15, tzinfo=UTC)
@@ -75,6 +75,16 @@ select * from public.given where {{{{ is_retained('at') }}}}
 FLAT = """{{{{ config(materialized='table', unique_key='id', retain={retain}) }}}}
 select * from public.given where {{{{ is_retained('at') }}}}
 """
+# The events of the sample, by a policy with an archive.
+EVENTS = Policy(
+    "fct_user_events",
+    '"built"."marts"."fct_user_events"',
+    ("user_id", "date_key"),
+    "observability",
+    "hot 1 days, archive 90 years",
+    tiers=(("hot", "1 days"), ("archive", "90 years")),
+    column="event_timestamp",
+)
 ARCHIVED = {"hot": {"months": 1}, "archive": {"months": 12}}
 ARCHIVED_BY_COLUMN = {**ARCHIVED, "column": "at"}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ import psycopg
 import pytest
 import yaml
 
+from tests.retention.support import plan_json
 from tests.support import dbt_project
 from tests.support.command import warehouse
 from tests.support.dbt_project import NO_TESTS, copy_project
 from tests.support.relations import contents
-from warehouse import dbt
 from warehouse.errors import WarehouseError
 from warehouse.retention import archive, leave
 from warehouse.retention import policy as policies_of
@@ -50,23 +49,9 @@ def keeping(project_copy: Path) -> Path:
     return project_copy
 
 
-def plan_of(
-    database: Any, project: Path = dbt_project.ROOT, options: Sequence[str] = (), **variables: Any
-) -> str:
-    """The JSON of `plan_retention`, as `warehouse retain` compiles it."""
-    results = dbt_project.run(
-        database,
-        "compile",
-        options=("--inline", policies_of.INLINE, *options),
-        project=project,
-        variables=variables,
-    )
-    return str(dbt.compiled(results).compiled_code)
-
-
 def prepare(session: psycopg.Connection, database: Any, **variables: Any) -> None:
     """Create the session objects that `partitions_older_than` and `drop` use."""
-    session.execute(policies_of.make_plan(plan_of(database, **variables)).setup)
+    session.execute(policies_of.make_plan(plan_json(database, **variables)).setup)
     session.commit()
 
 

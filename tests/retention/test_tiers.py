@@ -89,19 +89,10 @@ def test_rows_without_a_consent_are_deleted(built: Any, tmp_path: Any) -> None:
         f" _loaded_at) values ('w1', '{user}', 'Tracking', true, now() - interval '2 days', now()),"
         f" ('w2', '{user}', 'tracking ', false, now() - interval '1 day', now())",
     )
-    of_model = Policy(
-        "fct_user_events",
-        '"built"."marts"."fct_user_events"',
-        ("user_id", "date_key"),
-        "observability",
-        "hot 1 days, archive 90 years",
-        tiers=(("hot", "1 days"), ("archive", "90 years")),
-        column="event_timestamp",
-    )
-    retain(built, plan_of(built, of_model), tmp_path, datetime.now(UTC))
+    retain(built, plan_of(built, support.EVENTS), tmp_path, datetime.now(UTC))
     consent = ("tracking", "user_id")
     source = dataclasses.replace(EVENTS, tiers=(), column="event_timestamp", consent=consent)
-    plan = plan_of(built, source, dataclasses.replace(of_model, consent=consent))
+    plan = plan_of(built, source, dataclasses.replace(support.EVENTS, consent=consent))
     theirs = f"select count(*) from raw.events where user_id = '{user}'"
     assert ask(built, f"{theirs} and _deleted_at is null") > 0
     archived = "select sum(row_count) from observability.archived_files where file is not null"

@@ -8,6 +8,7 @@ macros/privacy/internal/create_erasure_functions.sql.
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 ROWS, ARCHIVE, VACUUM, REWRITE = "rows", "archive", "vacuum", "rewrite"
 # Values that find a person in a text, but stand in no column of keys.
 TELLING = "value"
-_IN_RESTORE = "restored ledger"
+RESTORED = "the ledger's file, after a restore"
 
 
 @dataclass
@@ -89,6 +90,7 @@ def erase_again(
     *,
     of: keys.Keys,
     target: str,
+    before_commit: Callable[[ledger.Erasure], None] | None = None,
 ) -> Outcome:
     """Erase whom the ledger knows: in a database that was restored, or another target.
 
@@ -98,6 +100,8 @@ def erase_again(
         erasure_ids: the erasures that are done in this target afterwards.
         of: the keys of pseudonyms.
         target: dbt's target.
+        before_commit: after a restore: gets an erasure of nobody, with the last entry of the audit
+            trail, which has lost entries that the ledger's file knows.
     """
     with session.transaction():
         _begin(session, registry)
@@ -116,17 +120,21 @@ def erase_again(
         for each in erasure_ids:
             finish_step(session, each, target, ROWS)
         _note_rows(session, erasure_ids[-1], target, outcome.rows)
-        audit.record(
-            session,
-            "erase again",
-            {"erasures": [*erasure_ids], "target": target, "rows": sum(outcome.rows.values())},
-            of,
-        )
+        details = {"erasures": [*erasure_ids], "target": target}
+        details["rows"] = sum(outcome.rows.values())
+        if before_commit:
+            details["reason"] = RESTORED
+        entry = audit.record(session, "erase again", details, of)
+        if before_commit:
+            noted = _insert_erasure(session, RESTORED, 0, target)
+            before_commit(dataclasses.replace(noted, last_entry=(entry.number, entry.digest)))
     return outcome
 
 
-def count(session: psycopg.Connection[Any], registry: Registry, persons: Sequence[str]) -> int:
-    """Count the rows of persons in all tables; changes nothing.
+def count(
+    session: psycopg.Connection[Any], registry: Registry, persons: Sequence[str]
+) -> dict[str, int]:
+    """Count the rows of persons by relation; changes nothing, and waits for nobody.
 
     Args:
         session: a connection whose session has the keys, not in a transaction.
@@ -136,7 +144,7 @@ def count(session: psycopg.Connection[Any], registry: Registry, persons: Sequenc
     from psycopg import sql
     from psycopg.types.json import Jsonb
 
-    rows = 0
+    rows = {}
     with session.transaction(force_rollback=True):
         session.execute("select privacy.create_person_keys()")
         session.execute("truncate pg_temp.person_keys")
@@ -145,13 +153,29 @@ def count(session: psycopg.Connection[Any], registry: Registry, persons: Sequenc
         _add_hashes(session, registry)
         session.execute("analyze pg_temp.person_keys")
         for holding in registry.holdings:
-            if holding.plan:
-                query = sql.SQL("select count(*) from {} as t where {}").format(
-                    _identifier(holding), condition_of(session, holding.plan)
-                )
-                row = session.execute(query).fetchone()
-                rows += row[0] if row else 0
+            query = sql.SQL("select count(*) from {} as t where {}").format(
+                _identifier(holding), rows_of(session, holding)
+            )
+            row = session.execute(query).fetchone()
+            if row and row[0]:
+                rows[holding.name] = row[0]
     return rows
+
+
+def rows_of(session: psycopg.Connection[Any], holding: Holding) -> sql.Composable:
+    """The condition on rows `t` of the persons in pg_temp.person_keys; of texts, by their words."""
+    from psycopg import sql
+
+    if not holding.texts:
+        return condition_of(session, holding.plan)
+    condition = sql.SQL(" or ").join(
+        sql.SQL(
+            "exists (select from privacy.words_of(t.{}) as words (word)"
+            " where words.word in (select old_value from pg_temp.person_keys))"
+        ).format(sql.Identifier(name))
+        for name in holding.texts
+    )
+    return sql.SQL("({}) and {}").format(condition, sql.SQL(holding.condition))
 
 
 def condition_of(session: psycopg.Connection[Any], plan: Mapping[str, Any]) -> sql.SQL:
@@ -340,7 +364,8 @@ def _erase_texts(session: psycopg.Connection[Any], holding: Holding) -> int:
     rows = 0
     for name in holding.texts:
         row = session.execute(
-            "select privacy.erase_texts(%s::regclass, %s, 'true')", [_regclass(holding), name]
+            "select privacy.erase_texts(%s::regclass, %s, %s)",
+            [_regclass(holding), name, holding.condition],
         ).fetchone()
         rows += row[0] if row else 0
     return rows
@@ -439,7 +464,6 @@ def _note(
     session: psycopg.Connection[Any], outcome: Outcome, of: keys.Keys, target: str, reason: str
 ) -> ledger.Erasure:
     """Write the ledger, the certificate and the audit trail."""
-    outcome.erasure_id = secrets.token_hex(8)
     erased = [
         (identifier, new.removeprefix(ledger.REPLACEMENT))
         for identifier, old, new in session.execute(
@@ -449,15 +473,10 @@ def _note(
         )
         if new != old
     ]
-    row = session.execute(
-        "insert into privacy.erasures (erasure_id, erased_at, erased_by, reason, person_count)"
-        " values (%s, now(), session_user, %s, %s) returning erased_at, erased_by",
-        [outcome.erasure_id, reason, outcome.persons],
-    ).fetchone()
-    assert row is not None
-    _write_ledger(session, outcome.erasure_id, erased)
-    _note_rows(session, outcome.erasure_id, target, outcome.rows)
-    finish_step(session, outcome.erasure_id, target, ROWS)
+    noted = _insert_erasure(session, reason, outcome.persons, target)
+    outcome.erasure_id = noted.erasure_id
+    _write_ledger(session, noted.erasure_id, erased)
+    _note_rows(session, noted.erasure_id, target, outcome.rows)
     entry = audit.record(
         session,
         "erase",
@@ -470,15 +489,24 @@ def _note(
         },
         of,
     )
-    return ledger.Erasure(
-        outcome.erasure_id,
-        row[0].isoformat(),
-        row[1],
-        reason,
-        outcome.persons,
-        tuple(erased),
-        (entry.number, entry.digest),
+    return dataclasses.replace(
+        noted, erased_keys=tuple(erased), last_entry=(entry.number, entry.digest)
     )
+
+
+def _insert_erasure(
+    session: psycopg.Connection[Any], reason: str, persons: int, target: str
+) -> ledger.Erasure:
+    """Write a new erasure whose rows are done; without its keys and its entry in the trail."""
+    erasure_id = secrets.token_hex(8)
+    row = session.execute(
+        "insert into privacy.erasures (erasure_id, erased_at, erased_by, reason, person_count)"
+        " values (%s, now(), session_user, %s, %s) returning erased_at, erased_by",
+        [erasure_id, reason, persons],
+    ).fetchone()
+    assert row is not None
+    finish_step(session, erasure_id, target, ROWS)
+    return ledger.Erasure(erasure_id, row[0].isoformat(), row[1], reason, persons, (), (0, ""))
 
 
 def _write_ledger(

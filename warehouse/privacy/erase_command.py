@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
 
 BY_REQUEST = "request of the person (table erasure_requests)"
 BY_COMMAND = "request of the person"
-
-
-class _DryRunError(Exception):
-    """Rolls the transaction of a dry run back."""
-
-    def __init__(self, outcome: erasing.Outcome) -> None:
-        super().__init__()
-        self.outcome = outcome
 
 
 def erase(
@@ -101,7 +94,7 @@ def erase(
             erasing.check_holds(session, persons)
             session.rollback()
         if not apply:
-            _show_plan(session, held, asked, of, where)
+            _show_plan(session, held, asked)
             return
         values = finish_open(session, held, of, where)
         erase_loaded(session)
@@ -109,7 +102,7 @@ def erase(
             why = reason or (BY_COMMAND if persons else BY_REQUEST)
             outcome = carry_out(session, held, asked, of, where, why)
             values |= outcome.values
-            _show(outcome)
+            _show(outcome.rows)
             if certificate is not None:
                 private.write_text(certificate, certificate_of(session, outcome))
         elif not values:
@@ -153,10 +146,17 @@ def finish_open(
     session.rollback()
     if not pending:
         return set()
-    outcome = erasing.erase_again(session, held, pending, of=of, target=where.target)
+    outcome = erasing.erase_again(
+        session,
+        held,
+        pending,
+        of=of,
+        target=where.target,
+        before_commit=(lambda noted: ledger.append(file, noted)) if restored else None,
+    )
     why = "the database did not have them" if restored else "this target had not done them"
     console.say(f"Erased again the persons of {len(pending)} earlier erasures: {why}.")
-    _show(outcome)
+    _show(outcome.rows)
     return outcome.values
 
 
@@ -233,34 +233,21 @@ def checked(persons: list[str]) -> list[str]:
 
 
 def _show_plan(
-    session: psycopg.Connection[Any],
-    held: registry.Registry,
-    persons: list[str],
-    of: keys.Keys,
-    where: Settings,
+    session: psycopg.Connection[Any], held: registry.Registry, persons: list[str]
 ) -> None:
-    """Erase, show the counts, and roll back."""
+    """Count the rows of the persons."""
     if not persons:
         console.say("Nobody asks to be erased.")
         return
-
-    def stop(outcome: erasing.Outcome, _: ledger.Erasure) -> None:
-        raise _DryRunError(outcome)
-
-    try:
-        erasing.erase(
-            session, held, persons, of=of, target=where.target, reason="", before_commit=stop
-        )
-    except _DryRunError as done:
-        _show(done.outcome)
+    _show(erasing.count(session, held, persons))
     console.say("--apply erases them, which cannot be undone. Without it, nothing is changed.")
 
 
-def _show(outcome: erasing.Outcome) -> None:
-    if outcome.rows:
+def _show(rows: Mapping[str, int]) -> None:
+    if rows:
         console.show_table(
             ("relation", "rows"),
-            [(name, f"{rows:,}") for name, rows in sorted(outcome.rows.items())],
+            [(name, f"{count:,}") for name, count in sorted(rows.items())],
             numbers=("rows",),
         )
     else:
@@ -270,7 +257,7 @@ def _show(outcome: erasing.Outcome) -> None:
 def _verify(session: psycopg.Connection[Any], held: registry.Registry, values: set[str]) -> None:
     if not values:
         raise WarehouseError("--verify needs a USER_ID, or something that was erased.")
-    found, searched = verifying.find(session, values)
+    found, searched = verifying.find(session, values, held.names)
     session.rollback()
     if found:
         lines = "\n".join(f"- {place}: {rows:,} rows" for place, rows in sorted(found.items()))

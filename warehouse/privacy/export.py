@@ -9,9 +9,9 @@ import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from warehouse.privacy.erase import add_keys, add_telling_values, condition_of
+from warehouse.privacy.erase import add_keys, add_telling_values, rows_of
 from warehouse.privacy.inventory import Relation
-from warehouse.privacy.registry import Belonging, Holding, Registry
+from warehouse.privacy.registry import Belonging, Registry
 
 if TYPE_CHECKING:
     import psycopg
@@ -91,7 +91,7 @@ def export(
         add_keys(session, registry.person, [(person, "")])
         session.execute("select privacy.add_related_keys(%s)", [Jsonb([*registry.sources])])
         add_telling_values(session, registry)
-        conditions = [(each.relation, _condition(session, each)) for each in registry.holdings]
+        conditions = [(each.relation, rows_of(session, each)) for each in registry.holdings]
         conditions += [
             (each.relation, _of_owner(each, registry.person)) for each in registry.belongings
         ]
@@ -115,21 +115,6 @@ def export(
 def _order(relation: Relation) -> tuple[bool, str, str]:
     """What the application stored comes first."""
     return relation.kind != "source", relation.schema, relation.name
-
-
-def _condition(session: psycopg.Connection[Any], holding: Holding) -> sql.Composable:
-    """The condition on rows `t` of the person."""
-    from psycopg import sql
-
-    if holding.texts:
-        return sql.SQL(" or ").join(
-            sql.SQL(
-                "exists (select from privacy.words_of(t.{}) as words (word)"
-                " where words.word in (select old_value from pg_temp.person_keys))"
-            ).format(sql.Identifier(name))
-            for name in holding.texts
-        )
-    return condition_of(session, holding.plan)
 
 
 def _of_owner(each: Belonging, person: str) -> sql.Composable:

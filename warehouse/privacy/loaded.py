@@ -105,6 +105,12 @@ def erase_rejected(connection: psycopg.Connection[Any], relation: str, table: st
         relation: the table of rejected rows, schema and name.
         table: the raw table that the rows are of.
     """
+    row = connection.execute(
+        "select exists (select from privacy.sources where split_part(relation, '.', 2) = %s)",
+        [table],
+    ).fetchone()
+    if row != (True,):
+        return  # its rows are nobody's, and a short key is a word of many
     literal = "'" + table.replace("'", "''") + "'"
     connection.execute(
         "select privacy.erase_texts(%s::regclass, 'row_text', %s)",

@@ -56,6 +56,7 @@ class Holding:
         hashes: columns that compute a hash of a person's key.
         telling: columns whose values find the person in a text, with their kind.
         texts: columns of free text in a table without a key of a person.
+        condition: SQL of the rows `t` whose texts may name a person.
     """
 
     relation: Relation
@@ -64,6 +65,7 @@ class Holding:
     hashes: tuple[str, ...] = ()
     telling: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    condition: str = "true"
 
     @property
     def name(self) -> str:
@@ -97,6 +99,7 @@ class Registry:
         belongings: raw tables whose rows belong to rows of persons.
         sources: the raw tables, as privacy.add_related_keys takes them.
         person: the column that names a person, in every table.
+        names: the columns of the contract that name a person or a device, and the surrogate keys.
         requests: the raw table of erasure requests, schema and name; None if there is none.
         archive: the catalogue of archived files, schema and name; None if there is none.
         test_schemas: where dbt stores the rows that failed a test.
@@ -106,6 +109,7 @@ class Registry:
     belongings: tuple[Belonging, ...]
     sources: tuple[Mapping[str, Any], ...]
     person: str
+    names: tuple[str, ...]
     requests: tuple[str, str] | None
     archive: tuple[str, str] | None
     test_schemas: tuple[str, ...]
@@ -135,9 +139,7 @@ def read(session: psycopg.Connection[Any], manifest: Mapping[str, Any]) -> Regis
     tables: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
     for schema, name, kind, column, data_type in session.execute(_COLUMNS, [schemas]):
         tables.setdefault((schema, name), (kind, {}))[1][column] = data_type
-    sources = {
-        source.relation.name: source for source in _sources(manifest, found) if source.relation
-    }
+    sources = {source.relation.name: source for source in _sources(manifest, found)}
     person = next(
         (each.primary_key for each in sources.values() if each.primary_key in each.identifiers),
         None,
@@ -173,6 +175,7 @@ def read(session: psycopg.Connection[Any], manifest: Mapping[str, Any]) -> Regis
             and tables.get((each.relation.schema, each.relation.name), ("",))[0] in ("r", "p")
         ),
         person=person,
+        names=builder.names,
         requests=_find(found, tables, f".{SOURCE}.erasure_requests"),
         archive=_find(found, tables, ".observability.archived_files"),
         test_schemas=tuple(
@@ -242,6 +245,11 @@ class _Builder:
             and person in parent.identifiers
         }
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that hold a key of a person, by their names."""
+        return (*sorted(self._names), *sorted(self._hash_names), *_KEYS_OF_ROWS)
+
     def source(self, each: _Source) -> dict[str, Any]:
         """A raw table, as privacy.add_related_keys takes it."""
         devices = [name for name in each.identifiers if name != self._person]
@@ -292,7 +300,7 @@ class _Builder:
             return None
         if not keys:
             texts = tuple(name for name in cleared if types[name] not in _JSON)
-            return Holding(relation, kind, {}, texts=texts)
+            return Holding(relation, kind, {}, texts=texts, condition=self._may_name(relation))
         anonymous = _is_null(self._person) if self._person in relation.columns else None
         if cleared and anonymous:
             keys += [
@@ -320,6 +328,13 @@ class _Builder:
         elif origin != self._person and self._person in relation.columns:
             entry["match_where"] = _is_null(self._person)
         return entry
+
+    def _may_name(self, relation: Relation) -> str:
+        """A short key is a word of many rows: those of tables without persons are left out."""
+        if "table_name" not in relation.columns:
+            return "true"
+        names = [name for name, each in self._sources.items() if self._person in each.identifiers]
+        return f"t.table_name in ({', '.join(repr(name) for name in names)})"
 
     def _keys_in_json(self, name: str) -> list[dict[str, Any]]:
         """The keys of persons that a json object may have by their names."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from warehouse import console, contract, dbt
-from warehouse.database.connection import connect
 from warehouse.database.profile import Settings
 from warehouse.privacy import erase as erasing
 from warehouse.privacy import keys, ledger, registry
@@ -49,6 +48,8 @@ def erase_requested(where: Settings) -> None:
     number, is_open, may_erase = _open(where)
     if not number and not is_open:
         return
+    if not number and not keys.has_keys():
+        return  # dbt refuses to run, and says what is missing
     remedy = ""
     if not keys.has_keys():
         remedy = "Run `warehouse pii create-key`; builds erase them from then on"
@@ -86,7 +87,7 @@ def _open(where: Settings) -> tuple[int, bool, bool]:
     this user may erase from the requests."""
     from psycopg import sql
 
-    with connect(where) as session:
+    with open_session(where) as session:
         if not _is_there(session, "privacy.legal_holds"):
             return 0, False, False
         number, may_erase = 0, True

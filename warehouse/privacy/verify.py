@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import psycopg
 
 LEFT_OUT = ("pg_catalog", "information_schema")
-# A shorter value is found as a word only: it is part of many others.
-SHORTEST_PART = 6
+# A shorter value is part of many others: it is looked for in columns of keys only.
+SHORTEST = 6
 
 _COLUMNS = """
-    select pg_namespace.nspname, pg_class.relname, pg_attribute.attname
+    select
+        pg_namespace.nspname,
+        pg_class.relname,
+        pg_attribute.attname,
+        pg_type.typname in ('json', 'jsonb')
     from pg_attribute
     inner join pg_class on pg_attribute.attrelid = pg_class.oid
     inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
@@ -32,13 +36,16 @@ _COLUMNS = """
 """
 
 
-def find(session: psycopg.Connection[Any], values: Iterable[str]) -> tuple[dict[str, int], int]:
+def find(
+    session: psycopg.Connection[Any], values: Iterable[str], names: Collection[str]
+) -> tuple[dict[str, int], int]:
     """Search all columns for values.
 
     Args:
         session: a connection that may read every table.
-        values: of the person; a short one is found as a whole value or word, a longer one
-            anywhere.
+        values: of the person. One of at least `SHORTEST` characters is found anywhere in a text; a
+            shorter one as the whole value of a column, or a json key, with one of the names.
+        names: the columns that hold keys of persons.
 
     Returns:
         The number of rows with one of them, by schema.table.column, and the number of columns.
@@ -55,13 +62,14 @@ def find(session: psycopg.Connection[Any], values: Iterable[str]) -> tuple[dict[
         for each in given:
             rows.write_row((each,))
     session.execute("analyze pg_temp.searched_values")
-    columns: dict[tuple[str, str], list[str]] = {}
-    for schema, relation, column in session.execute(_COLUMNS, [[*LEFT_OUT]]).fetchall():
-        columns.setdefault((schema, relation), []).append(column)
-    parts = any(len(each) >= SHORTEST_PART for each in given) and len(given) <= 100
+    columns: dict[tuple[str, str], list[tuple[str, bool]]] = {}
+    for schema, relation, column, is_json in session.execute(_COLUMNS, [[*LEFT_OUT]]).fetchall():
+        columns.setdefault((schema, relation), []).append((column, is_json))
+    # Many values at once would be compared one by one.
+    anywhere = len(given) <= 100
     found: dict[str, int] = {}
-    for (schema, relation), names in columns.items():
-        tests = [_test(sql, name, parts) for name in names]
+    for (schema, relation), held in columns.items():
+        tests = [_test(sql, name, is_json, names, anywhere) for name, is_json in held]
         row = session.execute(
             sql.SQL("select {} from {} as t").format(
                 sql.SQL(", ").join(
@@ -70,23 +78,36 @@ def find(session: psycopg.Connection[Any], values: Iterable[str]) -> tuple[dict[
                 sql.Identifier(schema, relation),
             )
         ).fetchone()
-        for name, count in zip(names, row or (), strict=True):
+        for (name, _), count in zip(held, row or (), strict=True):
             if count:
                 found[f"{schema}.{relation}.{name}"] = count
-    return found, sum(len(names) for names in columns.values())
+    return found, sum(len(held) for held in columns.values())
 
 
-def _test(sql: Any, name: str, parts: bool) -> Any:
-    text = sql.SQL("lower(t.{}::text)").format(sql.Identifier(name))
-    test = sql.SQL(
-        "({text} in (select value from pg_temp.searched_values)"
-        " or exists (select from privacy.words_of({text}) as words (word)"
-        " where words.word in (select value from pg_temp.searched_values))"
-    ).format(text=text)
-    if parts:
-        # Many values at once would be compared one by one.
-        test += sql.SQL(
-            " or exists (select from pg_temp.searched_values where length(value) >= {least}"
-            " and strpos({text}, value) > 0)"
-        ).format(least=sql.Literal(SHORTEST_PART), text=text)
-    return test + sql.SQL(")")
+def _test(sql: Any, name: str, is_json: bool, names: Collection[str], anywhere: bool) -> Any:
+    """The condition that a column of a row holds one of the values."""
+    column = sql.SQL("t.{}").format(sql.Identifier(name))
+    text = sql.SQL("lower({}::text)").format(column)
+    searched = sql.SQL("(select value from pg_temp.searched_values)")
+    of_length = sql.SQL("(select value from pg_temp.searched_values where length(value) >= {})")
+    long = of_length.format(sql.Literal(SHORTEST))
+    tests = [
+        sql.SQL(
+            "exists (select from privacy.words_of({text}) as words (word)"
+            " where words.word in {long})"
+        ).format(text=text, long=long),
+        sql.SQL("{} in {}").format(text, searched if name in names else long),
+    ]
+    if is_json:
+        tests += [
+            sql.SQL("lower({}::jsonb ->> {}) in {}").format(column, sql.Literal(key), searched)
+            for key in names
+        ]
+    if anywhere:
+        tests.append(
+            sql.SQL(
+                "exists (select from pg_temp.searched_values where length(value) >= {least}"
+                " and strpos({text}, value) > 0)"
+            ).format(least=sql.Literal(SHORTEST), text=text)
+        )
+    return sql.SQL("({})").format(sql.SQL(" or ").join(tests))

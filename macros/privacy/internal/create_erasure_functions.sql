@@ -20,7 +20,7 @@
             end
             $body$;
 
-            create or replace function privacy.find_erased_keys(relation regclass, identifier text, condition text)
+            create or replace function privacy.find_erased_values(query text, identifier text)
             returns void language plpgsql as $body$
             declare
                 version integer;
@@ -28,23 +28,30 @@
                 for version in
                     select distinct substring(erased_keys.pseudonym from '^p(\d+)_')::integer
                     from privacy.erased_keys
-                    where erased_keys.identifier = find_erased_keys.identifier
+                    where erased_keys.identifier = find_erased_values.identifier
                 loop
                     execute format(
                         'insert into pg_temp.person_keys (identifier, old_value, new_value)'
                         ' select %1$L, candidates.value, ''erased_'' || candidates.pseudonym'
                         ' from ('
                         '     select value, privacy.pseudonym_of_version(value, %2$L, %3$s) as pseudonym'
-                        '     from (select distinct %1$I::text as value from %4$s where %1$I is not null and %5$s) as given'
-                        '     where value not like ''erased\_p%%'''
+                        '     from (%4$s) as given (value)'
+                        '     where value != '''' and value not like ''erased\_p%%'''
                         ' ) as candidates'
                         ' inner join privacy.erased_keys'
                         '     on candidates.pseudonym = erased_keys.pseudonym and erased_keys.identifier = %1$L'
                         ' on conflict do nothing',
-                        identifier, 'erased_' || identifier, version, relation, condition
+                        identifier, 'erased_' || identifier, version, query
                     );
                 end loop;
             end
+            $body$;
+
+            create or replace function privacy.find_erased_keys(relation regclass, identifier text, condition text)
+            returns void language sql as $body$
+                select privacy.find_erased_values(
+                    format('select distinct %1$I::text from %2$s where %1$I is not null and %3$s', identifier, relation, condition), identifier
+                )
             $body$;
 
             create or replace function privacy.condition_of_persons(plan jsonb)
@@ -59,11 +66,6 @@
                         entry ->> 'identifier',
                         coalesce(entry ->> 'where', 'true'),
                         coalesce(entry ->> 'match_where', 'true')
-                        -- Rows without a person that are empty already are nobody's.
-                        || case when (entry ->> 'is_kept')::boolean then coalesce((
-                            select ' and (' || string_agg(format('t.%I is not null', name), ' or ') || ')'
-                            from jsonb_array_elements_text(plan -> 'cleared') as name
-                        ), '') else '' end
                     ),
                     ' or '
                 )
@@ -130,18 +132,18 @@
                     end if;
                     expressions := expressions || jsonb_build_object(name, value);
                 end loop;
-                -- Rows that are erased already are left alone: a role that may not write the table need not write them. A load leaves
-                -- '{}' of a json, where this leaves null.
+                -- Rows that are erased already are left alone, whether a json of theirs is null or '{}'.
                 select format('(%s) and (%s)', privacy.condition_of_persons(plan), string_agg(
                     format('nullif(t.%I::text, ''{}'') is distinct from nullif((%s)::text, ''{}'')', each.key, each.value), ' or '
                 )) into to_erase
                 from jsonb_each_text(expressions) as each;
-                execute format('select exists (select from %s as t where %s)', relation, to_erase) into is_there;
-                if not is_there then
+                if not has_table_privilege(relation, 'update') then
+                    execute format('select exists (select from %s as t where %s)', relation, to_erase) into is_there;
+                    if is_there then
+                        raise exception 'Rows of persons who are erased are in %, and the role % may not erase them from it. Run `warehouse erase --apply` as a role that may, and load with `warehouse load`, which keeps them out.',
+                            relation, current_role;
+                    end if;
                     return 0;
-                elsif not has_table_privilege(relation, 'update') then
-                    raise exception 'Rows of persons who are erased are in %, and the role % may not erase them from it. Run `warehouse erase --apply` as a role that may, and load with `warehouse load`, which keeps them out.',
-                        relation, current_role;
                 end if;
                 if plan ->> 'stamp' is not null then
                     expressions := expressions || jsonb_build_object(plan ->> 'stamp', 'now()');
@@ -279,27 +281,13 @@
             returns bigint language plpgsql as $body$
             declare
                 identifier text;
-                version integer;
                 changed bigint;
             begin
                 -- A rejected row has no columns: a person in it is found by a word that is the key of one who was erased.
                 perform privacy.create_person_keys();
-                for identifier, version in
-                    select distinct erased_keys.identifier, substring(erased_keys.pseudonym from '^p(\d+)_')::integer
-                    from privacy.erased_keys
-                loop
-                    execute format(
-                        'insert into pg_temp.person_keys (identifier, old_value, new_value)'
-                        ' select %1$L, candidates.value, ''erased_'' || candidates.pseudonym'
-                        ' from ('
-                        '     select value, privacy.pseudonym_of_version(value, %2$L, %3$s) as pseudonym'
-                        '     from (select distinct privacy.words_of(t.%4$I) as value from %5$s as t where %6$s) as given'
-                        '     where value != '''''
-                        ' ) as candidates'
-                        ' inner join privacy.erased_keys'
-                        '     on candidates.pseudonym = erased_keys.pseudonym and erased_keys.identifier = %1$L'
-                        ' on conflict do nothing',
-                        identifier, 'erased_' || identifier, version, text_column, relation, condition
+                for identifier in select distinct erased_keys.identifier from privacy.erased_keys loop
+                    perform privacy.find_erased_values(
+                        format('select distinct privacy.words_of(t.%I) from %s as t where %s', text_column, relation, condition), identifier
                     );
                 end loop;
                 -- The texts of one line must differ.

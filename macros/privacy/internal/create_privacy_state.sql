@@ -103,9 +103,11 @@
     comment on table {{ sources }} is 'The raw tables with keys of persons, and how to erase their rows; for `warehouse load`.';
     {%- endset %}
     {{ create_table_if_missing(sources, definition, rights + ['delete']) }}
-    delete from {{ sources }} where relation not in (select source ->> 'relation' from jsonb_array_elements({{ privacy_sources() }}) as source);
+    create temporary table given_sources on commit drop as
+    select source ->> 'relation' as relation, source from jsonb_array_elements({{ privacy_sources() }}) as source;
+    delete from {{ sources }} where relation not in (select relation from given_sources);
     insert into {{ sources }} (relation, source)
-    select source ->> 'relation', source from jsonb_array_elements({{ privacy_sources() }}) as source
+    select relation, source from given_sources
     on conflict (relation) do update set source = excluded.source where sources.source is distinct from excluded.source;
     {{ create_erasure_functions() }}
 {%- endmacro %}
